@@ -1,0 +1,3 @@
+module github.com/periscope-console/periscope
+
+go 1.26
