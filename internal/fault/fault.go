@@ -103,6 +103,9 @@ type Error struct {
 	// Status is the Kubernetes Status object of an upstream refusal, if any.
 	// It is shown to the user beside Public.
 	Status any
+	// Detail holds further public fields, shown beside the sentence under their
+	// names: "activeSessions" of a cap. Nil for most.
+	Detail map[string]any
 }
 
 // New makes a fault whose public sentence is formatted from format and args.

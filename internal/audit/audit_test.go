@@ -1,0 +1,75 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestLinesWritesOneLineAnEvent(t *testing.T) {
+	var out bytes.Buffer
+	lines := audit.NewLines(&out)
+	zone := time.FixedZone("x", 2*3600)
+	err := lines.Emit(t.Context(), audit.Event{
+		EventID: "e1", Stage: audit.Requested, Verb: audit.ExecStart,
+		Timestamp: time.Date(2026, 1, 2, 3, 4, 5, 0, zone),
+		Actor:     audit.ActorOf(identity.Actor{Subject: "ada"}),
+		Reason:    "one\nline\u2028only",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(out.String(), "\n") != 1 {
+		t.Fatalf("not one line: %q", out.String())
+	}
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got["timestamp"] != "2026-01-02T01:04:05Z" {
+		t.Errorf("timestamp %v is not UTC", got["timestamp"])
+	}
+	if got["reason"] != "one line only" {
+		t.Errorf("reason %q", got["reason"])
+	}
+	if _, there := got["outcome"]; there {
+		t.Error("a requested event has an outcome")
+	}
+	if groups := got["actor"].(map[string]any)["groups"]; groups == nil {
+		t.Error("groups is null, want []")
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestLinesSaysWhenItCouldNotWrite(t *testing.T) {
+	if err := audit.NewLines(full{}).Emit(t.Context(), audit.Event{Verb: "x"}); err == nil {
+		t.Error("a lost event was not reported")
+	}
+}
+
+func FuzzOneLine(f *testing.F) {
+	f.Add("plain", 3)
+	f.Add("日本\r\n語", 4)
+	f.Fuzz(func(t *testing.T, s string, limit int) {
+		if limit < 0 || limit > 1<<16 {
+			return
+		}
+		got := audit.OneLine(s, limit)
+		if len(got) > limit || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x00") {
+			t.Errorf("OneLine(%q, %d) = %q", s, limit, got)
+		}
+	})
+}
