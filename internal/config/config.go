@@ -1,0 +1,131 @@
+// Package config is the one reader of files, flags and environment.
+//
+// It owns every setting's name, default, unit and meaning, and the rule that
+// all mistakes are reported at once and no bad value turns into a default. It
+// does not own what a setting does. It starts no goroutines and keeps nothing:
+// Load returns a value that nobody changes afterwards. It guarantees that a
+// server for which nobody wrote down how to log in does not start.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/identity"
+)
+
+// Config is everything that the server was told. It is a value that is passed
+// on; nobody writes to it, its slices and maps included.
+type Config struct {
+	Listen   Listen
+	Auth     Auth
+	Exec     Exec
+	Clusters []Cluster
+	// ProbeClustersOnBoot warms credentials before the server is ready.
+	ProbeClustersOnBoot bool
+	AuditEnabled        bool
+	LogLevel            slog.Level
+}
+
+// Listen says where the server is reached.
+type Listen struct {
+	// Port 0 takes any free port; dev mode only.
+	Port int
+	// BindAddress is an IP address, or empty for all.
+	BindAddress string
+	// PublicURL is scheme://host[:port] without a path, or empty.
+	PublicURL string
+	// TLSCertFile and TLSKeyFile are both set or both empty.
+	TLSCertFile, TLSKeyFile string
+	// TrustedProxies are the peers whose X-Forwarded-* are believed.
+	TrustedProxies []netip.Prefix
+	// MetricsAddress is host:port, or empty for no metrics listener.
+	MetricsAddress string
+	// DevAllowOrigins are further loopback origins that dev mode takes.
+	DevAllowOrigins []string
+}
+
+// TLS reports whether the server speaks TLS itself.
+func (l Listen) TLS() bool { return l.TLSCertFile != "" }
+
+// AuthMode is how people log in.
+type AuthMode string
+
+// AuthDev is the one login of this version: loopback only, no password.
+const AuthDev AuthMode = "dev"
+
+// Auth says who may come in and as whom they act.
+type Auth struct {
+	Mode AuthMode
+	// CodeRequired asks for the one-time code that `serve --kubeconfig` prints.
+	CodeRequired bool
+	Dev          Dev
+	Session      Session
+	Policy       identity.Policy
+	// AuditAdminGroups may read everybody's audit events.
+	AuditAdminGroups []string
+}
+
+// Dev is the one person of dev mode.
+type Dev struct {
+	Subject string
+	Email   string
+	Groups  []string
+	Admin   bool
+}
+
+// Session bounds a browser's login.
+type Session struct {
+	CookieName      string
+	IdleTimeout     time.Duration
+	AbsoluteTimeout time.Duration
+}
+
+// Exec is what shells are bound by in the whole process.
+type Exec struct {
+	// Defaults are those of a cluster without overrides.
+	Defaults ExecPolicy
+	// Resume is how long a shell waits for its lost client; 0 is off.
+	Resume time.Duration
+	// ReplayBytes is the size of a session's ring of output.
+	ReplayBytes int
+	// Transport is auto, ws or spdy.
+	Transport string
+}
+
+// ExecPolicy is what shells into one cluster are bound by.
+type ExecPolicy struct {
+	Enabled bool
+	// ServerIdle of silence ends a shell; IdleWarn is how long before that the
+	// user is warned, and less than ServerIdle.
+	ServerIdle, IdleWarn time.Duration
+	Heartbeat            time.Duration
+	MaxSessionsPerUser   int
+	MaxSessionsTotal     int
+	RequireReason        bool
+}
+
+// BackendKind is how a cluster is reached.
+type BackendKind string
+
+// The backends of this version.
+const (
+	Kubeconfig BackendKind = "kubeconfig"
+	InCluster  BackendKind = "in-cluster"
+)
+
+// Cluster is one cluster of the registry.
+type Cluster struct {
+	// Name is a DNS-1123 label, unique.
+	Name    string
+	Backend BackendKind
+	// KubeconfigPath and KubeconfigContext are for Kubeconfig. The context may
+	// be empty: the file's current one.
+	KubeconfigPath, KubeconfigContext string
+	Region, ARN                       string
+	Environment                       string
+	Tags                              map[string]string
+	// Exec is complete: the defaults with this cluster's overrides.
+	Exec ExecPolicy
+}

@@ -1,0 +1,101 @@
+// Package devlogin lets the one person of dev mode in.
+//
+// It owns the one-time code, the exchange of it for a session and the routes
+// under /api/auth that do this. It does not own the session (websession does),
+// nor the Host and Origin checks that keep other pages away: whoever mounts the
+// routes puts those before them. It starts no goroutines. It guarantees that a
+// code lets in once.
+package devlogin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"sync"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+)
+
+// A code has 256 bits, so no number of tries finds it; the bound on wrong ones
+// keeps the log and the audit trail readable. A right code always passes, or
+// any program on the machine could lock its owner out.
+const (
+	codeBytes   = 32
+	maxWrong    = 10
+	wrongWindow = time.Minute
+)
+
+// Audit hears of every login, logout and refusal: the verb auth.login,
+// auth.logout or auth.denied, and the outcome success or denied.
+type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string)
+
+// Options of a Login. All are needed but CodeRequired.
+type Options struct {
+	// Actor is who everybody becomes, as the policy has admitted them.
+	Actor identity.Actor
+	// CodeRequired is false where any program on this machine may enter.
+	CodeRequired bool
+	Sessions     Sessions
+	// Whoami is the JSON that a login answers with.
+	Whoami func(identity.Actor) any
+	Audit  Audit
+}
+
+// Login hands out sessions.
+type Login struct {
+	o Options
+
+	mu    sync.Mutex // guards what follows
+	code  string     // empty once used
+	wrong int
+	since time.Time // of the first of these wrong tries
+}
+
+// New makes a login, with a fresh code where one is required.
+func New(o Options) *Login {
+	l := &Login{o: o}
+	if o.CodeRequired {
+		secret := make([]byte, codeBytes)
+		_, _ = rand.Read(secret) // never fails: the process would have ended
+		l.code = base64.RawURLEncoding.EncodeToString(secret)
+	}
+	return l
+}
+
+// Code is what the owner of the terminal is shown; empty where none is needed
+// or the code has been used.
+func (l *Login) Code() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.code
+}
+
+// Exchange takes the code and says who its bearer is.
+func (l *Login) Exchange(code string) (identity.Actor, error) {
+	if !l.o.CodeRequired {
+		return l.o.Actor, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.code != "" && subtle.ConstantTimeCompare([]byte(code), []byte(l.code)) == 1 {
+		l.code = ""
+		return l.o.Actor, nil
+	}
+	return identity.Actor{}, l.refuse()
+}
+
+func (l *Login) refuse() error {
+	if now := time.Now(); now.Sub(l.since) >= wrongWindow {
+		l.since, l.wrong = now, 0
+	}
+	if l.wrong++; l.wrong > maxWrong {
+		return fault.New(fault.RateLimited, "devlogin.Exchange", "Too many wrong codes. Wait a minute, then open the address that the server printed.")
+	}
+	if l.code == "" {
+		return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This server's one-time code has been used. Start periscope again and open the address that it prints.")
+	}
+	return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This code is wrong. Open the address that the server printed in its terminal.")
+}

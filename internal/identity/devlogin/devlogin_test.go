@@ -1,0 +1,168 @@
+package devlogin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/websession"
+)
+
+type rig struct {
+	login    *Login
+	sessions *websession.Manager
+	audit    []string
+}
+
+func newRig(codeRequired bool) *rig {
+	r := &rig{sessions: websession.New(websession.Options{
+		Store: websession.NewMemory(10), CookieName: "periscope_session", SameSite: http.SameSiteStrictMode,
+		Idle: time.Hour, Absolute: time.Hour, Log: slog.New(slog.DiscardHandler),
+	})}
+	r.login = New(Options{
+		Actor:        identity.Actor{Issuer: Issuer, Subject: "dev@local"},
+		CodeRequired: codeRequired, Sessions: r.sessions,
+		Whoami: func(a identity.Actor) any {
+			return map[string]any{"subject": a.Subject, "expires": !a.Expires.IsZero()}
+		},
+		Audit: func(_ context.Context, verb, outcome string, a identity.Actor, _ string) {
+			r.audit = append(r.audit, verb+" "+outcome+" "+a.Subject)
+		},
+	})
+	return r
+}
+
+func (r *rig) post(path, contentType, body string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	req.Header.Set("Content-Type", contentType)
+	for _, c := range cookies {
+		req.AddCookie(c)
+	}
+	w := httptest.NewRecorder()
+	w.Header().Set("X-Request-Id", "r1")
+	r.login.Handler().ServeHTTP(w, req)
+	return w
+}
+
+func (r *rig) enter(code string) *httptest.ResponseRecorder {
+	return r.post("/api/auth/dev", "application/json", fmt.Sprintf(`{"code":%q}`, code))
+}
+
+func TestCodeLetsInOnce(t *testing.T) {
+	r := newRig(true)
+	code := r.login.Code()
+	if len(code) != 43 {
+		t.Fatalf("the code has %d characters, want 43 (256 bits)", len(code))
+	}
+	if w := r.enter("wrong"); w.Code != http.StatusUnauthorized || len(w.Result().Cookies()) != 0 {
+		t.Fatalf("wrong code: %d %s", w.Code, w.Body)
+	}
+	w := r.enter(code)
+	if w.Code != http.StatusOK || len(w.Result().Cookies()) != 1 || strings.TrimSpace(w.Body.String()) != `{"expires":true,"subject":"dev@local"}` {
+		t.Fatalf("right code: %d %s", w.Code, w.Body)
+	}
+	again := r.enter(code)
+	var e struct{ Error, Message, RequestID string }
+	if err := json.Unmarshal(again.Body.Bytes(), &e); err != nil || again.Code != http.StatusUnauthorized || e.Error != "E_UNAUTHENTICATED" || e.RequestID != "r1" || !strings.Contains(e.Message, "has been used") {
+		t.Fatalf("used code: %d %s", again.Code, again.Body)
+	}
+	if r.login.Code() != "" {
+		t.Fatal("a used code is still shown")
+	}
+	if out := r.post("/api/auth/logout", "", "", w.Result().Cookies()...); out.Code != http.StatusNoContent {
+		t.Fatalf("logout: %d", out.Code)
+	}
+	want := []string{"auth.denied denied ", "auth.login success dev@local", "auth.denied denied ", "auth.logout success dev@local"}
+	if !reflect.DeepEqual(r.audit, want) {
+		t.Fatalf("audit: %q", r.audit)
+	}
+}
+
+func TestEmptyCodeIsWrong(t *testing.T) {
+	r := newRig(true)
+	_, _ = r.login.Exchange(r.login.Code())
+	if _, err := r.login.Exchange(""); fault.KindOf(err) != fault.Unauthenticated {
+		t.Fatalf("an empty code after the code was used: %v", err)
+	}
+}
+
+func TestGuessesAreBoundedAndLockNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(true)
+		for range maxWrong {
+			if _, err := r.login.Exchange("x"); fault.KindOf(err) != fault.Unauthenticated {
+				t.Fatal(err)
+			}
+		}
+		if w := r.enter("x"); w.Code != http.StatusTooManyRequests || len(r.audit) != 0 {
+			t.Fatalf("beyond the bound: %d, audit %q", w.Code, r.audit)
+		}
+		time.Sleep(wrongWindow)
+		if _, err := r.login.Exchange("x"); fault.KindOf(err) != fault.Unauthenticated {
+			t.Fatal(err)
+		}
+		for range 2 * maxWrong {
+			_, _ = r.login.Exchange("x")
+		}
+		if _, err := r.login.Exchange(r.login.Code()); err != nil {
+			t.Fatalf("guesses locked the owner out: %v", err)
+		}
+	})
+}
+
+func TestOpenMode(t *testing.T) {
+	r := newRig(false)
+	if r.login.Code() != "" {
+		t.Fatal("open mode shows a code")
+	}
+	for range 2 {
+		if w := r.enter(""); w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	if w := r.post("/api/auth/dev", "application/json", ""); w.Code != http.StatusOK {
+		t.Fatalf("without a body: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for _, required := range []bool{true, false} {
+		w := httptest.NewRecorder()
+		newRig(required).login.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/auth/config", nil))
+		want := fmt.Sprintf(`{"mode":"dev","codeRequired":%v,"providerName":""}`, required)
+		if w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != want {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
+func TestBadBodies(t *testing.T) {
+	for _, c := range []struct {
+		name, contentType, body string
+		status                  int
+	}{
+		{"a form", "application/x-www-form-urlencoded", "code=x", http.StatusUnsupportedMediaType},
+		{"text, as a form can send it", "text/plain", `{"code":"x"}`, http.StatusUnsupportedMediaType},
+		{"no type", "", `{"code":"x"}`, http.StatusUnsupportedMediaType},
+		{"garbage", "application/json", `{"code":`, http.StatusBadRequest},
+		{"a number", "application/json", `{"code":7}`, http.StatusBadRequest},
+		{"two values", "application/json", `{} {}`, http.StatusBadRequest},
+		{"too long", "application/json", `{"code":"` + strings.Repeat("x", 1<<20) + `"}`, http.StatusRequestEntityTooLarge},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if w := newRig(true).post("/api/auth/dev", c.contentType, c.body); w.Code != c.status {
+				t.Fatalf("got %d %s", w.Code, w.Body)
+			}
+		})
+	}
+}

@@ -1,0 +1,244 @@
+package websession
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var alice = identity.Actor{Issuer: "dev", Subject: "alice", As: identity.Impersonation{User: "alice"}}
+
+func manager(change ...func(*Options)) *Manager {
+	o := Options{
+		Store: NewMemory(10), CookieName: "periscope_session", SameSite: http.SameSiteStrictMode,
+		Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	return New(o)
+}
+
+// login returns a request that bears the cookie of a fresh login.
+func login(t *testing.T, m *Manager) *http.Request {
+	t.Helper()
+	w := httptest.NewRecorder()
+	if _, err := m.Start(w, request(), alice); err != nil {
+		t.Fatal(err)
+	}
+	return request(w.Result().Cookies()...)
+}
+
+func request(cookies ...*http.Cookie) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	return r
+}
+
+func mustBeOut(t *testing.T, m *Manager, r *http.Request) {
+	t.Helper()
+	if a, _, err := m.FromRequest(r); fault.KindOf(err) != fault.Unauthenticated || err == nil {
+		t.Fatalf("still logged in as %+v (%v)", a, err)
+	}
+}
+
+func mustBeIn(t *testing.T, m *Manager, r *http.Request) ID {
+	t.Helper()
+	a, id, err := m.FromRequest(r)
+	if err != nil || !a.Same(alice) || a.As.User != "alice" {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	return id
+}
+
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestCookie(t *testing.T) {
+	for _, c := range []struct {
+		secure bool
+		name   string
+	}{{false, "periscope_session"}, {true, "__Host-periscope_session"}} {
+		m := manager(func(o *Options) { o.Secure = c.secure })
+		w := httptest.NewRecorder()
+		if _, err := m.Start(w, request(), alice); err != nil {
+			t.Fatal(err)
+		}
+		got := w.Result().Cookies()[0]
+		if got.Name != c.name || got.Secure != c.secure || !got.HttpOnly || got.SameSite != http.SameSiteStrictMode || got.Path != "/" || got.Domain != "" {
+			t.Errorf("cookie is %s", got)
+		}
+		if len(got.Value) != 43 {
+			t.Errorf("the secret has %d characters, want 43 (256 bits)", len(got.Value))
+		}
+	}
+}
+
+func TestSecretIsNotStored(t *testing.T) {
+	store := NewMemory(10)
+	m := manager(func(o *Options) { o.Store = store })
+	c, _ := login(t, m).Cookie("periscope_session")
+	for id := range store.records {
+		if strings.Contains(string(id), c.Value) {
+			t.Fatal("the store holds the cookie's secret")
+		}
+	}
+}
+
+func TestLogout(t *testing.T) {
+	m := manager()
+	one, two := login(t, m), login(t, m)
+	id := mustBeIn(t, m, one)
+	done, other := m.Done(id), m.Done(mustBeIn(t, m, two))
+	if closed(done) {
+		t.Fatal("done before logout")
+	}
+	w := httptest.NewRecorder()
+	if a, ok := m.End(w, one); !ok || !a.Same(alice) {
+		t.Fatalf("End says %+v, %v", a, ok)
+	}
+	if !closed(done) || closed(other) || !closed(m.Done(id)) {
+		t.Fatal("Done tells the wrong login's end")
+	}
+	if c := w.Result().Cookies()[0]; c.MaxAge >= 0 || c.Value != "" {
+		t.Fatalf("the cookie stays: %s", c)
+	}
+	mustBeOut(t, m, one)
+	mustBeIn(t, m, two)
+	if _, ok := m.End(httptest.NewRecorder(), one); ok {
+		t.Fatal("logged out twice")
+	}
+}
+
+func TestBadCookies(t *testing.T) {
+	m := manager()
+	good, _ := login(t, m).Cookie("periscope_session")
+	flipped := []byte(good.Value)
+	flipped[0] ^= 1
+	// The last character carries four bits that decode to nothing: a lax
+	// decoder would take sixteen cookies for one.
+	lax := []byte(good.Value)
+	lax[42]++
+	for name, value := range map[string]string{
+		"empty": "", "truncated": good.Value[:42], "longer": good.Value + "A", "64 KiB": strings.Repeat("A", 64<<10),
+		"flipped": string(flipped), "lax": string(lax), "other alphabet": strings.Repeat("+", 43),
+		"unknown": base64.RawURLEncoding.EncodeToString(make([]byte, 32)), "the id": string(mustBeIn(t, m, request(good))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			mustBeOut(t, m, request(&http.Cookie{Name: good.Name, Value: value}))
+		})
+	}
+	t.Run("a planted one before the right one", func(t *testing.T) {
+		mustBeIn(t, m, request(&http.Cookie{Name: good.Name, Value: "x"}, good))
+	})
+	t.Run("behind too many", func(t *testing.T) {
+		bad := &http.Cookie{Name: good.Name, Value: "x"}
+		mustBeOut(t, m, request(bad, bad, bad, bad, good))
+	})
+}
+
+func TestTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := manager()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- m.Run(ctx) }()
+
+		idle, busy := login(t, m), login(t, m)
+		idleDone, busyID := m.Done(mustBeIn(t, m, idle)), mustBeIn(t, m, busy)
+		for range 2 {
+			time.Sleep(20 * time.Minute)
+			_, _, _ = m.FromRequest(idle) // polling is no activity
+			m.Touch(ctx, busyID)
+		}
+		mustBeOut(t, m, idle)
+		mustBeIn(t, m, busy)
+		time.Sleep(sweepEvery)
+		synctest.Wait()
+		if !closed(idleDone) || closed(m.Done(busyID)) {
+			t.Fatal("Done does not follow the idle timeout")
+		}
+		for range 12 * 3 {
+			time.Sleep(20 * time.Minute)
+			m.Touch(ctx, busyID)
+		}
+		synctest.Wait()
+		mustBeOut(t, m, busy)
+		if !closed(m.Done(busyID)) {
+			t.Fatal("Done does not follow the absolute timeout")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestExpiryIsTold(t *testing.T) {
+	m := manager()
+	before := time.Now()
+	a, err := m.Start(httptest.NewRecorder(), request(), alice)
+	if err != nil || a.Expires.Before(before.Add(12*time.Hour)) {
+		t.Fatalf("expires %v (%v)", a.Expires, err)
+	}
+}
+
+func TestFullStoreForgetsTheIdlest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := manager(func(o *Options) { o.Store = NewMemory(2) })
+		first := login(t, m)
+		time.Sleep(time.Second)
+		second := login(t, m)
+		time.Sleep(time.Second)
+		m.Touch(t.Context(), mustBeIn(t, m, first))
+		third := login(t, m)
+		mustBeIn(t, m, first)
+		mustBeOut(t, m, second)
+		mustBeIn(t, m, third)
+	})
+}
+
+type brokenStore struct{ *Memory }
+
+func (brokenStore) Get(context.Context, ID) (Record, bool, error) {
+	return Record{}, false, errors.New("disk is gone")
+}
+
+func TestBrokenStoreLogsNobodyOut(t *testing.T) {
+	memory := NewMemory(10)
+	m := manager(func(o *Options) { o.Store = memory })
+	r := login(t, m)
+	id := mustBeIn(t, m, r)
+	m.o.Store = brokenStore{memory}
+	if _, _, err := m.FromRequest(r); fault.KindOf(err) != fault.Internal {
+		t.Fatalf("got %v", err)
+	}
+	m.sweep(t.Context())
+	if closed(m.Done(id)) {
+		t.Fatal("a store that does not answer ended a login")
+	}
+	m.o.Store = memory
+	mustBeIn(t, m, r)
+}

@@ -1,0 +1,86 @@
+// Package kube reaches one cluster as somebody.
+//
+// It owns the only place where an impersonation is set, the few typed clients
+// the services use, the words and kinds that a cluster's refusals turn into,
+// and the checks of names that become path segments. It does not own which
+// clusters exist or how their credentials come about (package clusters does),
+// nor what is read through its clients. It starts no goroutines that outlive a
+// call. It guarantees that no request leaves under an identity that was not
+// said: the zero Impersonation is refused.
+package kube
+
+import (
+	"net/http"
+	"regexp"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+)
+
+// AuditIDHeader joins the apiserver's audit log to ours.
+const AuditIDHeader = "Audit-ID"
+
+// As is a copy of base whose requests bear imp, and auditID where it is not
+// empty. It is for streams, which dial for themselves; other calls go through
+// Base.Client, which shares connections.
+func As(base *rest.Config, imp identity.Impersonation, auditID string) (*rest.Config, error) {
+	cfg := rest.CopyConfig(base)
+	if err := identify(cfg, imp, auditID); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// identify is where an impersonation is set. It replaces the whole of it, so
+// that neither a UID nor an extra of the base survives.
+func identify(cfg *rest.Config, imp identity.Impersonation, auditID string) error {
+	if err := markAudit(cfg, auditID); err != nil {
+		return err
+	}
+	switch own := cfg.Impersonate; {
+	case imp.None && imp.User == "" && len(imp.Groups) == 0:
+		return nil
+	case imp.None || imp.User == "":
+		return fault.New(fault.Internal, "kube.As", "This request has no identity to act as, so it was not sent. Log in again; if it happens again, give the request id to whoever runs this server.")
+	case own.UserName != "" || own.UID != "" || len(own.Groups) > 0 || len(own.Extra) > 0:
+		// Overwriting it would run with the rights of the credentials behind
+		// it, which the kubeconfig's owner chose not to use.
+		return fault.New(fault.ClusterUnreachable, "kube.As", "This cluster's credentials act as another user already, so nobody else can be acted as. Whoever runs this server must remove “as” from its kubeconfig or use mode shared.")
+	}
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: imp.User, Groups: imp.Groups}
+	return nil
+}
+
+// The apiserver keeps an Audit-ID of at most 64 bytes.
+var auditIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+func markAudit(cfg *rest.Config, auditID string) error {
+	if auditID == "" {
+		return nil
+	}
+	if !auditIDs.MatchString(auditID) {
+		return fault.New(fault.Internal, "kube.As", "This request has a malformed audit id, so it was not sent. Give the request id to whoever runs this server.")
+	}
+	cfg.WrapTransport = transport.Wrappers(cfg.WrapTransport, func(rt http.RoundTripper) http.RoundTripper {
+		return auditMark{rt, auditID}
+	})
+	return nil
+}
+
+// auditMark sets the Audit-ID of every request that passes.
+type auditMark struct {
+	next http.RoundTripper
+	id   string
+}
+
+func (m auditMark) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(AuditIDHeader, m.id)
+	return m.next.RoundTrip(r)
+}
+
+// WrappedRoundTripper lets client-go find the transport beneath.
+func (m auditMark) WrappedRoundTripper() http.RoundTripper { return m.next }
