@@ -1,0 +1,77 @@
+package transport
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/remotecommand"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+const opRun = "transport.Stream"
+
+// statusSize bounds the message on the error channel.
+const statusSize = 64 << 10
+
+// resultOf reads the Status that a cluster sends when the command has ended.
+func resultOf(message []byte) Result {
+	st := &metav1.Status{}
+	if err := json.Unmarshal(message, st); err != nil {
+		return Result{Err: unreadable(fmt.Errorf("%w in %.200q", err, message))}
+	}
+	switch {
+	case st.Status == metav1.StatusSuccess:
+		return exited(0)
+	case st.Status != metav1.StatusFailure:
+		return Result{Err: unreadable(fmt.Errorf("status %q", st.Status))}
+	case st.Reason == remotecommand.NonZeroExitCodeReason:
+		return exitCode(st)
+	}
+	return Result{Err: runFault(st)}
+}
+
+func exited(code int) Result { return Result{ExitCode: &code} }
+
+// exitCode finds the code among the causes. Windows has codes beyond a byte.
+func exitCode(st *metav1.Status) Result {
+	if st.Details != nil {
+		for _, c := range st.Details.Causes {
+			if c.Type != remotecommand.ExitCodeCauseType {
+				continue
+			}
+			code, err := strconv.ParseInt(c.Message, 10, 64)
+			if err != nil {
+				return Result{Err: unreadable(err)}
+			}
+			return exited(int(code))
+		}
+	}
+	return Result{Err: unreadable(errors.New("no exit code among the causes"))}
+}
+
+func unreadable(cause error) *fault.Error {
+	return fault.Wrap(cause, fault.Protocol, opRun,
+		"The cluster said how the command ended in words that Periscope does not know. Tell whoever runs this server.")
+}
+
+// runFault is a command that could not be run, in the runtime's words. What the
+// apiserver itself refuses comes with a code of its own.
+func runFault(st *metav1.Status) *fault.Error {
+	if st.Reason != metav1.StatusReasonInternalError && st.Code != 0 && st.Code < 500 {
+		return statusFault(st)
+	}
+	kind := startKind(st.Message)
+	f := fault.Wrap(errors.New(st.Message), kind, opRun, "%s", startSentence(kind))
+	f.Status = st
+	return f
+}
+
+// lost is a stream that ended without the cluster's word on the command.
+func lost(cause error) Result {
+	return Result{Err: fault.Wrap(cause, fault.ClusterUnreachable, opRun,
+		"The connection to the container was lost. The command may still be running: look at the pod, then open a new shell.")}
+}

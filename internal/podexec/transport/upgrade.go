@@ -1,0 +1,241 @@
+package transport
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+// dialTimeout bounds a dial whose context has no bound of its own.
+const dialTimeout = 30 * time.Second
+
+// upgrader turns a request into a link. It remembers the TLS sessions of each
+// set of credentials, so that opening again costs no certificate check.
+type upgrader struct {
+	mu  sync.Mutex
+	tls map[tlsKey]*tls.Config
+}
+
+// tlsKey is the content of everything that TLS proves or checks: a session must
+// never be resumed by somebody with another client certificate.
+type tlsKey [sha256.Size]byte
+
+// tlsKept bounds how many sets of credentials are remembered; one more forgets
+// them all, which costs each a handshake.
+const tlsKept = 256
+
+func newUpgrader() *upgrader { return &upgrader{tls: map[tlsKey]*tls.Config{}} }
+
+// upgrade sends one request, built from nothing, and takes over the connection
+// if the answer is 101. Anything else ends it: a connection whose upgrade was
+// refused is never used again (CVE-2018-1002105).
+func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string, r Request, h http.Header) (*http.Response, *link, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	req, err := newRequest(ctx, cfg, method, r, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := &link{}
+	rt, err := u.roundTripper(cfg, l)
+	if err != nil {
+		return nil, nil, fault.Wrap(err, fault.ClusterUnreachable, op,
+			"The credentials kept for this cluster cannot be used. Ask whoever runs Periscope to check them.")
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return nil, nil, dialFault(ctx, err)
+	}
+	if err := l.takeOver(resp); err != nil {
+		return nil, nil, err
+	}
+	return resp, l, nil
+}
+
+// takeOver makes the link out of a 101 and a fault out of anything else.
+func (l *link) takeOver(resp *http.Response) error {
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		defer resp.Body.Close()
+		return refusal(resp)
+	}
+	body, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		_ = resp.Body.Close()
+		return fault.New(fault.Internal, op,
+			"Periscope's own HTTP transport for this cluster cannot carry a shell. Tell whoever runs this server.")
+	}
+	l.body = body
+	return nil
+}
+
+// newRequest builds the exec request. Nothing in it comes from a client but the
+// fields of r.
+func newRequest(ctx context.Context, cfg *rest.Config, method string, r Request, h http.Header) (*http.Request, error) {
+	u, err := execURL(cfg, r)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, op, "The address of this cluster is not valid. Ask whoever runs Periscope to correct it.")
+	}
+	req.Header = h
+	req.Header.Set("Connection", "Upgrade")
+	return req, nil
+}
+
+func execURL(cfg *rest.Config, r Request) (*url.URL, error) {
+	for _, segment := range []string{r.Namespace, r.Pod} {
+		if bad := pathvalidation.IsValidPathSegmentName(segment); segment == "" || len(bad) > 0 {
+			return nil, fault.New(fault.Invalid, op, "%q is no name of a namespace or a pod. Check the spelling.", segment)
+		}
+	}
+	base, prefix, err := rest.DefaultServerUrlFor(withGroupVersion(cfg))
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, op, "The address of this cluster is not valid. Ask whoever runs Periscope to correct it.")
+	}
+	u := base.JoinPath(prefix, "namespaces", r.Namespace, "pods", r.Pod, "exec")
+	u.RawQuery = query(r).Encode()
+	return u, nil
+}
+
+// withGroupVersion says which API the path leads to, whatever cfg was made for.
+func withGroupVersion(cfg *rest.Config) *rest.Config {
+	c := rest.CopyConfig(cfg)
+	c.APIPath, c.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	return c
+}
+
+func query(r Request) url.Values {
+	q := url.Values{"command": r.Command, "stdout": {"true"}}
+	if r.Container != "" {
+		q.Set("container", r.Container)
+	}
+	q.Set("stdin", strconv.FormatBool(r.Stdin))
+	q.Set("tty", strconv.FormatBool(r.TTY))
+	// A terminal has one output.
+	q.Set("stderr", strconv.FormatBool(!r.TTY))
+	return q
+}
+
+// roundTripper is cfg's own way to the cluster, good for one upgrade: its
+// dialer, proxy, TLS, credentials and impersonation. The connection it makes
+// becomes l's.
+func (u *upgrader) roundTripper(cfg *rest.Config, l *link) (http.RoundTripper, error) {
+	cfg = rest.CopyConfig(cfg)
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	// Here and not below: an exec plugin wraps the dialer that it finds.
+	cfg.Dial = bounded(cfg.Dial)
+	// Files are read at each dial, so a rotated certificate is a new key.
+	if err := rest.LoadTLSFiles(cfg); err != nil {
+		return nil, err
+	}
+	tc, err := cfg.TransportConfig()
+	if err != nil {
+		return nil, err
+	}
+	rt := tc.Transport
+	if rt == nil {
+		if rt, err = u.transport(cfg.Host, tc, l); err != nil {
+			return nil, err
+		}
+	}
+	return transport.HTTPWrappersForConfig(tc, rt)
+}
+
+// transport dials once and keeps nothing. It speaks HTTP/1.1 alone, since only
+// that can be upgraded.
+func (u *upgrader) transport(host string, tc *transport.Config, l *link) (http.RoundTripper, error) {
+	tlsConfig, err := u.tlsConfig(host, tc)
+	if err != nil {
+		return nil, err
+	}
+	proxy := tc.Proxy
+	if proxy == nil {
+		proxy = utilnet.NewProxierWithNoProxyCIDR(http.ProxyFromEnvironment)
+	}
+	dial := tc.DialHolder.Dial
+	only1 := &http.Protocols{}
+	only1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:             proxy,
+		TLSClientConfig:   tlsConfig,
+		DisableKeepAlives: true,
+		Protocols:         only1,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			l.conn = &conn{Conn: c}
+			return l.conn, nil
+		},
+	}, nil
+}
+
+// tlsConfig is the remembered one where its credentials are plain content. What
+// a plugin hands out may change from one handshake to the next, so that is
+// neither remembered nor resumed.
+func (u *upgrader) tlsConfig(host string, tc *transport.Config) (*tls.Config, error) {
+	if tc.HasCertCallback() {
+		return newTLSConfig(tc)
+	}
+	key := keyOf(host, tc)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c := u.tls[key]; c != nil {
+		return c, nil
+	}
+	c, err := newTLSConfig(tc)
+	if err != nil {
+		return nil, err
+	}
+	c.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	if len(u.tls) >= tlsKept {
+		clear(u.tls)
+	}
+	u.tls[key] = c
+	return c, nil
+}
+
+func newTLSConfig(tc *transport.Config) (*tls.Config, error) {
+	c, err := transport.TLSConfigFor(tc)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		c = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	c.NextProtos = []string{"http/1.1"}
+	return c, nil
+}
+
+func keyOf(host string, tc *transport.Config) (key tlsKey) {
+	h := sha256.New()
+	insecure := []byte(strconv.FormatBool(tc.TLS.Insecure))
+	for _, part := range [][]byte{[]byte(host), []byte(tc.TLS.ServerName), insecure, tc.TLS.CAData, tc.TLS.CertData, tc.TLS.KeyData} {
+		// The length keeps two parts from being read as two others.
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write(part)
+	}
+	h.Sum(key[:0])
+	return key
+}
