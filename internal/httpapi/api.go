@@ -1,0 +1,196 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/clusters"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/kube"
+	"github.com/periscope-console/periscope/internal/objects"
+)
+
+// routes is the whole API but the login, area by area.
+func (s *server) routes() []route {
+	all := []route{
+		get("/api/whoami", "whoami", "Who is logged in", s.whoami).polled(),
+		get("/api/auth/whoami", "authWhoami", "Who is logged in", s.whoami).polled(),
+		get("/api/features", "features", "What this server offers", s.features).polled(),
+		get("/api/clusters", "listClusters", "The clusters of this server", s.listClusters).polled(),
+		plain("/healthz", "healthz", "Whether the process runs", func() error { return nil }),
+		plain("/readyz", "readyz", "Whether requests can be served", s.Ready),
+	}
+	all = append(all, s.clusterRoutes()...)
+	return append(all, s.execRoute())
+}
+
+// clusterRoutes are what the way to a shell needs of a cluster.
+func (s *server) clusterRoutes() []route {
+	limit := param{"limit", "At most so many items in one answer, 1 to 1000", "integer"}
+	next := param{"continue", "Where the answer before left off", "string"}
+	return []route{
+		post("/api/clusters/{cluster}/can-i", "canI", "What the caller may do in a cluster", s.canI),
+		get("/api/clusters/{cluster}/namespaces", "listNamespaces", "The namespaces of a cluster", s.listNamespaces).polled(),
+		get("/api/clusters/{cluster}/pods", "listPods", "The pods of a cluster or a namespace", s.listPods).polled().with(
+			param{"namespace", "One namespace; all when empty", "string"},
+			param{"labelSelector", "A Kubernetes label selector", "string"}, limit, next),
+		get("/api/clusters/{cluster}/pods/{namespace}/{pod}", "getPod", "One pod", s.getPod).polled(),
+		get("/api/clusters/{cluster}/pods/{namespace}/{pod}/events", "listPodEvents", "What happened to a pod", s.listPodEvents).polled(),
+	}
+}
+
+// plain is a row that answers ok as text, for probes.
+func plain(path, id, summary string, check func() error) route {
+	return route{
+		method: http.MethodGet, path: path, id: id, summary: summary, public: true,
+		serve: func(c *call) error {
+			if err := check(); err != nil {
+				return err
+			}
+			c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			_, _ = c.w.Write([]byte("ok"))
+			return nil
+		},
+	}
+}
+
+// Whoami is who is logged in, and how.
+type Whoami struct {
+	Subject      string     `json:"subject" doc:"The login's subject"`
+	Email        string     `json:"email" doc:"The login's e-mail address; may be empty"`
+	Groups       []string   `json:"groups" doc:"The login's groups"`
+	Mode         string     `json:"mode" enum:"dev,oidc" doc:"How people log in"`
+	AuthzMode    string     `json:"authzMode" enum:"shared,tier,raw" doc:"How rights are found in a cluster"`
+	Tier         string     `json:"tier" doc:"The caller's tier, in mode tier"`
+	AuditEnabled bool       `json:"auditEnabled" doc:"Whether audit can be queried"`
+	AuditScope   string     `json:"auditScope" enum:"self,all" doc:"Whose audit events the caller sees"`
+	ExpiresAt    *time.Time `json:"expiresAt" doc:"When the login ends; null when it lasts as long as the server"`
+}
+
+// WhoamiOf tells an actor about itself.
+func (w Who) WhoamiOf(a identity.Actor) Whoami {
+	who := Whoami{
+		Subject: a.Subject, Email: a.Email, Groups: a.Groups, Tier: a.Tier,
+		Mode: w.Mode, AuthzMode: w.AuthzMode, AuditScope: "self",
+	}
+	if who.Groups == nil {
+		who.Groups = []string{}
+	}
+	if a.Admin {
+		who.AuditScope = "all"
+	}
+	if !a.Expires.IsZero() {
+		at := a.Expires.UTC()
+		who.ExpiresAt = &at
+	}
+	return who
+}
+
+func (s *server) whoami(c *call) (Whoami, error) { return s.Who.WhoamiOf(c.actor), nil }
+
+// Features is what the UI may offer.
+type Features struct {
+	Version string       `json:"version" doc:"Version of the server"`
+	Exec    ExecFeatures `json:"exec"`
+}
+
+// ExecFeatures are those of shells.
+type ExecFeatures struct {
+	Resume              bool `json:"resume" doc:"Whether a shell survives a lost connection"`
+	ClientHiddenSeconds int  `json:"clientHiddenSeconds" doc:"After how long a hidden, silent tab closes its shell"`
+}
+
+// clientHidden is the default of the UI's own timer, in seconds.
+const clientHidden = 300
+
+func (s *server) features(*call) (Features, error) {
+	return Features{Version: s.Version, Exec: ExecFeatures{ClientHiddenSeconds: clientHidden}}, nil
+}
+
+// ClusterList is the answer of listClusters.
+type ClusterList struct {
+	Clusters []clusters.Summary `json:"clusters"`
+}
+
+func (s *server) listClusters(*call) (ClusterList, error) { return ClusterList{s.Clusters.List()}, nil }
+
+// client acts in the cluster that the path names, as the caller.
+func (s *server) client(c *call) (*kube.Client, error) {
+	cluster, err := s.Clusters.Get(c.r.PathValue("cluster"))
+	if err != nil {
+		return nil, err
+	}
+	return cluster.Client(c.ctx(), c.actor.As, "")
+}
+
+// CanIRequest asks about up to 64 rights; or about one, written bare.
+type CanIRequest struct {
+	Checks []kube.Check `json:"checks,omitempty" doc:"1 to 64 rights"`
+	kube.Check
+}
+
+// CanIAnswer holds one decision a check, in their order.
+type CanIAnswer struct {
+	Results []kube.Decision `json:"results"`
+}
+
+func (s *server) canI(c *call, in CanIRequest) (CanIAnswer, error) {
+	checks := in.Checks
+	if checks == nil {
+		checks = []kube.Check{in.Check}
+	}
+	client, err := s.client(c)
+	if err != nil {
+		return CanIAnswer{}, err
+	}
+	results, err := kube.CanI(c.ctx(), client, checks)
+	return CanIAnswer{results}, err
+}
+
+func (s *server) listNamespaces(c *call) (out objects.NamespaceList, err error) {
+	client, err := s.client(c)
+	if err != nil {
+		return out, err
+	}
+	return objects.Namespaces(c.ctx(), client)
+}
+
+func (s *server) listPods(c *call) (out objects.PodList, err error) {
+	q, err := podQuery(c)
+	if err != nil {
+		return out, err
+	}
+	client, err := s.client(c)
+	if err != nil {
+		return out, err
+	}
+	return objects.Pods(c.ctx(), client, q)
+}
+
+func podQuery(c *call) (q objects.PodQuery, err error) {
+	if q.Namespace, err = c.text("namespace"); err != nil {
+		return q, err
+	}
+	if q.LabelSelector, err = c.text("labelSelector"); err != nil {
+		return q, err
+	}
+	q.Continue = c.r.URL.Query().Get("continue")
+	q.Limit, err = c.number("limit", objects.DefaultLimit, 1, objects.MaxLimit)
+	return q, err
+}
+
+func (s *server) getPod(c *call) (out objects.PodDetail, err error) {
+	client, err := s.client(c)
+	if err != nil {
+		return out, err
+	}
+	return objects.PodByName(c.ctx(), client, c.r.PathValue("namespace"), c.r.PathValue("pod"))
+}
+
+func (s *server) listPodEvents(c *call) (out objects.EventList, err error) {
+	client, err := s.client(c)
+	if err != nil {
+		return out, err
+	}
+	return objects.PodEvents(c.ctx(), client, c.r.PathValue("namespace"), c.r.PathValue("pod"))
+}

@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+// Guard says under which names this server answers. It is checked before the
+// login: a wrong Host stops DNS rebinding, a wrong Origin stops other sites'
+// scripts, WebSockets included.
+type Guard struct {
+	// Hosts are the values of Host that are answered, with their ports.
+	Hosts []string
+	// Origins are the values of Origin that are accepted, as scheme://host[:port].
+	Origins []string
+	// Probes lets a GET that is no upgrade pass under a loopback Host of any
+	// port, for checks through a port-forward.
+	Probes bool
+	// TLS adds Strict-Transport-Security.
+	TLS bool
+}
+
+// anyHost are the paths that load balancers ask for under any name.
+var anyHost = map[string]bool{"/healthz": true, "/readyz": true}
+
+func (g Guard) check(r *http.Request) error {
+	if !g.hostAllowed(r) {
+		return fault.New(fault.Misdirected, "httpapi.guard",
+			"This server does not answer under the name %s. Open it at its public address.", clip(r.Host, 128))
+	}
+	if !g.originAllowed(r) {
+		return fault.New(fault.Forbidden, "httpapi.guard",
+			"The page at another address may not use this server. Open Periscope at its own address.")
+	}
+	return nil
+}
+
+func (g Guard) hostAllowed(r *http.Request) bool {
+	if anyHost[r.URL.Path] {
+		return true
+	}
+	for _, h := range g.Hosts {
+		if strings.EqualFold(h, r.Host) {
+			return true
+		}
+	}
+	return g.Probes && r.Method == http.MethodGet && r.Header.Get("Upgrade") == "" && loopback(r.Host)
+}
+
+func loopback(host string) bool {
+	u, err := url.Parse("http://" + host)
+	if err != nil || u.User != nil || u.Path != "" {
+		return false
+	}
+	name := u.Hostname()
+	ip := net.ParseIP(name)
+	return strings.EqualFold(name, "localhost") || ip != nil && (name == "127.0.0.1" || name == "::1")
+}
+
+// originAllowed accepts a missing Origin: browsers always send one on upgrades
+// and on requests that change something.
+func (g Guard) originAllowed(r *http.Request) bool {
+	values := r.Header.Values("Origin")
+	if len(values) == 0 {
+		return true
+	}
+	if len(values) > 1 {
+		return false
+	}
+	for _, o := range g.Origins {
+		if strings.EqualFold(o, values[0]) {
+			return true
+		}
+	}
+	return false
+}
+
+// headers are on every answer. Styles may be inline because the terminal sets
+// the size of each of its cells; scripts never are.
+func (g Guard) headers(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "+
+		"img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; "+
+		"form-action 'self'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+	if g.TLS {
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+}
+
+// jsonBody is an error for a request with a body that is no JSON: a form of
+// another site could send anything else.
+func jsonBody(r *http.Request) error {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
+		return fault.New(fault.MediaType, "httpapi.body", "Send the body as JSON, with Content-Type: application/json.")
+	}
+	return nil
+}

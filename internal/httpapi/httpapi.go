@@ -1,0 +1,66 @@
+// Package httpapi is the HTTP edge: routes as data, the checks that come before
+// every one of them, the WebSocket adaptor of the terminal, and the pages.
+//
+// It owns how a fault looks in HTTP and what the API's description
+// (api/openapi.yaml) says. It does not own logins (their handlers are mounted
+// beside it), sessions or clusters: it calls them. It starts no goroutines; a
+// terminal's request returns when its socket is finished with.
+package httpapi
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http"
+
+	"github.com/periscope-console/periscope/internal/clusters"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/podexec"
+)
+
+// Logins finds out who sends a request.
+type Logins interface {
+	// FromRequest is an Unauthenticated fault where there is no valid login.
+	FromRequest(*http.Request) (identity.Actor, websession.ID, error)
+	// Touch counts as activity of the login.
+	Touch(context.Context, websession.ID)
+	// Done is closed when the login ends.
+	Done(websession.ID) <-chan struct{}
+}
+
+// Options are what the edge needs from outside.
+type Options struct {
+	Version  string
+	Guard    Guard
+	Logins   Logins
+	Login    http.Handler // /api/auth/…
+	Clusters *clusters.Registry
+	Sessions *podexec.Sessions
+	Who      Who
+	Pages    fs.FS // the built UI
+	Log      *slog.Logger
+	// Ready is nil when every part that a request needs is up.
+	Ready func() error
+}
+
+// Who is what whoami says of the server rather than of the caller.
+type Who struct {
+	Mode      string
+	AuthzMode string
+}
+
+type server struct{ Options }
+
+// New builds the handler of the main listener.
+func New(o Options) http.Handler {
+	s := &server{o}
+	mux := http.NewServeMux()
+	for _, r := range s.routes() {
+		mux.HandleFunc(r.method+" "+r.path, s.handler(r))
+	}
+	mux.Handle("/api/auth/", o.Login)
+	mux.HandleFunc("/api/", s.unknown)
+	mux.Handle("/", newPages(o.Pages))
+	return s.observed(s.guarded(mux))
+}

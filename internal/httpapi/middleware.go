@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+const requestIDHeader = "X-Request-Id"
+
+var requestIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// requestID keeps a client's id only if it cannot harm a log.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get(requestIDHeader); requestIDs.MatchString(id) {
+		return id
+	}
+	var b [12]byte
+	rand.Read(b[:]) // never fails: crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// guarded sets the security headers and makes the checks that come before the
+// login.
+func (s *server) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Guard.headers(w.Header())
+		if err := s.Guard.check(r); err != nil {
+			fail(w, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// observed gives each request its id, logs it, and turns a panic into a 500.
+func (s *server) observed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := requestID(r)
+		w.Header().Set(requestIDHeader, id)
+		sw := &statusWriter{ResponseWriter: w}
+		begun := time.Now()
+		defer func() {
+			if p := recover(); p != nil {
+				s.Log.Error("http.panic", "requestId", id, "panic", p, "stack", string(debug.Stack()))
+				if sw.status == 0 {
+					fail(sw, fault.New(fault.Internal, "httpapi", ""))
+				}
+			}
+			s.Log.Debug("http.request", "requestId", id, "method", r.Method, "path", clip(r.URL.Path, 256),
+				"status", sw.status, "duration_ms", time.Since(begun).Milliseconds())
+		}()
+		next.ServeHTTP(sw, r)
+	})
+}
+
+// statusWriter remembers the status. Unwrap keeps Hijack and Flush reachable
+// through http.ResponseController.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

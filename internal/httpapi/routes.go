@@ -1,0 +1,168 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/websession"
+)
+
+// Bounds of what a request may bring and how long it may take.
+const (
+	maxBody  = 64 << 10
+	maxParam = 1 << 10
+	callTime = 30 * time.Second
+)
+
+// route is one row of the API: enough to serve it and to describe it.
+type route struct {
+	method, path string
+	id           string // the operation's name in api/openapi.yaml
+	summary      string
+	public       bool // needs no login
+	background   bool // polling: does not count as activity of the login
+	query        []param
+	in, out      reflect.Type // JSON bodies; nil for none
+	serve        func(*call) error
+}
+
+// param is one query parameter.
+type param struct {
+	name, doc string
+	kind      string // an OpenAPI type
+}
+
+// call is one request on its way through a route.
+type call struct {
+	w         http.ResponseWriter
+	r         *http.Request
+	actor     identity.Actor
+	login     websession.ID
+	requestID string
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// handler makes what every route shares: the login, the time limit, the fault.
+func (s *server) handler(rt route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := &call{w: w, r: r, requestID: w.Header().Get(requestIDHeader)}
+		if err := s.serve(rt, c); err != nil {
+			s.tell(rt, c, err)
+		}
+	}
+}
+
+func (s *server) serve(rt route, c *call) (err error) {
+	if rt.public {
+		return rt.serve(c)
+	}
+	if c.actor, c.login, err = s.Logins.FromRequest(c.r); err != nil {
+		return err
+	}
+	if !rt.background {
+		s.Logins.Touch(c.ctx(), c.login)
+	}
+	if rt.out != nil { // a terminal has no time limit
+		ctx, cancel := context.WithTimeout(c.ctx(), callTime)
+		defer cancel()
+		c.r = c.r.WithContext(ctx)
+	}
+	return rt.serve(c)
+}
+
+// tell answers with err and logs what was not the caller's own doing.
+func (s *server) tell(rt route, c *call, err error) {
+	if c.r.Context().Err() == nil && statuses[fault.KindOf(err)] >= http.StatusInternalServerError {
+		s.Log.Error("http.fault", "requestId", c.requestID, "route", rt.id, "actor", c.actor.Subject, "error", err)
+	}
+	fail(c.w, err)
+}
+
+// get is a row that answers with a JSON value.
+func get[Out any](path, id, summary string, f func(*call) (Out, error)) route {
+	return route{
+		method: http.MethodGet, path: path, id: id, summary: summary, out: reflect.TypeFor[Out](),
+		serve: func(c *call) error {
+			v, err := f(c)
+			if err == nil {
+				answer(c.w, http.StatusOK, v)
+			}
+			return err
+		},
+	}
+}
+
+// post is a row that takes and answers with a JSON value.
+func post[In, Out any](path, id, summary string, f func(*call, In) (Out, error)) route {
+	return route{
+		method: http.MethodPost, path: path, id: id, summary: summary,
+		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
+		serve: func(c *call) error {
+			var in In
+			if err := readBody(c, &in); err != nil {
+				return err
+			}
+			v, err := f(c, in)
+			if err == nil {
+				answer(c.w, http.StatusOK, v)
+			}
+			return err
+		},
+	}
+}
+
+func (r route) open() route { r.public = true; return r }
+
+func (r route) polled() route { r.background = true; return r }
+
+func (r route) with(query ...param) route { r.query = query; return r }
+
+// readBody decodes a bounded JSON body strictly.
+func readBody(c *call, into any) error {
+	if err := jsonBody(c.r); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(err, &big):
+		return fault.Wrap(err, fault.TooLarge, "httpapi.body", "The body is over the limit of %d KiB. Send less.", maxBody>>10)
+	case err != nil:
+		return fault.Wrap(err, fault.Invalid, "httpapi.body", "The body is not the JSON that this call takes. See api/openapi.yaml.")
+	case dec.More():
+		return fault.New(fault.Invalid, "httpapi.body", "The body holds more than one JSON value. Send one.")
+	}
+	return nil
+}
+
+// text is a bounded query parameter.
+func (c *call) text(name string) (string, error) {
+	v := c.r.URL.Query().Get(name)
+	if len(v) > maxParam {
+		return "", fault.New(fault.Invalid, "httpapi.param", "The parameter %s is over %d bytes. Shorten it.", name, maxParam)
+	}
+	return v, nil
+}
+
+// number is a whole query parameter between least and most; otherwise when absent.
+func (c *call) number(name string, otherwise, least, most int) (int, error) {
+	v := c.r.URL.Query().Get(name)
+	if v == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, fault.New(fault.Invalid, "httpapi.param", "The parameter %s must be a whole number from %d to %d.", name, least, most)
+	}
+	return n, nil
+}

@@ -1,0 +1,117 @@
+package podexec
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+// Conn is a client's WebSocket, message by message. Read belongs to one
+// goroutine; the others may be called from any.
+type Conn interface {
+	// Read returns the next message, valid until the next Read, or ErrTooBig
+	// where it is over MaxFrame; after that the Conn can still be written.
+	Read(ctx context.Context) (binary bool, p []byte, err error)
+	// Write sends p as one message. p may be reused afterwards.
+	Write(ctx context.Context, binary bool, p []byte) error
+	// Ping sends a ping and waits for its pong, which needs a Read under way.
+	Ping(ctx context.Context) error
+	// Close sends a close frame, waits shortly for the client's, and closes.
+	Close(code int, reason string)
+	// Abort closes at once.
+	Abort()
+}
+
+// ErrTooBig is a message over MaxFrame.
+var ErrTooBig = errors.New("message over the frame limit")
+
+// How long the last words to a client may take.
+const partingLimit = 5 * time.Second
+
+// Refuse tells a client why it gets no session, and closes.
+func Refuse(conn Conn, err error, requestID string) {
+	e := refusal(err)
+	part(conn, e, requestID)
+}
+
+// part sends the last frames and the close code.
+func part(conn Conn, e ending, requestID string) {
+	ctx, cancel := context.WithTimeout(context.Background(), partingLimit)
+	defer cancel()
+	if e.fault != nil {
+		if conn.Write(ctx, false, encode(errorOf(e.fault, requestID))) != nil {
+			conn.Abort()
+			return
+		}
+	}
+	if conn.Write(ctx, false, encode(closedOf(e))) != nil {
+		conn.Abort()
+		return
+	}
+	conn.Close(closeCodes[e.reason], string(e.reason))
+}
+
+func errorOf(err error, requestID string) errorFrame {
+	kind := fault.KindOf(err)
+	f := errorFrame{
+		Type: "error", Code: kind.Code(), Message: fault.PublicOf(err),
+		Retryable: retryable[kind], RequestID: requestID,
+	}
+	var fe *fault.Error
+	if errors.As(err, &fe) {
+		f.ActiveSessions = fe.Detail["activeSessions"]
+	}
+	return f
+}
+
+// retryAfter is when a client may come back after a shutdown.
+const retryAfter = 5
+
+func closedOf(e ending) closedFrame {
+	f := closedFrame{Type: "closed", Reason: e.reason, ExitCode: e.exitCode, Message: e.message}
+	switch e.reason {
+	case ClientClose:
+		zero := 0
+		f.ExitCode = &zero
+	case Shutdown:
+		f.RetryAfterSeconds = retryAfter
+	}
+	return f
+}
+
+// Opening reads the first frame of a v2 client into req.
+func Opening(ctx context.Context, conn Conn, req *Request) error {
+	binary, data, err := conn.Read(ctx)
+	if err != nil {
+		return fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame did not arrive. Send open as the first frame.")
+	}
+	if binary {
+		return fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open, as text. Send stdin after hello.")
+	}
+	f, err := parseClientFrame(data)
+	switch {
+	case err != nil:
+		return fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame was not understood: %v.", err)
+	case f.Type == "attach":
+		return fault.New(fault.NotFound, "podexec.Opening", "There is no such shell to come back to. Open a new one.")
+	case f.Type != "open":
+		return fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open, not %s.", f.Type)
+	}
+	return applyOpen(f, req)
+}
+
+func applyOpen(f clientFrame, req *Request) error {
+	req.Container, req.Command, req.Reason = f.Container, f.Command, f.Reason
+	req.TTY = f.TTY == nil || *f.TTY
+	if f.Cols == nil && f.Rows == nil {
+		return nil
+	}
+	size, err := f.size()
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "podexec.Opening", "The terminal's size is wrong: %v.", err)
+	}
+	req.Size = size
+	return nil
+}

@@ -1,0 +1,111 @@
+package podexec
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+// endCommand makes sure that the command is no longer running and says how sure
+// that is. The exec protocol has no kill: a shell of ours is ended by a second
+// exec, anything else by what its stdin can say.
+func (s *session) endCommand() ended {
+	defer s.closeStream()
+	if s.commandEnded() {
+		return endedVerified
+	}
+	s.out.discard()
+	if s.proc.known() {
+		how := s.controlExec()
+		s.awaitExit()
+		return how
+	}
+	s.endInBand()
+	if s.awaitExit() {
+		return endedVerified
+	}
+	return endedUnverified
+}
+
+// commandEnded reports whether the stream has told how the command ended, or
+// whether nothing can be left because its container is gone.
+func (s *session) commandEnded() bool {
+	select {
+	case <-s.pumpDone:
+	default:
+		return false
+	}
+	gone := s.end.reason == PodDeleted || s.end.reason == ContainerExit
+	return gone || s.stream.Result().Err == nil
+}
+
+// awaitExit waits shortly for the stream to tell how the command ended.
+func (s *session) awaitExit() bool {
+	timer := time.NewTimer(lastExitWait)
+	defer timer.Stop()
+	select {
+	case <-s.pumpDone:
+		return s.stream.Result().Err == nil
+	case <-timer.C:
+		return false
+	}
+}
+
+func (s *session) closeStream() {
+	s.stream.Close()
+	<-s.pumpDone
+}
+
+// controlExec ends our shell by a second exec, as the same user, and checks.
+func (s *session) controlExec() ended {
+	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
+	defer cancel()
+	stream, err := s.place.Upstream.Dial(ctx, s.id, transport.Request{
+		Namespace: s.Namespace, Pod: s.Pod, Container: s.Container, Command: endCommand(s.proc),
+	})
+	if err != nil {
+		s.svc.Log.Warn("exec.end.failed", "sessionId", s.id, "cluster", s.Cluster, "error", err)
+		return endedUnverified
+	}
+	defer stream.Close()
+	defer context.AfterFunc(ctx, func() { stream.Close() })()
+	return parseEnded(readAtMost(stream, maxReport))
+}
+
+// readAtMost collects the first limit bytes of a stream's stdout until its end.
+func readAtMost(stream transport.Stream, limit int) []byte {
+	var got []byte
+	buf := make([]byte, limit)
+	for {
+		n, ch, err := stream.Read(buf)
+		if ch == transport.Stdout {
+			got = append(got, buf[:min(n, limit-len(got))]...)
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return got
+			}
+			return nil
+		}
+	}
+}
+
+// endInBand says goodbye through stdin: ^C, ^\ and ^D on a terminal, where they
+// mean something, else only its end.
+func (s *session) endInBand() {
+	timer := time.NewTimer(lastFeedWait)
+	defer timer.Stop()
+	select {
+	case <-s.feedDone: // stdin has one writer
+	case <-timer.C:
+		return
+	}
+	if !s.TTY {
+		s.stream.CloseWrite()
+		return
+	}
+	s.stream.Write([]byte("\x03\x1c\x04"))
+}

@@ -1,0 +1,336 @@
+// Package podexec owns exec sessions: who may open one, how its bytes flow, and
+// how it ends.
+//
+// A session joins one client (a Conn, in plain mode or v2.exec.periscope, see
+// api/terminal.md) to one command in a container (a transport.Stream). It
+// belongs to the process and not to the request that opened it. The package
+// guarantees, for every session that starts: one reason for its end, one start
+// and one end event in audit, its cap slot freed once, and its shell in the
+// container ended or said to be left.
+//
+// It does not own the wire protocols (transport), clusters (clusters), logins,
+// or HTTP. Its goroutines are run by Sessions.Run, which waits for all of them.
+package podexec
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/kube"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+// Settings are the limits and timers of sessions in one cluster.
+type Settings struct {
+	Enabled            bool
+	ServerIdle         time.Duration
+	IdleWarn           time.Duration
+	Heartbeat          time.Duration
+	MaxSessionsPerUser int
+	MaxSessionsTotal   int
+	RequireReason      bool
+	// Replay bounds the output held for one session, in bytes; at least Window.
+	Replay int64
+}
+
+// Upstream is one cluster as one actor sees it.
+type Upstream interface {
+	// Pod reads the pod under the actor's identity.
+	Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
+	// CheckExec is nil when the actor may create pods/exec for the pod.
+	CheckExec(ctx context.Context, namespace, name string) error
+	// Dial opens an exec stream; auditID goes upstream with it.
+	Dial(ctx context.Context, auditID string, req transport.Request) (transport.Stream, error)
+}
+
+// Place is where a session goes.
+type Place struct {
+	Cluster  string
+	Settings Settings
+	Upstream Upstream
+}
+
+// Directory finds clusters by name. An unknown one is a NotFound fault.
+type Directory interface {
+	Find(ctx context.Context, cluster string, actor identity.Actor) (Place, error)
+}
+
+// Request is one wish for a shell or a command.
+type Request struct {
+	Actor identity.Actor
+	// LoginDone is closed when the actor's login ends, and the session with it.
+	// Nil for a login that lasts as long as the process.
+	LoginDone <-chan struct{}
+	// Active is called when stdin arrives: it counts as activity of the login.
+	Active    func()
+	RequestID string
+	Cluster   string
+	Namespace string
+	Pod       string
+	Container string   // empty: the pod's default
+	Command   []string // empty: a shell
+	TTY       bool
+	Size      transport.Size
+	Reason    string
+}
+
+// Info describes a live session to its owner.
+type Info struct {
+	SessionID string    `json:"sessionId"`
+	Cluster   string    `json:"cluster"`
+	Namespace string    `json:"namespace"`
+	Pod       string    `json:"pod"`
+	Container string    `json:"container"`
+	StartedAt time.Time `json:"startedAt"`
+	State     string    `json:"state" enum:"attached,detached"`
+}
+
+// Options are what Sessions need from outside.
+type Options struct {
+	Directory Directory
+	Audit     audit.Emitter
+	Log       *slog.Logger
+	Metrics   *Metrics
+}
+
+// Sessions holds every live session of the process.
+type Sessions struct {
+	Options
+	caps *caps
+
+	mu       sync.Mutex
+	live     map[string]*session
+	draining bool
+	wg       sync.WaitGroup
+}
+
+// New makes an empty set of sessions. It starts nothing.
+func New(o Options) *Sessions {
+	return &Sessions{Options: o, caps: newCaps(), live: map[string]*session{}}
+}
+
+// Run waits for ctx to end, then refuses new sessions, tells every client that
+// the server is shutting down, ends the shells and waits for all of it.
+func (ss *Sessions) Run(ctx context.Context) error {
+	<-ctx.Done()
+	ss.mu.Lock()
+	ss.draining = true
+	for _, s := range ss.live {
+		s.finish(endOf(Shutdown))
+	}
+	ss.mu.Unlock()
+	ss.wg.Wait()
+	return nil
+}
+
+// Draining reports whether new sessions are refused because of a shutdown.
+func (ss *Sessions) Draining() bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.draining
+}
+
+// Of lists the live sessions of one person, in no particular order.
+func (ss *Sessions) Of(a identity.Actor) []Info {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	list := []Info{}
+	for _, s := range ss.live {
+		if s.Actor.Same(a) {
+			list = append(list, s.info())
+		}
+	}
+	return list
+}
+
+// Ticket is the right to start one session; it holds a cap slot. Either Serve or
+// Discard must be called.
+type Ticket struct {
+	req   Request
+	place Place
+	pod   *corev1.Pod
+	free  func()
+	id    string
+}
+
+// Discard gives the slot back without starting.
+func (t *Ticket) Discard() { t.free() }
+
+// Admit makes every check that comes before the dial, in this order: the
+// request's own shape, the cluster, exec enabled, pod and container, the right
+// to exec, the caps. A refusal is audited and is a *fault.Error.
+func (ss *Sessions) Admit(ctx context.Context, req Request) (*Ticket, error) {
+	t, err := ss.admit(ctx, req)
+	if err != nil {
+		ss.auditRefusal(ctx, req, err)
+		return nil, err
+	}
+	return t, nil
+}
+
+func (ss *Sessions) admit(ctx context.Context, req Request) (*Ticket, error) {
+	if ss.Draining() {
+		return nil, fault.New(fault.ShuttingDown, "podexec.Admit", "This server is restarting. Try again in a few seconds.")
+	}
+	if err := req.check(); err != nil {
+		return nil, err
+	}
+	place, err := ss.Directory.Find(ctx, req.Cluster, req.Actor)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkReason(req.Reason, place.Settings); err != nil {
+		return nil, err
+	}
+	if !place.Settings.Enabled {
+		return nil, fault.New(fault.ExecDisabled, "podexec.Admit",
+			"Shells are switched off for cluster %s. Ask whoever runs this server if you need one.", req.Cluster)
+	}
+	pod, err := place.Upstream.Pod(ctx, req.Namespace, req.Pod)
+	if err != nil {
+		return nil, err
+	}
+	if req.Container, err = pickContainer(pod, req.Container); err != nil {
+		return nil, err
+	}
+	if err := place.Upstream.CheckExec(ctx, req.Namespace, req.Pod); err != nil {
+		return nil, err
+	}
+	free, err := ss.reserve(req, place.Settings)
+	if err != nil {
+		return nil, err
+	}
+	return &Ticket{req: req, place: place, pod: pod, free: free, id: newID()}, nil
+}
+
+// check bounds what came from outside before anything is asked with it.
+func (r Request) check() error {
+	if err := kube.CheckNamespace(r.Namespace); err != nil {
+		return err
+	}
+	if err := kube.CheckPod(r.Pod); err != nil {
+		return err
+	}
+	if err := CheckCommand(r.Command); err != nil {
+		return fault.Wrap(err, fault.Invalid, "podexec.Admit", "The command cannot be run: %v.", err)
+	}
+	return nil
+}
+
+func checkReason(reason string, set Settings) error {
+	if len(reason) > maxReason || audit.OneLine(reason, maxReason) != reason {
+		return fault.New(fault.Invalid, "podexec.Admit", "The reason must be one line of at most %d bytes.", maxReason)
+	}
+	if set.RequireReason && reason == "" {
+		return fault.New(fault.Invalid, "podexec.Admit", "This cluster asks why you open a shell. Give a reason in one line.")
+	}
+	return nil
+}
+
+func (ss *Sessions) reserve(req Request, set Settings) (func(), error) {
+	who := owner{req.Actor.Issuer, req.Actor.Subject}
+	free, hit := ss.caps.reserve(who, req.Cluster, set.MaxSessionsPerUser, set.MaxSessionsTotal)
+	if hit == capNone {
+		return free, nil
+	}
+	own := ss.Of(req.Actor)
+	if hit == capUser {
+		ss.capHit(req, "user", set.MaxSessionsPerUser)
+		f := fault.New(fault.CapUser, "podexec.Admit",
+			"You already have %d shells open, which is the limit. Close one and try again.", set.MaxSessionsPerUser)
+		f.Detail = map[string]any{"activeSessions": own}
+		return nil, f
+	}
+	ss.capHit(req, "cluster", set.MaxSessionsTotal)
+	f := fault.New(fault.CapCluster, "podexec.Admit",
+		"Cluster %s has %d shells open, which is its limit. Try again when one has been closed.", req.Cluster, set.MaxSessionsTotal)
+	f.Detail = map[string]any{"activeSessions": own, "count": ss.caps.inCluster(req.Cluster)}
+	return nil, f
+}
+
+func (ss *Sessions) capHit(req Request, which string, limit int) {
+	ss.Metrics.capHits.WithLabelValues(which).Inc()
+	ss.Log.Warn("exec.cap.hit", "cap", which, "limit", limit, "cluster", req.Cluster,
+		"actor", req.Actor.Subject, "requestId", req.RequestID)
+}
+
+const defaultContainer = "kubectl.kubernetes.io/default-container"
+
+// pickContainer finds the container to enter: the one named, else the one the
+// pod's annotation names, else the first. Init and ephemeral ones are valid.
+func pickContainer(pod *corev1.Pod, name string) (string, error) {
+	names := containerNames(pod)
+	if name == "" {
+		name = pod.Annotations[defaultContainer]
+		if !slices.Contains(names, name) {
+			name = pod.Spec.Containers[0].Name
+		}
+	}
+	if !slices.Contains(names, name) {
+		return "", fault.New(fault.NotFound, "podexec.pickContainer",
+			"Pod %s has no container %q. It has: %s.", pod.Name, audit.OneLine(name, 64), strings.Join(names, ", "))
+	}
+	return name, nil
+}
+
+func containerNames(pod *corev1.Pod) []string {
+	var names []string
+	for _, c := range pod.Spec.Containers {
+		names = append(names, c.Name)
+	}
+	for _, c := range pod.Spec.InitContainers {
+		names = append(names, c.Name)
+	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// Serve runs a session over conn and returns when conn is finished with. The
+// session itself may outlive it for the seconds that its ending takes.
+func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
+	s := newSession(ss, t, conn, v2)
+	ss.mu.Lock()
+	if ss.draining {
+		ss.mu.Unlock()
+		t.Discard()
+		Refuse(conn, fault.New(fault.ShuttingDown, "podexec.Serve", "This server is restarting. Try again in a few seconds."), t.req.RequestID)
+		return
+	}
+	ss.live[s.id] = s
+	ss.wg.Add(1)
+	ss.mu.Unlock()
+	go func() {
+		defer ss.wg.Done()
+		s.run()
+	}()
+	<-s.connDone
+}
+
+func (ss *Sessions) remove(s *session) {
+	ss.mu.Lock()
+	delete(ss.live, s.id)
+	ss.mu.Unlock()
+}
+
+// newID is a session's id: 128 random bits. It is also the event's id in audit
+// and goes upstream as Audit-ID.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: crypto/rand
+	h := hex.EncodeToString(b[:])
+	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:])
+}

@@ -1,0 +1,131 @@
+package podexec
+
+import (
+	"context"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+// auditLimit is how long an audit record may take to become durable.
+const auditLimit = 5 * time.Second
+
+// event is what every record of the session has in common.
+func (s *session) event(verb string) audit.Event {
+	e := eventOf(s.Request, s.id)
+	e.Verb = verb
+	e.Extra["session_id"] = s.id
+	e.Extra["k8s_identity"] = k8sIdentity(s.Request)
+	if s.stream != nil {
+		e.Extra["transport"] = string(s.stream.Kind())
+	}
+	return e
+}
+
+func eventOf(req Request, id string) audit.Event {
+	return audit.Event{
+		EventID: id, Timestamp: time.Now(), RequestID: req.RequestID,
+		Actor: audit.ActorOf(req.Actor), Verb: audit.ExecStart, Cluster: req.Cluster, Reason: req.Reason,
+		Resource: &audit.Resource{Version: "v1", Resource: "pods/exec", Namespace: req.Namespace, Name: req.Pod},
+		Extra: map[string]any{
+			"namespace": req.Namespace, "pod": req.Pod, "container": req.Container, "tty": req.TTY,
+		},
+	}
+}
+
+func k8sIdentity(req Request) string {
+	if req.Actor.As.None {
+		return "" // the server's own identity; nobody is impersonated
+	}
+	return req.Actor.As.User
+}
+
+// auditStart records one stage of the start. An error is the reason not to go on.
+func (s *session) auditStart(ctx context.Context, stage audit.Event) error {
+	e := s.event(audit.ExecStart)
+	e.Stage, e.Outcome = stage.Stage, stage.Outcome
+	if err := s.svc.Audit.Emit(ctx, e); err != nil {
+		return fault.Wrap(err, fault.AuditUnavailable, "podexec.audit",
+			"The audit record could not be written, so no shell was opened. Tell whoever runs this server.")
+	}
+	return nil
+}
+
+func (s *session) auditStartFailed(ctx context.Context, why error) {
+	e := s.event(audit.ExecStart)
+	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
+	e.Extra["error"] = fault.KindOf(why).Code()
+	s.svc.emit(ctx, e)
+	s.svc.Log.Warn("exec.upgrade.error", "sessionId", s.id, "cluster", s.Cluster, "namespace", s.Namespace,
+		"pod", s.Pod, "requestId", s.RequestID, "upgrade_error", why)
+}
+
+// auditRefusal records a session that was not admitted.
+func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
+	e := eventOf(req, newID())
+	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
+	e.Extra["error"] = fault.KindOf(why).Code()
+	e.Reason = audit.OneLine(req.Reason, maxReason)
+	ss.emit(ctx, e)
+}
+
+// emit records what has happened already; a failure can only be logged.
+func (ss *Sessions) emit(ctx context.Context, e audit.Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditLimit)
+	defer cancel()
+	if err := ss.Audit.Emit(ctx, e); err != nil {
+		ss.Log.Error("audit.lost", "verb", e.Verb, "eventId", e.EventID, "error", err)
+	}
+}
+
+func (s *session) logStart() {
+	s.svc.Log.Info("exec.session.start", "sessionId", s.id, "actor", s.Actor.Subject, "cluster", s.Cluster,
+		"namespace", s.Namespace, "pod", s.Pod, "container", s.Container, "tty", s.TTY,
+		"transport", s.stream.Kind(), "requestId", s.RequestID)
+}
+
+// record writes the end of the session to audit, log and metrics.
+func (s *session) record(how ended) {
+	code := s.end.exitCode
+	if code == nil {
+		code = exitCode(s.stream)
+	}
+	lasted := time.Since(s.started)
+	stdin, stdout := s.in.total(), s.out.total()
+	s.auditEnd(how, code, lasted, stdin, stdout)
+	s.svc.Metrics.ends.WithLabelValues(s.Cluster, string(s.end.reason)).Inc()
+	s.svc.Metrics.bytes.WithLabelValues("stdin").Add(float64(stdin))
+	s.svc.Metrics.bytes.WithLabelValues("stdout").Add(float64(stdout))
+	s.svc.Log.Info("exec.session.end", "sessionId", s.id, "actor", s.Actor.Subject, "cluster", s.Cluster,
+		"namespace", s.Namespace, "pod", s.Pod, "close_reason", s.end.reason, "ended", how,
+		"duration_ms", lasted.Milliseconds(), "bytes_stdin", stdin, "bytes_stdout", stdout, "requestId", s.RequestID)
+}
+
+func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, stdout int64) {
+	e := s.event(audit.ExecEnd)
+	e.Stage, e.Outcome = audit.Completed, s.outcome()
+	e.Extra["duration_ms"] = lasted.Milliseconds()
+	e.Extra["exit_code"] = code
+	e.Extra["bytes_stdin"] = stdin
+	e.Extra["bytes_stdout"] = stdout
+	e.Extra["bytes_stderr"] = s.clock.stderr.Load()
+	e.Extra["close_reason"] = s.end.reason
+	e.Extra["ended"] = how
+	s.svc.emit(context.Background(), e)
+}
+
+// outcome is success for every ordinary end: a shell that somebody left, or a
+// command that ended with any code, did what was asked.
+func (s *session) outcome() audit.Outcome {
+	switch s.end.reason {
+	case ServerError, ServerLost, TunnelClosed, NoShell, Refused, ProtocolError:
+		return audit.Failure
+	case Forbidden, Unauthorized:
+		return audit.Denied
+	}
+	return audit.Success
+}
+
+func exitCode(stream transport.Stream) *int { return stream.Result().ExitCode }

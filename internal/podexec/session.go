@@ -1,0 +1,437 @@
+package podexec
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+// Time limits of a session's steps.
+const (
+	dialLimit    = 15 * time.Second
+	endLimit     = 6 * time.Second // an ending exec takes a little over a second
+	podLimit     = 2 * time.Second
+	lastExitWait = time.Second
+	lastFeedWait = 200 * time.Millisecond
+)
+
+// session is one client and one command. Its goroutines:
+//
+//	run    begins, waits for the end, ends the command, writes audit
+//	read   client → input, acknowledgements, control (client.go)
+//	write  output and control → client, and the last words (client.go)
+//	keep   idle and liveness timers (timers.go)
+//	ping   pings to the client (timers.go)
+//	feed   input → container
+//	pump   container → output
+type session struct {
+	Request
+	svc      *Sessions
+	id       string
+	place    Place
+	pod      *corev1.Pod
+	v2       bool
+	free     func()
+	conn     Conn
+	connDone chan struct{} // closed when conn is finished with
+	started  time.Time
+
+	out  *output
+	in   *input
+	ctrl *control
+	size sizer
+
+	stream   transport.Stream // set by begin before pump and feed start
+	shell    string
+	proc     process
+	pumpDone chan struct{}
+	feedDone chan struct{}
+
+	ctx     context.Context // done when the end is chosen
+	cancel  context.CancelFunc
+	stop    <-chan struct{} // ctx.Done()
+	endOnce sync.Once
+	end     ending // valid once stop is closed
+
+	clock    clock
+	wg       sync.WaitGroup
+	draining atomic.Bool // an interrupt is reading on; see interrupt.go
+}
+
+func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
+	window := int64(0)
+	if v2 {
+		window = Window
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &session{
+		Request: t.req, svc: ss, id: t.id, place: t.place, pod: t.pod, v2: v2, free: t.free,
+		conn: conn, connDone: make(chan struct{}), started: time.Now(),
+		out: newOutput(max(t.place.Settings.Replay, Window), window), in: newInput(), ctrl: newControl(),
+		pumpDone: make(chan struct{}), feedDone: make(chan struct{}),
+		ctx: ctx, cancel: cancel, stop: ctx.Done(),
+	}
+	s.clock.start()
+	return s
+}
+
+func (s *session) info() Info {
+	return Info{
+		SessionID: s.id, Cluster: s.Cluster, Namespace: s.Namespace, Pod: s.Pod,
+		Container: s.Container, StartedAt: s.started.UTC(), State: "attached",
+	}
+}
+
+// finish chooses the end; the first one counts. The slot is free at once: what
+// is left to do locks nobody out.
+func (s *session) finish(e ending) {
+	s.endOnce.Do(func() {
+		s.end = e
+		s.free()
+		s.cancel()
+	})
+}
+
+// run is the life of the session.
+func (s *session) run() {
+	defer s.svc.remove(s)
+	s.goes(s.read)
+	s.goes(s.write)
+	if err := s.begin(); err != nil {
+		s.finish(refusal(err))
+		s.goes(s.hurry)
+		s.abandon()
+	} else {
+		s.carry()
+	}
+	s.wg.Wait()
+	s.out.close()
+}
+
+// carry runs the session from hello to the end of the command.
+func (s *session) carry() {
+	live := s.svc.Metrics.live.WithLabelValues(s.Cluster, string(s.stream.Kind()))
+	live.Inc()
+	defer live.Dec()
+	s.goes(s.keep)
+	s.goes(s.ping)
+	s.goes(s.feed)
+	s.goes(s.pump)
+	s.logStart()
+	<-s.stop
+	s.goes(s.hurry)
+	s.record(s.endCommand())
+}
+
+func (s *session) goes(f func()) { s.wg.Go(f) }
+
+// begin opens the stream, learns about our shell, records the start and says
+// hello, in this order. The opening is not cut short when the client leaves:
+// only a shell that is known can be ended. After an error nothing is carried.
+func (s *session) begin() error {
+	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
+	defer cancel()
+	if err := s.auditStart(ctx, audit.Event{Stage: audit.Requested}); err != nil {
+		return err
+	}
+	rest, err := s.open(ctx)
+	if err == nil {
+		err = s.stillWanted()
+	}
+	if err != nil {
+		err = s.whyNotOpen(err)
+		s.auditStartFailed(ctx, err)
+		return err
+	}
+	if err := s.auditStart(ctx, audit.Event{Stage: audit.Completed, Outcome: audit.Success}); err != nil {
+		return err
+	}
+	s.svc.Metrics.open.WithLabelValues(s.Cluster).Observe(time.Since(s.started).Seconds())
+	s.size.attach(s.stream)
+	s.ctrl.push(encode(s.hello()))
+	s.feedBack(rest)
+	return nil
+}
+
+// stillWanted is an error when the end was chosen while the stream opened.
+func (s *session) stillWanted() error {
+	select {
+	case <-s.stop:
+	default:
+		return nil
+	}
+	if s.end.fault != nil {
+		return s.end.fault
+	}
+	return fault.New(fault.Protocol, "podexec.open", "The session ended before the shell had opened: %s", s.end.message)
+}
+
+// open dials and, for our own shell, reads its report. rest is output that came
+// with it.
+func (s *session) open(ctx context.Context) (rest []byte, err error) {
+	req := transport.Request{
+		Namespace: s.Namespace, Pod: s.Pod, Container: s.Container,
+		Command: s.Command, Stdin: true, TTY: s.TTY, Size: s.Size,
+	}
+	nonce := newNonce()
+	if len(s.Command) == 0 {
+		req.Command = shellCommand(nonce)
+	} else {
+		s.shell = s.Command[0]
+	}
+	if s.stream, err = s.place.Upstream.Dial(ctx, s.id, req); err != nil {
+		return nil, err
+	}
+	s.svc.Log.Info("exec.transport.choice", "transport", s.stream.Kind(), "sessionId", s.id, "cluster", s.Cluster)
+	if len(s.Command) > 0 {
+		return nil, nil
+	}
+	return s.awaitReport(ctx, nonce)
+}
+
+// awaitReport reads until our shell's report is whole, or cannot come.
+func (s *session) awaitReport(ctx context.Context, nonce string) ([]byte, error) {
+	stop := context.AfterFunc(ctx, func() { s.stream.Close() })
+	defer stop()
+	var got []byte
+	buf := make([]byte, smallChunk)
+	for {
+		n, _, err := s.stream.Read(buf)
+		got = append(got, buf[:n]...)
+		proc, rest, done := parseReport(got, nonce)
+		if done && len(got) > 0 {
+			s.proc, s.shell = proc, proc.shell
+			return rest, nil
+		}
+		if err != nil {
+			return nil, s.noReport(err)
+		}
+	}
+}
+
+// noReport says why a shell ended before it had begun.
+func (s *session) noReport(err error) error {
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	if res := s.stream.Result(); res.Err != nil {
+		return res.Err
+	}
+	return fault.New(fault.NoShell, "podexec.open", "The shell in container %s ended at once. The image may lack a working sh.", s.Container)
+}
+
+// whyNotOpen gives a failed opening its kind: no shell in the image, or the
+// fault as it is.
+func (s *session) whyNotOpen(err error) error {
+	if !programMissing(err.Error()) {
+		return err
+	}
+	if len(s.Command) == 0 {
+		return fault.Wrap(err, fault.NoShell, "podexec.open",
+			"Container %s has no shell in its image. Use a debug container (kubectl debug) to look inside.", s.Container)
+	}
+	return s.noProgram(err)
+}
+
+func (s *session) noProgram(err error) error {
+	return fault.Wrap(err, fault.NotFound, "podexec.open",
+		"There is no program %q in container %s. Check its name and path.", audit.OneLine(s.Command[0], 128), s.Container)
+}
+
+// abandon frees a stream whose session never began.
+func (s *session) abandon() {
+	if s.stream == nil {
+		return
+	}
+	if s.proc.known() {
+		s.controlExec()
+	}
+	s.stream.Close()
+}
+
+func (s *session) hello() hello {
+	h := hello{
+		Type: "hello", SessionID: s.id, Cluster: s.Cluster, Namespace: s.Namespace, Pod: s.Pod,
+		Container: s.Container, Shell: s.shell, TTY: s.TTY, Transport: string(s.stream.Kind()),
+		User:              s.userName(),
+		ServerIdleSeconds: int(s.place.Settings.ServerIdle / time.Second),
+		IdleWarnSeconds:   int(s.place.Settings.IdleWarn / time.Second),
+	}
+	if s.v2 {
+		h.helloV2 = &helloV2{Window: Window, StdinWindow: StdinWindow}
+	}
+	return h
+}
+
+func (s *session) userName() string {
+	if s.Actor.Email != "" {
+		return s.Actor.Email
+	}
+	return s.Actor.Subject
+}
+
+// feedBack puts output that was read with the report at the head of the queue.
+func (s *session) feedBack(rest []byte) {
+	for len(rest) > 0 {
+		p := s.out.reserve(s.stop)
+		if p == nil {
+			return
+		}
+		n := copy(p, rest)
+		s.out.commit(n, len(p))
+		rest = rest[n:]
+	}
+}
+
+// pump reads the container's output into the queue until it ends.
+func (s *session) pump() {
+	for {
+		p := s.out.reserve(nil)
+		n, ch, err := s.stream.Read(p)
+		if n > 0 {
+			s.clock.output(ch, n)
+			s.out.commit(n, len(p))
+		}
+		if err != nil {
+			e := s.whyEnded(err)
+			close(s.pumpDone) // before finish: who sees the end sees this too
+			s.finish(e)
+			return
+		}
+	}
+}
+
+// whyEnded turns the end of the stream into the session's.
+func (s *session) whyEnded(err error) ending {
+	res := transport.Result{Err: err}
+	if errors.Is(err, io.EOF) {
+		res = s.stream.Result()
+	}
+	if res.Err == nil && res.ExitCode != nil && *res.ExitCode < 128 {
+		return exited(*res.ExitCode)
+	}
+	if e, gone := s.podEnd(res); gone {
+		return e
+	}
+	if res.Err == nil && res.ExitCode != nil {
+		return exited(*res.ExitCode)
+	}
+	if res.Err == nil {
+		return endOf(Exited)
+	}
+	if len(s.Command) > 0 && programMissing(res.Err.Error()) {
+		return refusal(s.noProgram(res.Err))
+	}
+	return refusal(res.Err)
+}
+
+// podEnd asks whether the pod or the container ended under the command. A
+// command killed by a signal or a broken stream may have been either's victim.
+func (s *session) podEnd(res transport.Result) (ending, bool) {
+	select {
+	case <-s.stop:
+		return ending{}, false // the end is chosen already
+	default:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), podLimit)
+	defer cancel()
+	pod, err := s.place.Upstream.Pod(ctx, s.Namespace, s.Pod)
+	var e ending
+	switch {
+	case err != nil && fault.KindOf(err) == fault.NotFound:
+		e = endOf(PodDeleted)
+	case err != nil:
+		return ending{}, false
+	case pod.UID != s.pod.UID || pod.DeletionTimestamp != nil:
+		e = endOf(PodDeleted)
+	case containerID(pod, s.Container) != containerID(s.pod, s.Container):
+		e = endOf(ContainerExit)
+	default:
+		return ending{}, false
+	}
+	e.exitCode = res.ExitCode
+	return e, true
+}
+
+// containerID is the id of a container while it runs, else empty.
+func containerID(pod *corev1.Pod, name string) string {
+	for _, list := range [][]corev1.ContainerStatus{
+		pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses, pod.Status.EphemeralContainerStatuses,
+	} {
+		for _, c := range list {
+			if c.Name == name && c.State.Running != nil {
+				return c.ContainerID
+			}
+		}
+	}
+	return ""
+}
+
+// feed hands stdin to the container.
+func (s *session) feed() {
+	defer close(s.feedDone)
+	var buf []byte
+	for {
+		if s.in.waiting() > 0 && len(buf) == 0 {
+			buf = make([]byte, smallChunk)
+		}
+		n, eof := s.in.take(buf)
+		switch {
+		case n > 0:
+			if !s.hand(buf[:n]) {
+				return
+			}
+			buf = fit(buf, n)
+		case eof:
+			if s.stream.CloseWrite() != nil {
+				return
+			}
+		default:
+			buf = nil // an idle session holds no memory for stdin
+			if !s.await(s.in.ready) {
+				return
+			}
+		}
+	}
+}
+
+// fit grows the buffer of a paste and drops it after.
+func fit(buf []byte, n int) []byte {
+	if n == len(buf) && n < maxStdinWrite {
+		return make([]byte, maxStdinWrite)
+	}
+	return buf
+}
+
+func (s *session) hand(p []byte) bool {
+	if _, err := s.stream.Write(p); err != nil {
+		return false // the reader of the same stream learns why
+	}
+	offset := s.in.handed(len(p))
+	if s.v2 {
+		s.ctrl.stdinAck(offset)
+		if s.TTY && interrupts(p) {
+			s.interrupt()
+		}
+	}
+	return true
+}
+
+// await waits for a bell; false when the session ends first.
+func (s *session) await(n notice) bool {
+	select {
+	case <-n.c:
+		return true
+	case <-s.stop:
+		return false
+	}
+}

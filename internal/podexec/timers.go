@@ -1,0 +1,128 @@
+package podexec
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+// Time limits towards the client.
+const (
+	v2Heartbeat = 10 * time.Second
+	v2Gone      = 25 * time.Second
+	// stallLimit is how long a client's socket may take no output.
+	stallLimit = 120 * time.Second
+	// keepTick is how often the timers are looked at.
+	keepTick = time.Second
+)
+
+// clock remembers when things last happened. It is safe for any goroutine.
+type clock struct {
+	base     time.Time
+	in       atomic.Int64 // last stdin
+	out      atomic.Int64 // last output
+	seen     atomic.Int64 // last sign of life of the client
+	writing  atomic.Int64 // since when a write to the client waits; 0: none does
+	paused   atomic.Int64 // not 0: the client's socket is not read, on purpose
+	stderr   atomic.Int64 // bytes of stderr
+	lastWarn atomic.Int64
+}
+
+func (c *clock) start() { c.base = time.Now() }
+
+// now never is 0, which means never.
+func (c *clock) now() int64 { return int64(time.Since(c.base)) + 1 }
+
+func (c *clock) since(at *atomic.Int64) time.Duration { return time.Duration(c.now() - at.Load()) }
+
+func (c *clock) touch(at *atomic.Int64) { at.Store(c.now()) }
+
+func (c *clock) output(ch transport.Channel, n int) {
+	c.touch(&c.out)
+	if ch == transport.Stderr {
+		c.stderr.Add(int64(n))
+	}
+}
+
+func (c *clock) lastOutput() time.Time { return c.base.Add(time.Duration(c.out.Load())) }
+
+// idle is how long neither stdin nor output has been seen.
+func (c *clock) idle() time.Duration { return min(c.since(&c.in), c.since(&c.out)) }
+
+// heartbeat is the interval of pings.
+func (s *session) heartbeat() time.Duration {
+	if s.v2 {
+		return min(s.place.Settings.Heartbeat, v2Heartbeat)
+	}
+	return s.place.Settings.Heartbeat
+}
+
+// gone is after how long a silent client is taken for lost.
+func (s *session) gone() time.Duration {
+	if s.v2 {
+		return v2Gone
+	}
+	return 2 * s.place.Settings.Heartbeat
+}
+
+// keep watches the timers and the login until the session ends.
+func (s *session) keep() {
+	tick := time.NewTicker(keepTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.LoginDone:
+			s.finish(endOf(Unauthorized))
+		case <-tick.C:
+			s.checkIdle()
+			s.checkClient()
+		}
+	}
+}
+
+func (s *session) checkIdle() {
+	left := s.place.Settings.ServerIdle - s.clock.idle()
+	switch {
+	case left <= 0:
+		s.finish(endOf(ServerIdle))
+	case left > s.place.Settings.IdleWarn:
+		s.clock.lastWarn.Store(0)
+	case s.clock.lastWarn.CompareAndSwap(0, 1):
+		s.ctrl.push(encode(idleWarn{Type: "idle_warn", SecondsRemaining: int((left + time.Second - 1) / time.Second)}))
+	}
+}
+
+func (s *session) checkClient() {
+	if since := s.clock.writing.Load(); since != 0 {
+		if time.Duration(s.clock.now()-since) > stallLimit {
+			s.finish(endOf(HeartbeatTimeout))
+		}
+		return
+	}
+	if s.clock.paused.Load() != 0 {
+		return
+	}
+	if s.clock.since(&s.clock.seen) > s.gone() {
+		s.finish(endOf(HeartbeatTimeout))
+	}
+}
+
+// ping pings the client until the session ends. A pong is a sign of life; a
+// missing one is the timers' business.
+func (s *session) ping() {
+	tick := time.NewTicker(s.heartbeat())
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		if s.conn.Ping(s.ctx) == nil {
+			s.clock.touch(&s.clock.seen)
+		}
+	}
+}
