@@ -103,9 +103,13 @@ func (s *session) endInBand() {
 	case <-timer.C:
 		return
 	}
-	if !s.TTY {
-		s.stream.CloseWrite()
+	s.goes(s.goodbye) // closing the stream ends it where the program does not read
+}
+
+func (s *session) goodbye() {
+	if s.TTY {
+		_, _ = s.stream.Write([]byte("\x03\x1c\x04"))
 		return
 	}
-	s.stream.Write([]byte("\x03\x1c\x04"))
+	_ = s.stream.CloseWrite()
 }

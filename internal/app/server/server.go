@@ -1,0 +1,243 @@
+// Package server builds the whole of `periscope serve` from its configuration.
+//
+// It owns the wiring and the order in which parts start and stop, and decides
+// nothing else. Run waits for everything that it started.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/clusters"
+	"github.com/periscope-console/periscope/internal/clusters/incluster"
+	"github.com/periscope-console/periscope/internal/clusters/kubeconfig"
+	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/httpapi"
+	"github.com/periscope-console/periscope/internal/identity/devlogin"
+	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/life"
+	"github.com/periscope-console/periscope/internal/podexec"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+// Options are what the server needs beside its configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+	// Audit gets one event a line; the process's stdout.
+	Audit io.Writer
+	Pages fs.FS
+	// Started is called once requests are answered, with the address to open.
+	Started func(url string)
+}
+
+// How long each part may take to stop. Together they stay under ten seconds.
+const (
+	sessionsGrace = 9 * time.Second
+	httpGrace     = 2 * time.Second
+	partGrace     = time.Second
+)
+
+// Server is a built server that has not started.
+type Server struct {
+	cfg      config.Config
+	opt      Options
+	main     net.Listener
+	metrics  net.Listener // nil without a metrics address
+	registry *prometheus.Registry
+	clusters *clusters.Registry
+	logins   *websession.Manager
+	login    *devlogin.Login
+	sessions *podexec.Sessions
+}
+
+// New checks and opens everything that can fail before the first request, the
+// listeners included. Close or Run must follow.
+func New(cfg config.Config, opt Options) (*Server, error) {
+	s := &Server{cfg: cfg, opt: opt, registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := s.build(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) build() (err error) {
+	if s.clusters, err = clusters.New(s.cfg.Clusters, openers(), s.opt.Log); err != nil {
+		return err
+	}
+	s.buildSessions()
+	if err := s.buildLogins(); err != nil {
+		return err
+	}
+	if s.main, err = s.listen(net.JoinHostPort(s.cfg.Listen.BindAddress, strconv.Itoa(s.cfg.Listen.Port))); err != nil {
+		return err
+	}
+	if s.cfg.Listen.MetricsAddress != "" {
+		s.metrics, err = s.listen(s.cfg.Listen.MetricsAddress)
+	}
+	return err
+}
+
+func openers() map[config.BackendKind]clusters.Opener {
+	return map[config.BackendKind]clusters.Opener{
+		config.Kubeconfig: kubeconfig.Open,
+		config.InCluster:  incluster.Open,
+	}
+}
+
+func (s *Server) buildSessions() {
+	dialer := transport.New(transport.Kind(s.cfg.Exec.Transport))
+	s.sessions = podexec.New(podexec.Options{
+		Directory: podexec.Registry{Clusters: s.clusters, Dialer: dialer, Replay: int64(s.cfg.Exec.ReplayBytes)},
+		Audit:     audit.NewLines(s.opt.Audit),
+		Log:       s.opt.Log,
+		Metrics:   podexec.NewMetrics(s.registry),
+	})
+}
+
+func (s *Server) listen(address string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fault.Wrap(err, fault.Conflict, "server.listen",
+			"The address %s is taken by another process. Stop that one, or set another PORT.", address)
+	}
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "server.listen",
+			"The address %s cannot be listened on. Check PORT, PERISCOPE_BIND_ADDRESS and PERISCOPE_METRICS_ADDRESS.", address)
+	}
+	return ln, nil
+}
+
+// Close frees what New opened. It is for a server that never runs.
+func (s *Server) Close() error {
+	var errs []error
+	for _, ln := range []net.Listener{s.main, s.metrics} {
+		if ln != nil {
+			errs = append(errs, ln.Close())
+		}
+	}
+	if s.clusters != nil {
+		errs = append(errs, s.clusters.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// URL is the address to open, with the one-time code where one is needed.
+func (s *Server) URL() string {
+	url := s.origin() + "/"
+	if code := s.login.Code(); code != "" {
+		url += "#code=" + code
+	}
+	return url
+}
+
+func (s *Server) origin() string {
+	if s.cfg.Listen.PublicURL != "" {
+		return s.cfg.Listen.PublicURL
+	}
+	return s.scheme() + "://127.0.0.1:" + s.port()
+}
+
+func (s *Server) scheme() string {
+	if s.cfg.Listen.TLS() {
+		return "https"
+	}
+	return "http"
+}
+
+func (s *Server) port() string {
+	return strconv.Itoa(s.main.Addr().(*net.TCPAddr).Port) // a TCP listener has a TCP address
+}
+
+// Run serves until ctx is done, and returns when every part has ended: new
+// requests are refused, clients of shells told, shells ended, audit written.
+func (s *Server) Run(ctx context.Context) error {
+	handler := s.handler()
+	parts := []life.Part{
+		{Name: "clusters", Run: s.clusters.Run, Grace: partGrace},
+		{Name: "logins", Run: s.logins.Run, Grace: partGrace},
+	}
+	if s.metrics != nil {
+		parts = append(parts, life.Part{Name: "metrics", Run: s.serve(s.metrics, metricsHandler(s.registry), nil), Grace: httpGrace})
+	}
+	parts = append(parts,
+		life.Part{Name: "http", Run: s.serve(s.main, handler, s.opt.Started), Grace: httpGrace},
+		life.Part{Name: "sessions", Run: s.sessions.Run, Grace: sessionsGrace},
+	)
+	return errors.Join(life.Run(ctx, s.opt.Log, parts...), s.clusters.Close())
+}
+
+// serve runs one listener as a part.
+func (s *Server) serve(ln net.Listener, h http.Handler, started func(string)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		srv := &http.Server{
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 120 * time.Second,
+			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.opt.Log.Handler(), slog.LevelDebug),
+		}
+		done := make(chan error, 1)
+		go func() { done <- s.accept(srv, ln) }()
+		if started != nil {
+			started(s.URL())
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), httpGrace/2)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			srv.Close() // what is left had its time
+		}
+		<-done
+		return nil
+	}
+}
+
+func (s *Server) accept(srv *http.Server, ln net.Listener) error {
+	var err error
+	if s.cfg.Listen.TLS() && ln == s.main {
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		err = srv.ServeTLS(ln, s.cfg.Listen.TLSCertFile, s.cfg.Listen.TLSKeyFile)
+	} else {
+		err = srv.Serve(ln)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("listener %s: %w", ln.Addr(), err)
+}
+
+func (s *Server) handler() http.Handler {
+	return httpapi.New(httpapi.Options{
+		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.login.Handler(),
+		Clusters: s.clusters, Sessions: s.sessions, Pages: s.opt.Pages, Log: s.opt.Log,
+		Who:   s.who(),
+		Ready: s.ready,
+	})
+}
+
+// ready is an error once a shutdown has begun; the listeners are up before
+// anybody can ask.
+func (s *Server) ready() error {
+	if s.sessions.Draining() {
+		return fault.New(fault.ShuttingDown, "server.ready", "This server is restarting. Try again in a few seconds.")
+	}
+	return nil
+}

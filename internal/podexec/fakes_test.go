@@ -1,0 +1,355 @@
+package podexec
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/leak"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// script is a transport.Stream whose output a test writes. The real streams are
+// proved by transporttest and the tests of app/server; here time is synctest's.
+type script struct {
+	out    *io.PipeReader
+	feed   *io.PipeWriter
+	result transport.Result
+
+	mu     sync.Mutex
+	stdin  bytes.Buffer
+	sizes  []transport.Size
+	block  chan struct{} // when set, Write waits for it
+	closed chan struct{}
+	once   sync.Once
+	onIn   func([]byte)
+}
+
+func newScript() *script {
+	r, w := io.Pipe()
+	return &script{out: r, feed: w, closed: make(chan struct{})}
+}
+
+func (s *script) Read(p []byte) (int, transport.Channel, error) {
+	n, err := s.out.Read(p)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = errors.New("stream closed")
+	}
+	return n, transport.Stdout, err
+}
+
+func (s *script) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	block := s.block
+	s.mu.Unlock()
+	if block != nil {
+		select {
+		case <-block:
+		case <-s.closed:
+			return 0, errors.New("stream closed")
+		}
+	}
+	s.mu.Lock()
+	s.stdin.Write(p)
+	onIn := s.onIn
+	s.mu.Unlock()
+	if onIn != nil {
+		onIn(p)
+	}
+	return len(p), nil
+}
+
+func (s *script) CloseWrite() error { return nil }
+
+func (s *script) Resize(z transport.Size) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sizes = append(s.sizes, z)
+}
+
+func (s *script) Result() transport.Result { return s.result }
+func (s *script) Kind() transport.Kind     { return transport.WebSocket }
+
+func (s *script) Close() error {
+	s.once.Do(func() { close(s.closed); s.out.Close() })
+	return nil
+}
+
+// exit ends the command.
+func (s *script) exit(code int) {
+	s.result = transport.Result{ExitCode: &code}
+	s.feed.Close()
+}
+
+// cluster is an Upstream with one pod; every dial is answered by dial.
+type cluster struct {
+	dial func(transport.Request) (transport.Stream, error)
+	deny error
+
+	mu    sync.Mutex
+	dials []transport.Request
+	pod   *corev1.Pod
+}
+
+func (c *cluster) Pod(context.Context, string, string) (*corev1.Pod, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pod, nil
+}
+
+func (c *cluster) CheckExec(context.Context, string, string) error { return c.deny }
+
+func (c *cluster) Dial(_ context.Context, _ string, req transport.Request) (transport.Stream, error) {
+	c.mu.Lock()
+	c.dials = append(c.dials, req)
+	c.mu.Unlock()
+	return c.dial(req)
+}
+
+func (c *cluster) dialled() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.dials)
+}
+
+// lines is an audit.Emitter that keeps what it is given.
+type lines struct {
+	mu     sync.Mutex
+	events []audit.Event
+	fail   error
+}
+
+func (l *lines) Emit(_ context.Context, e audit.Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fail != nil {
+		return l.fail
+	}
+	l.events = append(l.events, e)
+	return nil
+}
+
+func (l *lines) of(verb string, stage audit.Stage) []audit.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var got []audit.Event
+	for _, e := range l.events {
+		if e.Verb == verb && e.Stage == stage {
+			got = append(got, e)
+		}
+	}
+	return got
+}
+
+// message is one WebSocket message.
+type message struct {
+	binary bool
+	data   []byte
+}
+
+// pipeConn is a Conn whose far end a test holds.
+type pipeConn struct {
+	toServer chan message
+	toClient chan message
+	gone     chan struct{}
+	once     sync.Once
+	mute     atomic.Bool // answers no ping
+
+	mu   sync.Mutex
+	code int
+}
+
+func newPipeConn() *pipeConn {
+	return &pipeConn{toServer: make(chan message), toClient: make(chan message, 1024), gone: make(chan struct{})}
+}
+
+func (c *pipeConn) Read(context.Context) (bool, []byte, error) {
+	select {
+	case m := <-c.toServer:
+		return m.binary, m.data, nil
+	case <-c.gone:
+		return false, nil, io.EOF
+	}
+}
+
+func (c *pipeConn) Write(_ context.Context, binary bool, p []byte) error {
+	select {
+	case c.toClient <- message{binary, bytes.Clone(p)}:
+		return nil
+	case <-c.gone:
+		return io.ErrClosedPipe
+	}
+}
+
+func (c *pipeConn) Ping(ctx context.Context) error {
+	if c.mute.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (c *pipeConn) Close(code int, _ string) {
+	c.mu.Lock()
+	if c.code == 0 {
+		c.code = code
+	}
+	c.mu.Unlock()
+	c.Abort()
+}
+
+func (c *pipeConn) Abort() { c.once.Do(func() { close(c.gone) }) }
+
+func (c *pipeConn) closeCode() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.code
+}
+
+// send gives the server one message; false when the server has hung up.
+func (c *pipeConn) send(binary bool, data string) bool {
+	select {
+	case c.toServer <- message{binary, []byte(data)}:
+		return true
+	case <-c.gone:
+		return false
+	}
+}
+
+func (c *pipeConn) control(t *testing.T, v any) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send(false, string(b))
+}
+
+// drain takes what has been sent so far: output bytes and control frames.
+func (c *pipeConn) drain() (output []byte, frames []map[string]any) {
+	for {
+		select {
+		case m := <-c.toClient:
+			if m.binary {
+				output = append(output, m.data...)
+				continue
+			}
+			var f map[string]any
+			if err := json.Unmarshal(m.data, &f); err != nil {
+				panic(err)
+			}
+			frames = append(frames, f)
+		default:
+			return output, frames
+		}
+	}
+}
+
+func find(frames []map[string]any, kind string) map[string]any {
+	for _, f := range frames {
+		if f["type"] == kind {
+			return f
+		}
+	}
+	return nil
+}
+
+// rig is Sessions with everything around it scripted.
+type rig struct {
+	t       *testing.T
+	ss      *Sessions
+	up      *cluster
+	audit   *lines
+	set     Settings
+	streams chan *script
+}
+
+func (r *rig) Find(context.Context, string, identity.Actor) (Place, error) {
+	return Place{Cluster: "c", Settings: r.set, Upstream: r.up}, nil
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, audit: &lines{}, streams: make(chan *script, 64)}
+	r.set = Settings{
+		Enabled: true, ServerIdle: 600 * time.Second, IdleWarn: 30 * time.Second, Heartbeat: 20 * time.Second,
+		MaxSessionsPerUser: 5, MaxSessionsTotal: 50, Replay: 256 << 10,
+	}
+	r.up = &cluster{pod: &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "u1"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app"}, {Name: "side"}}},
+	}}
+	r.up.dial = func(transport.Request) (transport.Stream, error) {
+		s := newScript()
+		r.streams <- s
+		return s, nil
+	}
+	r.ss = New(Options{Directory: r, Audit: r.audit, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
+	return r
+}
+
+func (r *rig) request() Request {
+	return Request{
+		Actor:     identity.Actor{Issuer: "dev", Subject: "ada", As: identity.Impersonation{User: "ada"}},
+		RequestID: "req1", Cluster: "c", Namespace: "shop", Pod: "web", Command: []string{"cat"}, TTY: true,
+	}
+}
+
+// open starts a session with a user's own command and waits for hello.
+func (r *rig) open(v2 bool) (*pipeConn, *script) {
+	r.t.Helper()
+	ticket, err := r.ss.Admit(r.t.Context(), r.request())
+	if err != nil {
+		r.t.Fatalf("Admit: %v", err)
+	}
+	conn := newPipeConn()
+	go r.ss.Serve(ticket, conn, v2)
+	synctest.Wait()
+	if _, frames := conn.drain(); find(frames, "hello") == nil {
+		r.t.Fatalf("no hello in %v", frames)
+	}
+	return conn, <-r.streams
+}
+
+// free asserts that nothing is left of any session.
+func (r *rig) free() {
+	r.t.Helper()
+	r.ss.wg.Wait()
+	if len(r.ss.live) != 0 || len(r.ss.caps.byOwner) != 0 || len(r.ss.caps.byCluster) != 0 {
+		r.t.Errorf("left behind: %d sessions, caps %v %v", len(r.ss.live), r.ss.caps.byOwner, r.ss.caps.byCluster)
+	}
+	starts := 0
+	for _, e := range r.audit.of(audit.ExecStart, audit.Completed) {
+		if e.Outcome == audit.Success {
+			starts++
+		}
+	}
+	ends := len(r.audit.of(audit.ExecEnd, audit.Completed))
+	if starts != ends {
+		r.t.Errorf("%d start events, %d end events", starts, ends)
+	}
+}
+
+func (r *rig) endReason() string {
+	r.t.Helper()
+	ends := r.audit.of(audit.ExecEnd, audit.Completed)
+	if len(ends) != 1 {
+		r.t.Fatalf("%d end events, want 1", len(ends))
+	}
+	return string(ends[0].Extra["close_reason"].(Reason))
+}

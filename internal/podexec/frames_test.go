@@ -1,0 +1,169 @@
+package podexec
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+func newContext(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
+}
+
+func TestTablesAreComplete(t *testing.T) {
+	for _, k := range fault.Kinds() {
+		reason, ok := refusals[k]
+		if !ok {
+			t.Errorf("refusals has no row for %s", k)
+		}
+		if closeCodes[reason] == 0 || sentences[reason] == "" {
+			t.Errorf("reason %s of %s has no close code or no sentence", reason, k)
+		}
+	}
+	for reason := range closeCodes {
+		if sentences[reason] == "" {
+			t.Errorf("reason %s has no sentence", reason)
+		}
+	}
+}
+
+func TestProgramMissing(t *testing.T) {
+	files, err := filepath.Glob("testdata/noshell/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no fixtures: %v", err)
+	}
+	for _, f := range files {
+		words, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := !strings.HasPrefix(filepath.Base(f), "other-")
+		if got := programMissing(string(words)); got != want {
+			t.Errorf("%s: %v, want %v", f, got, want)
+		}
+	}
+}
+
+func FuzzParseClientFrame(f *testing.F) {
+	f.Add([]byte(`{"type":"open","command":["sh"],"tty":true,"cols":80,"rows":24}`))
+	f.Add([]byte(`{"type":"ack","offset":-1}`))
+	f.Add([]byte(`{"type":"ping","id":"x"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		frame, err := parseClientFrame(data)
+		if err != nil {
+			return
+		}
+		if frame.Type == "ping" && !json.Valid(encode(pong{"pong", frame.ID})) {
+			t.Errorf("the pong to %q is not JSON", data)
+		}
+	})
+}
+
+func FuzzParseReport(f *testing.F) {
+	f.Add([]byte("\x01periscope:n:12:345:bash\x02$ "))
+	f.Add([]byte("\x01periscope:n:"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		p, rest, done := parseReport(out, "n")
+		if len(rest) > len(out) {
+			t.Error("the rest is longer than the whole")
+		}
+		if p.known() && !done {
+			t.Error("a process of an unfinished report")
+		}
+		if p.known() && strings.Trim(p.start, "0123456789") != "" {
+			t.Errorf("start time %q", p.start)
+		}
+	})
+}
+
+// startReal runs the start script as a container would: a session leader.
+func startReal(t *testing.T, after string) (process, *exec.Cmd) {
+	t.Helper()
+	argv := shellCommand("n0")
+	argv[2] = strings.Replace(argv[2], `exec "$b"`, after, 1)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	buf := make([]byte, 256)
+	for {
+		n, err := out.Read(buf)
+		got = append(got, buf[:n]...)
+		if p, _, done := parseReport(got, "n0"); done && len(got) > 0 {
+			return p, cmd
+		}
+		if err != nil {
+			t.Fatalf("no report in %q: %v", got, err)
+		}
+	}
+}
+
+func runEnd(t *testing.T, p process) ended {
+	t.Helper()
+	argv := endCommand(p)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("ending script: %v", err)
+	}
+	return parseEnded(out)
+}
+
+func TestScriptsEndARealShell(t *testing.T) {
+	cases := map[string]struct {
+		after string
+		want  ended
+	}{
+		"a shell and its child":         {"sleep 1000; :", endedVerified},
+		"a child that ignores hang-ups": {"trap '' HUP; sleep 1000; :", endedVerified},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			p, cmd := startReal(t, c.after)
+			reaped := make(chan struct{})
+			go func() { _ = cmd.Wait(); close(reaped) }()
+			if p.pid != cmd.Process.Pid || !p.known() {
+				t.Fatalf("reported %+v, the process is %d", p, cmd.Process.Pid)
+			}
+			if got := runEnd(t, p); got != c.want {
+				t.Errorf("ended: %s, want %s", got, c.want)
+			}
+			<-reaped
+		})
+	}
+}
+
+func TestEndingTouchesOnlyTheReportedProcess(t *testing.T) {
+	p, cmd := startReal(t, "sleep 1000; :")
+	reaped := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(reaped) }()
+	start, err := strconv.Atoi(p.start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := p
+	other.start = strconv.Itoa(start + 1)
+	if got := runEnd(t, other); got != endedVerified {
+		t.Errorf("ended: %s", got)
+	}
+	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("a process with another start time was ended: %v", err)
+	}
+	runEnd(t, p)
+	<-reaped
+}

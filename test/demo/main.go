@@ -1,0 +1,202 @@
+// Demo runs the whole product on one machine: a real control plane with pods,
+// and Periscope over it. It is what `make demo` and the browser tests start.
+//
+//	demo [--dir DIR] [--port PORT] [-- COMMAND ARG…]
+//
+// Without a command it stays in the foreground until Ctrl-C. With one it runs it
+// beside the system, with PERISCOPE_URL and KUBECONFIG set, and ends with its
+// exit code.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/periscope-console/periscope/test/proc"
+)
+
+const startLimit = 3 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		os.Exit(max(1, exit.ExitCode()))
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// demo is the running system.
+type demo struct {
+	bin, dir, port, seed string
+	log                  io.Writer
+	parts                []*proc.Process // in the order of their start
+	url                  string
+}
+
+func run(ctx context.Context, args []string) error {
+	d := &demo{}
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.StringVar(&d.bin, "bin", "bin", "folder of the built programs")
+	flags.StringVar(&d.seed, "seed", "devcluster/seed", "folder of the demo's manifests")
+	flags.StringVar(&d.dir, "dir", ".demo", "folder for the demo's data")
+	flags.StringVar(&d.port, "port", "0", "port of the page; 0 takes a free one")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	defer d.stop()
+	if err := d.start(ctx); err != nil {
+		return interrupted(ctx, err)
+	}
+	if flags.NArg() > 0 {
+		return d.beside(ctx, flags.Args())
+	}
+	fmt.Printf("\nAny program on this machine may use this demo: it has no login. Ctrl-C ends everything.\n\n")
+	fmt.Printf("periscope ready: %s\nkubeconfig: %s\n", d.url, d.kubeconfig())
+	return d.wait(ctx)
+}
+
+// interrupted makes a Ctrl-C during the start an ordinary end.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (d *demo) prepare() (err error) {
+	if d.dir, err = filepath.Abs(d.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(d.dir, "demo.log"))
+	if err != nil {
+		return err
+	}
+	d.log = log
+	return errors.Join(d.write("clusters.yaml", clustersYAML), d.write("auth.yaml", authYAML))
+}
+
+const clustersYAML = `clusters:
+  - name: demo
+    backend: kubeconfig
+    kubeconfigPath: %s
+    environment: demo
+    tags: {team: platform}
+`
+
+const authYAML = `mode: dev
+authorization: {mode: raw}
+dev: {subject: dev@local, email: dev@local, groups: [dev], admin: true}
+`
+
+func (d *demo) write(name, format string) error {
+	text := format
+	if strings.Contains(format, "%s") {
+		text = fmt.Sprintf(format, d.kubeconfig())
+	}
+	return os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600)
+}
+
+func (d *demo) kubeconfig() string { return filepath.Join(d.dir, "cluster", "kubeconfig") }
+
+func (d *demo) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	say("Starting a Kubernetes control plane and a node")
+	if _, err := d.run(ctx, proc.Spec{
+		Name: "devcluster", Path: filepath.Join(d.bin, "devcluster"), Ready: "ready", Log: d.log,
+		Args: []string{"--dir", filepath.Join(d.dir, "cluster"), "--addr", "127.0.0.1:0", "--exit-with-parent"},
+	}); err != nil {
+		return err
+	}
+	say("Applying the demo's workloads")
+	if err := d.kubectl(ctx, "apply", "-f", d.seed); err != nil {
+		return err
+	}
+	say("Starting Periscope")
+	line, err := d.run(ctx, proc.Spec{
+		Name: "periscope", Path: filepath.Join(d.bin, "periscope"), Args: []string{"serve"}, Ready: "Open http", Log: d.log,
+		Env: []string{
+			"PORT=" + d.port, "PERISCOPE_BIND_ADDRESS=127.0.0.1",
+			"PERISCOPE_CLUSTERS_FILE=" + filepath.Join(d.dir, "clusters.yaml"),
+			"PERISCOPE_AUTH_FILE=" + filepath.Join(d.dir, "auth.yaml"),
+		},
+	})
+	if err == nil {
+		_, d.url, _ = strings.Cut(line, "Open ")
+	}
+	return err
+}
+
+func say(what string) { fmt.Printf("%s …\n", what) }
+
+func (d *demo) run(ctx context.Context, s proc.Spec) (string, error) {
+	p, line, err := proc.Start(ctx, s)
+	if err != nil {
+		return "", fmt.Errorf("%w\nThe whole log is in %s", err, filepath.Join(d.dir, "demo.log"))
+	}
+	d.parts = append(d.parts, p)
+	return line, nil
+}
+
+func (d *demo) kubectl(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "kubectl"), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.kubeconfig())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// wait blocks until Ctrl-C or until a part ends by itself, which is an error.
+func (d *demo) wait(ctx context.Context) error {
+	ended := make(chan error, len(d.parts))
+	for _, p := range d.parts {
+		go func() {
+			<-p.Done()
+			ended <- fmt.Errorf("a part of the demo ended by itself: %w; see %s", p.Err(), filepath.Join(d.dir, "demo.log"))
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		return err
+	}
+}
+
+// beside runs a command while the system is up.
+func (d *demo) beside(ctx context.Context, argv []string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "PERISCOPE_URL="+d.url, "KUBECONFIG="+d.kubeconfig())
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// stop ends the parts, the last one first.
+func (d *demo) stop() {
+	for i := len(d.parts) - 1; i >= 0; i-- {
+		d.parts[i].Stop()
+	}
+}
