@@ -1,0 +1,383 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/identity"
+)
+
+var update = flag.Bool("update", false, "write docs/configuration.md anew")
+
+const (
+	goodAuth     = "mode: dev\n"
+	goodClusters = "clusters:\n  - name: demo\n    backend: kubeconfig\n    kubeconfigPath: kube/config\n"
+	kubeFile     = "apiVersion: v1\nkind: Config\ncurrent-context: Kind_Prod@EU\ncontexts: []\n"
+)
+
+// sources has the two files at their places, and others by name.
+func sources(auth, clusters string, environ ...string) Sources {
+	files := map[string]string{"/etc/auth.yaml": auth, "/etc/clusters.yaml": clusters, "/home/kube": kubeFile}
+	return Sources{
+		Args: []string{"--auth", "/etc/auth.yaml", "--clusters", "/etc/clusters.yaml"}, Environ: environ,
+		ReadFile: func(name string) ([]byte, error) {
+			if name == "/etc/secret" {
+				return nil, fs.ErrPermission
+			}
+			if data, ok := files[name]; ok {
+				return []byte(data), nil
+			}
+			return nil, fs.ErrNotExist
+		},
+	}
+}
+
+func args(src Sources, args ...string) Sources {
+	src.Args = args
+	return src
+}
+
+func load(t *testing.T, src Sources) (Config, []Warning) {
+	t.Helper()
+	cfg, warnings, err := Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg, warnings
+}
+
+func TestDefaults(t *testing.T) {
+	cfg, warnings := load(t, sources(goodAuth, goodClusters))
+	policy := ExecPolicy{
+		Enabled: true, ServerIdle: 600 * time.Second, IdleWarn: 30 * time.Second, Heartbeat: 20 * time.Second,
+		MaxSessionsPerUser: 5, MaxSessionsTotal: 50,
+	}
+	want := Config{
+		Listen: Listen{Port: 8080, BindAddress: "127.0.0.1"},
+		Auth: Auth{
+			Mode:    AuthDev,
+			Dev:     Dev{Subject: "dev@local", Email: "dev@local", Groups: []string{"dev"}, Admin: true},
+			Session: Session{CookieName: "periscope_session", IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour},
+			Policy:  identity.Policy{Mode: identity.Raw, UserClaim: "sub", GroupPrefix: "periscope:"},
+		},
+		Exec: Exec{Defaults: policy, ReplayBytes: 256 << 10, Transport: "auto"},
+		Clusters: []Cluster{{
+			Name: "demo", Backend: Kubeconfig, KubeconfigPath: "/etc/kube/config", Tags: map[string]string{}, Exec: policy,
+		}},
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got  %+v\nwant %+v", cfg, want)
+	}
+	if len(warnings) != 0 {
+		t.Errorf("warnings: %q", warnings)
+	}
+}
+
+func TestServeKubeconfig(t *testing.T) {
+	src := args(sources("", ""), "--kubeconfig", "/home/kube", "--port", "0")
+	cfg, _ := load(t, src)
+	if c := cfg.Clusters[0]; len(cfg.Clusters) != 1 || c.Name != "kind-prod-eu" || c.KubeconfigPath != "/home/kube" || c.KubeconfigContext != "Kind_Prod@EU" || !c.Exec.Enabled {
+		t.Errorf("cluster: %+v", c)
+	}
+	if a := cfg.Auth; !a.CodeRequired || a.Mode != AuthDev || a.Policy.Mode != identity.Shared || a.Dev.Subject != "dev@local" {
+		t.Errorf("auth: %+v", a)
+	}
+	if cfg.Listen.Port != 0 || cfg.Listen.BindAddress != "127.0.0.1" {
+		t.Errorf("listen: %+v", cfg.Listen)
+	}
+	src.Args = append(src.Args, "--context", "other")
+	cfg, _ = load(t, src)
+	if c := cfg.Clusters[0]; c.Name != "other" || c.KubeconfigContext != "other" {
+		t.Errorf("cluster: %+v", c)
+	}
+}
+
+func TestEverythingSet(t *testing.T) {
+	auth := `
+mode: dev
+session: {cookieName: s, idleTimeout: 1h, absoluteTimeout: 24h}
+authorization:
+  mode: tier
+  userClaim: email
+  userPrefix: "p:"
+  allowedGroups: [a]
+  groupsClaim: groups
+  groupTiers: {a: triage}
+  defaultTier: read
+  groupPrefix: ""
+  adminGroups: [ops]
+  auditAdminGroups: [sec]
+dev: {subject: me, email: me@x, groups: [a, b], admin: false}
+`
+	clusters := `
+clusters:
+  - name: a
+    backend: kubeconfig
+    kubeconfigPath: /k
+    kubeconfigContext: c
+    region: eu
+    arn: "arn:x"
+    environment: prod
+    tags: {team: pay, cost: "7"}
+    exec: {enabled: false, serverIdleSeconds: 1800, idleWarnSeconds: 60, heartbeatSeconds: 5, maxSessionsPerUser: 10, maxSessionsTotal: 100, requireReason: true}
+  - {name: b, backend: in-cluster, exec: {serverIdleSeconds: 20}}
+`
+	cfg, warnings := load(t, sources(auth, clusters,
+		"PERISCOPE_PUBLIC_URL=http://LOCALHOST:80/", "PERISCOPE_TRUSTED_PROXIES=10.1.2.3/8, 192.168.0.1", "PERISCOPE_METRICS_ADDRESS=:9090",
+		"PERISCOPE_EXEC_TRANSPORT=spdy", "PERISCOPE_EXEC_REPLAY_KIB=128", "PERISCOPE_EXEC_RESUME_SECONDS=0", "PERISCOPE_PROBE_CLUSTERS_ON_BOOT=1",
+		"PERISCOPE_DEV_ALLOW_ORIGINS=http://localhost:5173", "PERISCOPE_LOG_LEVEL=debug", "PERISCOPE_AUTH_MODE=dev", "PORT=9000", "PERISCOPE_BIND_ADDRESS=::1",
+	))
+	if len(warnings) != 0 {
+		t.Errorf("warnings: %q", warnings)
+	}
+	l := cfg.Listen
+	if l.PublicURL != "http://localhost" || len(l.TrustedProxies) != 2 || l.TrustedProxies[0].String() != "10.0.0.0/8" || l.TrustedProxies[1].String() != "192.168.0.1/32" ||
+		l.MetricsAddress != ":9090" || l.DevAllowOrigins[0] != "http://localhost:5173" || l.Port != 9000 || l.BindAddress != "::1" {
+		t.Errorf("listen: %+v", l)
+	}
+	if e := cfg.Exec; e.Transport != "spdy" || e.ReplayBytes != 128<<10 || e.Resume != 0 || !cfg.ProbeClustersOnBoot || cfg.LogLevel.String() != "DEBUG" {
+		t.Errorf("exec: %+v", e)
+	}
+	wantPolicy := identity.Policy{
+		Mode: identity.Tier, UserClaim: "email", UserPrefix: "p:", AllowedGroups: []string{"a"},
+		GroupTiers: map[string]string{"a": "triage"}, DefaultTier: "read", AdminGroups: []string{"ops"},
+	}
+	if !reflect.DeepEqual(cfg.Auth.Policy, wantPolicy) || cfg.Auth.Dev.Admin || cfg.Auth.Session.IdleTimeout != time.Hour || cfg.Auth.AuditAdminGroups[0] != "sec" {
+		t.Errorf("auth: %+v", cfg.Auth)
+	}
+	wantA := ExecPolicy{ServerIdle: 30 * time.Minute, IdleWarn: time.Minute, Heartbeat: 5 * time.Second, MaxSessionsPerUser: 10, MaxSessionsTotal: 100, RequireReason: true}
+	if cfg.Clusters[0].Exec != wantA || cfg.Clusters[0].Tags["cost"] != "7" || cfg.Clusters[0].KubeconfigPath != "/k" {
+		t.Errorf("cluster a: %+v", cfg.Clusters[0])
+	}
+	if b := cfg.Clusters[1].Exec; !b.Enabled || b.ServerIdle != 20*time.Second || b.IdleWarn != 10*time.Second || b.MaxSessionsPerUser != 5 {
+		t.Errorf("cluster b: %+v", b)
+	}
+}
+
+// TestMistakes gives each mistake alone and looks for its sentence.
+func TestMistakes(t *testing.T) {
+	cluster := func(rest string) Sources {
+		return sources(goodAuth, "clusters:\n  - name: a\n    backend: kubeconfig\n    kubeconfigPath: /k\n"+rest)
+	}
+	auth := func(rest string) Sources { return sources("mode: dev\n"+rest, goodClusters) }
+	env := func(kv ...string) Sources { return sources(goodAuth, goodClusters, kv...) }
+	cases := []struct {
+		name string
+		src  Sources
+		want string
+	}{
+		{"nothing said", args(env()), "nobody said how to log in, so the server does not start"},
+		{"clusters alone", args(env(), "--clusters", "/etc/clusters.yaml"), "nobody said how to log in"},
+		{"auth mode alone", args(env("PERISCOPE_AUTH_MODE=dev")), "nobody said how to log in"},
+		{"auth alone", args(env(), "--auth", "/etc/auth.yaml"), "no clusters are named"},
+		{"context alone", args(env(), "--context", "x"), "--context names a context of the file that --kubeconfig names"},
+		{"both forms", args(env("PERISCOPE_AUTH_FILE=/etc/auth.yaml"), "--kubeconfig", "/home/kube"), "PERISCOPE_AUTH_FILE says another"},
+		{"kubeconfig with oidc", args(env("PERISCOPE_AUTH_MODE=oidc"), "--kubeconfig", "/home/kube"), "--kubeconfig means dev"},
+		{"kubeconfig missing", args(env(), "--kubeconfig", "/nope"), "the kubeconfig /nope does not exist; check the path"},
+		{"kubeconfig unreadable", args(env(), "--kubeconfig", "/etc/secret"), "may not be read by this user"},
+		{"kubeconfig without a context", args(env(), "--kubeconfig", "/etc/auth.yaml"), "has no current context; name one with --context"},
+		{"unknown flag", args(env(), "--kubeconfg", "x"), "lists the flags"},
+		{"an argument", args(env(), "x"), `"x" is no flag`},
+		{"file missing", args(env(), "--auth", "/nope", "--clusters", "/etc/clusters.yaml"), "the file of PERISCOPE_AUTH_FILE /nope does not exist"},
+
+		{"oidc", sources("mode: oidc\n", goodClusters), "/etc/auth.yaml: mode oidc is not supported by this version"},
+		{"misspelt mode", sources("mode: odic\n", goodClusters), `mode is "odic", which is unknown; did you mean oidc?`},
+		{"no mode", sources("", goodClusters), "mode is missing"},
+		{"modes differ", env("PERISCOPE_AUTH_MODE=oidc"), "make them agree"},
+		{"oidc block", auth("oidc: {issuer: https://x}\n"), "/etc/auth.yaml:2: oidc is not supported by this version"},
+		{"unknown key", auth("sesion: {}\n"), `/etc/auth.yaml:2: unknown key "sesion"; did you mean session?`},
+		{"unknown key inside", auth("dev:\n  emial: x\n"), `/etc/auth.yaml:3: unknown key "emial" in dev; did you mean email?`},
+		{"authorization mode", auth("authorization: {mode: shard}\n"), `authorization.mode is "shard"; give one of raw, tier, shared; did you mean shared?`},
+		{"empty authorization mode", auth("authorization: {mode: \"\"}\n"), `authorization.mode is ""`},
+		{"tier", auth("authorization: {groupTiers: {x: root}}\n"), `gives group "x" the tier "root"`},
+		{"default tier", auth("authorization: {defaultTier: redd}\n"), "did you mean read?"},
+		{"claim", auth("authorization: {userClaim: name}\n"), "this version supports sub and email"},
+		{"system prefix", auth("authorization: {groupPrefix: \"System:\"}\n"), "names that belong to Kubernetes"},
+		{"system user", auth("dev: {subject: \"system:admin\"}\n"), "the user of dev could not log in"},
+		{"nobody's tier", auth("authorization: {mode: tier}\n"), "None of your groups has a tier"},
+		{"timeouts", auth("session: {idleTimeout: 2h, absoluteTimeout: 1h}\n"), "the absolute one as the longer"},
+		{"a time without unit", auth("session: {idleTimeout: 30}\n"), "/etc/auth.yaml:2: session.idleTimeout must be a time with its unit"},
+		{"cookie", auth("session: {cookieName: \"a b\"}\n"), "session.cookieName"},
+		{"text that is a number", auth("dev: {subject: 7}\n"), "dev.subject must be text; put it in quotes"},
+		{"bool that is text", auth("dev: {admin: \"true\"}\n"), "dev.admin must be true or false"},
+		{"list that is text", auth("dev: {groups: dev}\n"), "dev.groups must be a list"},
+		{"block that is text", auth("dev: x\n"), "dev must hold keys"},
+		{"alias", auth("dev: {subject: &a x, email: *a}\n"), "anchors, aliases and tags"},
+		{"second document", auth("---\nmode: dev\n"), "several documents"},
+		{"no YAML", sources("mode: [", goodClusters), "/etc/auth.yaml:1: "},
+		{"same key twice", auth("mode: dev\n"), "/etc/auth.yaml:2: "},
+
+		{"two of one name", cluster("  - {name: a, backend: in-cluster}\n"), "/etc/clusters.yaml:5: a cluster named a stands on line 2 already"},
+		{"eks", sources(goodAuth, "clusters: [{name: a, backend: eks}]"), "the backend eks of cluster a is not supported by this version; it has kubeconfig and in-cluster"},
+		{"agent", sources(goodAuth, "clusters: [{name: a, backend: agent}]"), "the backend agent of cluster a is not supported by this version"},
+		{"unknown backend", sources(goodAuth, "clusters: [{name: a, backend: kubeconfg}]"), "did you mean kubeconfig?"},
+		{"no path", sources(goodAuth, "clusters: [{name: a, backend: kubeconfig}]"), "cluster a needs kubeconfigPath"},
+		{"path elsewhere", sources(goodAuth, "clusters: [{name: a, backend: in-cluster, kubeconfigPath: x}]"), "for the backend kubeconfig alone"},
+		{"bad name", sources(goodAuth, "clusters: [{name: Prod_1, backend: in-cluster}]"), `the cluster's name is "Prod_1"; use lower-case`},
+		{"no clusters", sources(goodAuth, "clusters: []"), "it lists 0 clusters"},
+		{"unknown exec key", cluster("    exec: {serverIdleSecond: 5}\n"), `unknown key "serverIdleSecond" in clusters[0].exec; did you mean serverIdleSeconds?`},
+		{"exec number", cluster("    exec: {maxSessionsTotal: many}\n"), "clusters[0].exec.maxSessionsTotal must be a whole number"},
+		{"exec too large", cluster("    exec: {heartbeatSeconds: 1000}\n"), "give at most 300"},
+		{"warning after the end", cluster("    exec: {serverIdleSeconds: 20, idleWarnSeconds: 20}\n"), "not less than the idle time of 20"},
+		{"role", cluster("    assumeRoleArn: x\n"), "clusters[0].assumeRoleArn is not supported by this version"},
+		{"tag with a newline", cluster("    tags: {a: \"b\\nc\"}\n"), "tags.a of cluster a must be one line"},
+
+		{"port", env("PORT=http"), `PORT is "http": give a whole number`},
+		{"port too large", args(env(), "--auth", "/etc/auth.yaml", "--clusters", "/etc/clusters.yaml", "--port", "70000"), `--port is "70000": give a number from 0 to 65535`},
+		{"bind to all", env("PERISCOPE_BIND_ADDRESS=0.0.0.0"), "dev mode asks for no password and so stays on this machine"},
+		{"bind to a name", env("PERISCOPE_BIND_ADDRESS=example.com"), "give an IP address"},
+		{"public url", env("PERISCOPE_PUBLIC_URL=https://x.example.com"), "dev mode is for browsers on this machine"},
+		{"public url with path", env("PERISCOPE_PUBLIC_URL=http://localhost/x"), "scheme, host and port alone"},
+		{"public url without scheme", env("PERISCOPE_PUBLIC_URL=localhost:8080"), "give an address such as"},
+		{"origin of another machine", env("PERISCOPE_DEV_ALLOW_ORIGINS=https://evil.example.com"), "is not on this machine"},
+		{"proxies", env("PERISCOPE_TRUSTED_PROXIES=all"), `"all" is no network`},
+		{"metrics", env("PERISCOPE_METRICS_ADDRESS=9090"), "give host:port"},
+		{"half of TLS", env("PERISCOPE_TLS_CERT_FILE=/c"), "belong together"},
+		{"TLS missing", env("PERISCOPE_TLS_CERT_FILE=/c", "PERISCOPE_TLS_KEY_FILE=/k"), "the certificate /c does not exist"},
+		{"TLS nonsense", env("PERISCOPE_TLS_CERT_FILE=/etc/auth.yaml", "PERISCOPE_TLS_KEY_FILE=/etc/auth.yaml"), "cannot be used together"},
+		{"idle 0", env("PERISCOPE_EXEC_IDLE_SECONDS=0"), "give a number from 1"},
+		{"cap negative", env("PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=-1"), "give a number from 1"},
+		{"warn over idle", env("PERISCOPE_EXEC_IDLE_SECONDS=30", "PERISCOPE_EXEC_IDLE_WARN_SECONDS=30"), "not less than PERISCOPE_EXEC_IDLE_SECONDS"},
+		{"replay", env("PERISCOPE_EXEC_REPLAY_KIB=64"), "give a number from 128"},
+		{"resume", env("PERISCOPE_EXEC_RESUME_SECONDS=600"), "not supported by this version"},
+		{"transport", env("PERISCOPE_EXEC_TRANSPORT=websocket"), "give one of auto, ws, spdy"},
+		{"probe", env("PERISCOPE_PROBE_CLUSTERS_ON_BOOT=yes"), "give true or false"},
+		{"audit", env("PERISCOPE_AUDIT_ENABLED=true"), "not supported by this version"},
+		{"log level", env("PERISCOPE_LOG_LEVEL=wran"), "did you mean warn?"},
+		{"of a later version", env("PERISCOPE_DATABASE_URL=sqlite:x"), "PERISCOPE_DATABASE_URL is not supported by this version; remove it"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := Load(c.src)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAllMistakesAtOnce(t *testing.T) {
+	_, _, err := Load(sources("mode: odic\nx: 1\n", "clusters:\n  - {name: A, backend: eks}\n  - {nam: b}\n", "PORT=x", "PERISCOPE_LOG_LEVEL=x"))
+	if err == nil {
+		t.Fatal("no mistake found")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for _, want := range []string{"PORT", "LOG_LEVEL", "odic", `unknown key "x"`, `"A"`, "eks", `unknown key "nam"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not reported", want)
+		}
+	}
+	for _, line := range lines {
+		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, " ") {
+			t.Errorf("not one line for each mistake:\n%s", err)
+		}
+	}
+}
+
+func TestNoSecretInSyntaxErrors(t *testing.T) {
+	_, _, err := Load(sources("mode: dev\noidc:\n  clientSecret: hunter2\n bad: [\n", goodClusters))
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestIgnoredOverrides(t *testing.T) {
+	cfg, warnings := load(t, sources(goodAuth, goodClusters+"    exec: {serverIdleSeconds: 0, maxSessionsPerUser: -3}\n"))
+	if p := cfg.Clusters[0].Exec; p.ServerIdle != 600*time.Second || p.MaxSessionsPerUser != 5 {
+		t.Errorf("overrides took hold: %+v", p)
+	}
+	all := ""
+	for _, w := range warnings {
+		all += string(w) + "\n"
+	}
+	for _, want := range []string{"/etc/clusters.yaml:2: exec.serverIdleSeconds of cluster demo is 0", "default of 600 stays", "exec.maxSessionsPerUser of cluster demo is -3"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no warning with %q in\n%s", want, all)
+		}
+	}
+}
+
+func TestStrangeVariables(t *testing.T) {
+	_, warnings := load(t, sources(goodAuth, goodClusters,
+		"PERISCOPE_PORT=tcp://10.0.0.1:8080", "PERISCOPE_SERVICE_HOST=10.0.0.1", "PERISCOPE_SERVICE_PORT=8080", "PERISCOPE_SERVICE_PORT_HTTP=8080",
+		"PERISCOPE_PORT_8080_TCP=tcp://10.0.0.1:8080", "PERISCOPE_PORT_8080_TCP_PROTO=tcp", "PERISCOPE_PORT_8080_TCP_PORT=8080", "PERISCOPE_PORT_8080_TCP_ADDR=10.0.0.1",
+		"PERISCOPE_AGENT_SERVICE_HOST=10.0.0.2", "PERISCOPE_AGENT_PORT_8443_TCP=tcp://10.0.0.2:8443",
+		"PATH=/bin", "PERISCOPE_EXEC_IDLE_SECOND=5", "PERISCOPE_TELEPHONE=1",
+	))
+	want := []Warning{
+		"PERISCOPE_EXEC_IDLE_SECOND is no setting of this server and has no effect; did you mean PERISCOPE_EXEC_IDLE_SECONDS?",
+		"PERISCOPE_TELEPHONE is no setting of this server and has no effect",
+	}
+	if !reflect.DeepEqual(warnings, want) {
+		t.Errorf("got %q", warnings)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	if _, _, err := Load(args(sources("", ""), "--help")); !errors.Is(err, flag.ErrHelp) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"-kubeconfig FILE", "-context NAME", "-port NUMBER", "-clusters FILE", "-auth FILE"} {
+		if !strings.Contains(Usage(), want) {
+			t.Errorf("no %s in\n%s", want, Usage())
+		}
+	}
+}
+
+func TestLabel(t *testing.T) {
+	for in, want := range map[string]string{
+		"prod": "prod", "arn:aws:eks:eu:1:cluster/Prod": "arn-aws-eks-eu-1-cluster-prod", "--": "cluster", "日本": "cluster",
+		strings.Repeat("a", 62) + "-b": strings.Repeat("a", 62),
+	} {
+		if got := label(in); got != want {
+			t.Errorf("label(%q) is %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	const file = "../../docs/configuration.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(Markdown()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written, err := os.ReadFile(file)
+	if err != nil || string(written) != Markdown() {
+		t.Fatalf("%s is not what the tables say (%v); run: go test ./internal/config -run Markdown -update", file, err)
+	}
+}
+
+func FuzzFiles(f *testing.F) {
+	f.Add(goodAuth, goodClusters)
+	f.Add("a: &x [*x]", "clusters: [{tags: {? a : b}}]")
+	f.Add("mode: !!str dev\n", "<<: {}\n")
+	f.Add("\t", "clusters:\n  - exec: {enabled: ~}\n")
+	f.Add("mode: |\n  dev\n", "clusters: {a: b}")
+	f.Fuzz(func(t *testing.T, auth, clusters string) {
+		cfg, _, err := Load(sources(auth, clusters))
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\x00") {
+				t.Errorf("a sentence with a NUL: %q", err)
+			}
+			return
+		}
+		if cfg.Auth.Mode != AuthDev || cfg.Listen.BindAddress != "127.0.0.1" || len(cfg.Clusters) == 0 {
+			t.Errorf("accepted %q %q as %+v", auth, clusters, cfg)
+		}
+		switch cfg.Auth.Policy.Mode {
+		case identity.Raw, identity.Tier, identity.Shared:
+		default:
+			t.Errorf("accepted the mode %q", cfg.Auth.Policy.Mode)
+		}
+		if cfg.Auth.Policy.Mode == identity.Shared && !strings.Contains(auth, "shared") {
+			t.Error("shared was not written out")
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package config
+
+import (
+	"time"
+)
+
+// authFile is auth.yaml.
+type authFile struct {
+	Mode          string            `yaml:"mode" doc:"How people log in: dev. It lets any program of this machine in, so the server then listens on loopback alone"`
+	OIDC          unsupported       `yaml:"oidc"`
+	Session       sessionFile       `yaml:"session"`
+	Authorization authorizationFile `yaml:"authorization"`
+	Dev           devFile           `yaml:"dev"`
+}
+
+type sessionFile struct {
+	CookieName      string        `yaml:"cookieName" default:"periscope_session" doc:"Name of the session cookie; on TLS __Host- is put before it"`
+	IdleTimeout     time.Duration `yaml:"idleTimeout" default:"30m" doc:"Time without activity after which a login ends"`
+	AbsoluteTimeout time.Duration `yaml:"absoluteTimeout" default:"12h" doc:"Time after which a login ends in any case"`
+}
+
+type authorizationFile struct {
+	Mode             string            `yaml:"mode" default:"raw" doc:"As whom users act in clusters: raw (as themselves, with their groups), tier (with one group for their tier) or shared (everybody with the server's own rights)"`
+	UserClaim        string            `yaml:"userClaim" default:"sub" doc:"What names the user in clusters: sub or email"`
+	UserPrefix       string            `yaml:"userPrefix" doc:"Put before the user's name"`
+	AllowedGroups    []string          `yaml:"allowedGroups" doc:"Groups that may log in; empty: all"`
+	GroupsClaim      string            `yaml:"groupsClaim" doc:"Claim that holds the groups"`
+	GroupTiers       map[string]string `yaml:"groupTiers" doc:"Tier of each group: read, triage, write, maintain or admin; the highest counts"`
+	DefaultTier      string            `yaml:"defaultTier" doc:"Tier of users in no such group; empty: they may not log in"`
+	GroupPrefix      *string           `yaml:"groupPrefix" doc:"Put before each group, in mode raw; periscope: where it is not written"`
+	AdminGroups      []string          `yaml:"adminGroups" doc:"Groups whose members administer Periscope"`
+	AuditAdminGroups []string          `yaml:"auditAdminGroups" doc:"Groups whose members see everybody's audit events"`
+}
+
+type devFile struct {
+	Subject string   `yaml:"subject" default:"dev@local" doc:"Subject of the one user of mode dev"`
+	Email   string   `yaml:"email" default:"dev@local" doc:"Email of that user"`
+	Groups  []string `yaml:"groups" default:"dev" doc:"Groups of that user"`
+	Admin   bool     `yaml:"admin" default:"true" doc:"Whether that user administers Periscope"`
+}
+
+// clustersFile is clusters.yaml.
+type clustersFile struct {
+	Clusters []clusterFile `yaml:"clusters"`
+}
+
+type clusterFile struct {
+	Line              int
+	Name              string            `yaml:"name" doc:"Name, a DNS-1123 label, unique"`
+	Backend           string            `yaml:"backend" doc:"How it is reached: kubeconfig or in-cluster"`
+	KubeconfigPath    string            `yaml:"kubeconfigPath" doc:"For kubeconfig: the file; a relative path counts from the folder of clusters.yaml"`
+	KubeconfigContext string            `yaml:"kubeconfigContext" doc:"For kubeconfig: the context; empty: the file's current one"`
+	Region            string            `yaml:"region" doc:"Region, for users to see"`
+	ARN               string            `yaml:"arn" doc:"ARN, for users to see"`
+	AssumeRoleARN     unsupported       `yaml:"assumeRoleArn"`
+	Environment       string            `yaml:"environment" doc:"Environment, such as prod, for users to see"`
+	Tags              map[string]string `yaml:"tags" doc:"Tags, for users to see"`
+	Exec              execFile          `yaml:"exec"`
+}
+
+// execFile has the overrides of a cluster: what is not written is nil.
+type execFile struct {
+	Enabled            *bool `yaml:"enabled" doc:"false: no shells into this cluster"`
+	ServerIdleSeconds  *int  `yaml:"serverIdleSeconds" doc:"Instead of PERISCOPE_EXEC_IDLE_SECONDS"`
+	IdleWarnSeconds    *int  `yaml:"idleWarnSeconds" doc:"Instead of PERISCOPE_EXEC_IDLE_WARN_SECONDS"`
+	HeartbeatSeconds   *int  `yaml:"heartbeatSeconds" doc:"Instead of PERISCOPE_EXEC_HEARTBEAT_SECONDS"`
+	MaxSessionsPerUser *int  `yaml:"maxSessionsPerUser" doc:"Instead of PERISCOPE_EXEC_MAX_SESSIONS_PER_USER"`
+	MaxSessionsTotal   *int  `yaml:"maxSessionsTotal" doc:"Instead of PERISCOPE_EXEC_MAX_SESSIONS_TOTAL"`
+	RequireReason      *bool `yaml:"requireReason" doc:"true: who opens a shell must give a reason"`
+}
+
+// unsupported stands for a key of a version to come: it may not be written.
+type unsupported struct{}

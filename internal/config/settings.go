@@ -1,0 +1,280 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is one environment variable. The table of them is the one place of
+// their defaults; docs/configuration.md is made from it.
+type Setting struct {
+	Env string
+	// Flag of `periscope serve` that says the same, without dashes, or empty.
+	Flag    string
+	Default string
+	// Unit is empty where the value is no quantity.
+	Unit    string
+	Meaning string
+	read    func(c *Config, value string) error
+}
+
+func (s Setting) flagUsage() string { return s.Meaning + " (or " + s.Env + ")" }
+
+// Settings lists every environment variable.
+func Settings() []Setting { return slices.Clone(settings) }
+
+var settings = []Setting{
+	{Env: "PORT", Flag: "port", Default: "8080", Meaning: "`NUMBER` of the port; 0 takes any free one, in dev mode only",
+		read: func(c *Config, v string) error { return whole(v, 0, 65535, &c.Listen.Port) }},
+	{Env: "PERISCOPE_BIND_ADDRESS", Meaning: "IP address to listen at; empty: all, in dev mode 127.0.0.1",
+		read: func(c *Config, v string) error { return bindAddress(v, &c.Listen.BindAddress) }},
+	{Env: "PERISCOPE_PUBLIC_URL", Meaning: "Address by which browsers reach the server, such as https://periscope.example.com; decides Host, Origin and cookie flags",
+		read: func(c *Config, v string) error { return origin(v, &c.Listen.PublicURL) }},
+	{Env: "PERISCOPE_TLS_CERT_FILE", Meaning: "Certificate chain in PEM; with it the server speaks TLS",
+		read: func(c *Config, v string) error { c.Listen.TLSCertFile = v; return nil }},
+	{Env: "PERISCOPE_TLS_KEY_FILE", Meaning: "Private key in PEM that belongs to the certificate",
+		read: func(c *Config, v string) error { c.Listen.TLSKeyFile = v; return nil }},
+	{Env: "PERISCOPE_TRUSTED_PROXIES", Meaning: "Networks whose X-Forwarded-* headers are believed, as CIDRs with commas; empty: nobody's",
+		read: func(c *Config, v string) error { return each(v, network, &c.Listen.TrustedProxies) }},
+	{Env: "PERISCOPE_METRICS_ADDRESS", Meaning: "host:port at which Prometheus finds /metrics, without login; empty: none",
+		read: func(c *Config, v string) error { return address(v, &c.Listen.MetricsAddress) }},
+	{Env: "PERISCOPE_AUTH_FILE", Flag: "auth", Meaning: "auth.yaml, a `FILE` that says who may log in and how",
+		read: ignore},
+	{Env: "PERISCOPE_CLUSTERS_FILE", Flag: "clusters", Meaning: "clusters.yaml, a `FILE` that lists the clusters",
+		read: ignore},
+	{Env: "PERISCOPE_AUTH_MODE", Meaning: "Login mode, if it is to be said twice: the server does not start where auth.yaml says another",
+		read: ignore},
+	{Env: "PERISCOPE_EXEC_IDLE_SECONDS", Default: "600", Unit: "s", Meaning: "Silence of a shell after which it is ended",
+		read: func(c *Config, v string) error { return seconds(v, 1, maxIdle, &c.Exec.Defaults.ServerIdle) }},
+	{Env: "PERISCOPE_EXEC_IDLE_WARN_SECONDS", Default: "30", Unit: "s", Meaning: "How long before that end the user is warned; at most half the idle time where only that was set",
+		read: func(c *Config, v string) error { return seconds(v, 1, maxIdle, &c.Exec.Defaults.IdleWarn) }},
+	{Env: "PERISCOPE_EXEC_HEARTBEAT_SECONDS", Default: "20", Unit: "s", Meaning: "Interval of WebSocket pings; below the idle limit of every proxy on the way",
+		read: func(c *Config, v string) error { return seconds(v, 1, maxHeartbeat, &c.Exec.Defaults.Heartbeat) }},
+	{Env: "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER", Default: "5", Unit: "shells", Meaning: "Shells that one user may have, over all clusters",
+		read: func(c *Config, v string) error { return whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsPerUser) }},
+	{Env: "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL", Default: "50", Unit: "shells", Meaning: "Shells that one cluster may have, over all users",
+		read: func(c *Config, v string) error { return whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsTotal) }},
+	{Env: "PERISCOPE_EXEC_RESUME_SECONDS", Default: "0", Unit: "s", Meaning: "How long a shell waits for a client that was lost; only 0 (off) is supported by this version",
+		read: resume},
+	{Env: "PERISCOPE_EXEC_REPLAY_KIB", Default: "256", Unit: "KiB", Meaning: "Output that is kept for a client which comes back; at least 128",
+		read: func(c *Config, v string) error { return kib(v, 128, 16384, &c.Exec.ReplayBytes) }},
+	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: auto, ws or spdy",
+		read: func(c *Config, v string) error { return oneOf(v, &c.Exec.Transport, "auto", "ws", "spdy") }},
+	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once before the server is ready, so that the first shell is fast",
+		read: func(c *Config, v string) error { return truth(v, &c.ProbeClustersOnBoot) }},
+	{Env: "PERISCOPE_DEV_ALLOW_ORIGINS", Meaning: "Further origins of this machine that dev mode takes, with commas, such as http://localhost:5173",
+		read: func(c *Config, v string) error { return each(v, loopbackOrigin, &c.Listen.DevAllowOrigins) }},
+	{Env: "PERISCOPE_AUDIT_ENABLED", Default: "false", Meaning: "Whether audit events are kept beside stdout; only false is supported by this version",
+		read: audit},
+	{Env: "PERISCOPE_LOG_LEVEL", Default: "info", Meaning: "debug, info, warn or error",
+		read: logLevel},
+}
+
+// later names the variables of versions to come. Who sets one expects it to
+// work, so it is not passed over.
+var later = []string{
+	"PERISCOPE_DATABASE_URL", "PERISCOPE_AUDIT_DB_PATH", "PERISCOPE_AUDIT_RETENTION_DAYS", "PERISCOPE_AUDIT_MAX_SIZE_MB",
+	"PERISCOPE_AUDIT_VACUUM_INTERVAL", "PERISCOPE_AUDIT_FAILURE_MODE", "PERISCOPE_AUDIT_KEY_FILE",
+	"PERISCOPE_AGENT_LISTEN_ADDR", "PERISCOPE_AGENT_TUNNEL_SANS", "PERISCOPE_WATCH_STREAMS",
+	"PERISCOPE_WATCH_PER_USER_LIMIT", "PERISCOPE_DEBUG_IMAGES",
+}
+
+// Kubernetes gives every pod variables for each Service of its namespace, such
+// as PERISCOPE_PORT=tcp://10.0.0.1:8080 for one named periscope.
+var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+func ofKubernetes(name string) bool { return serviceVariable.MatchString(name) }
+
+// Bounds beyond which a number is surely a slip.
+const (
+	maxIdle      = 7 * 24 * 3600
+	maxHeartbeat = 300
+	maxSessions  = 10000
+)
+
+func whole(v string, least, most int, to *int) error {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return errors.New("give a whole number")
+	}
+	if n < least || n > most {
+		return fmt.Errorf("give a number from %d to %d", least, most)
+	}
+	*to = n
+	return nil
+}
+
+func seconds(v string, least, most int, to *time.Duration) error {
+	var n int
+	if err := whole(v, least, most, &n); err != nil {
+		return err
+	}
+	*to = time.Duration(n) * time.Second
+	return nil
+}
+
+func kib(v string, least, most int, to *int) error {
+	var n int
+	if err := whole(v, least, most, &n); err != nil {
+		return err
+	}
+	*to = n << 10
+	return nil
+}
+
+func truth(v string, to *bool) error {
+	switch v {
+	case "1", "true":
+		*to = true
+	case "0", "false":
+		*to = false
+	default:
+		return errors.New("give true or false")
+	}
+	return nil
+}
+
+func oneOf(v string, to *string, allowed ...string) error {
+	if !slices.Contains(allowed, v) {
+		return fmt.Errorf("give one of %s%s", strings.Join(allowed, ", "), hint(v, allowed))
+	}
+	*to = v
+	return nil
+}
+
+// ignore is for settings that the forms of starting read.
+func ignore(*Config, string) error { return nil }
+
+func resume(c *Config, v string) error {
+	if err := seconds(v, 0, maxIdle, &c.Exec.Resume); err != nil {
+		return err
+	}
+	if c.Exec.Resume > 0 {
+		return errors.New("coming back to a shell is not supported by this version; remove it or set it to 0")
+	}
+	return nil
+}
+
+func audit(c *Config, v string) error {
+	if err := truth(v, &c.AuditEnabled); err != nil {
+		return err
+	}
+	if c.AuditEnabled {
+		return errors.New("keeping audit events is not supported by this version; remove it or set it to false, and collect them from stdout")
+	}
+	return nil
+}
+
+func logLevel(c *Config, v string) error {
+	var name string
+	if err := oneOf(v, &name, "debug", "info", "warn", "error"); err != nil {
+		return err
+	}
+	return c.LogLevel.UnmarshalText([]byte(name))
+}
+
+func bindAddress(v string, to *string) error {
+	switch {
+	case v == "localhost":
+		v = "127.0.0.1"
+	case v != "" && net.ParseIP(v) == nil:
+		return errors.New("give an IP address, such as 0.0.0.0")
+	}
+	*to = v
+	return nil
+}
+
+func address(v string, to *string) error {
+	if v == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return errors.New("give host:port, such as 0.0.0.0:9090")
+	}
+	if err := bindAddress(host, &host); err != nil {
+		return err
+	}
+	var n int
+	if err := whole(port, 0, 65535, &n); err != nil {
+		return err
+	}
+	*to = v
+	return nil
+}
+
+// origin takes scheme://host[:port] and writes it as browsers do.
+func origin(v string, to *string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("give an address such as https://periscope.example.com")
+	}
+	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("give scheme, host and port alone, without user, path or query")
+	}
+	host := strings.ToLower(u.Host)
+	if port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; u.Port() != "" {
+		host = strings.TrimSuffix(host, port)
+	}
+	*to = u.Scheme + "://" + strings.TrimSuffix(host, ":")
+	return nil
+}
+
+func loopbackOrigin(v string) (o string, err error) {
+	if err := origin(v, &o); err != nil || o == "" {
+		return "", errors.New("give origins such as http://localhost:5173")
+	}
+	if !isLoopback(o) {
+		return "", fmt.Errorf("%s is not on this machine; dev mode takes origins of localhost and 127.0.0.1 alone", o)
+	}
+	return o, nil
+}
+
+// isLoopback says whether an origin is one of this machine.
+func isLoopback(o string) bool {
+	u, err := url.Parse(o)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func network(v string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(v); err == nil {
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(v)
+	if err != nil {
+		return p, fmt.Errorf("%q is no network; give CIDRs such as 10.0.0.0/8", v)
+	}
+	return p.Masked(), nil
+}
+
+// each reads a list with commas.
+func each[T any](v string, read func(string) (T, error), to *[]T) error {
+	var all []T
+	for item := range strings.SplitSeq(v, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		t, err := read(item)
+		if err != nil {
+			return err
+		}
+		all = append(all, t)
+	}
+	*to = all
+	return nil
+}
