@@ -14,6 +14,11 @@ import (
 
 const opRun = "transport.Stream"
 
+var (
+	errSilent = errors.New("the peer answered no ping")
+	errClosed = errors.New("closed on this side")
+)
+
 // statusSize bounds the message on the error channel.
 const statusSize = 64 << 10
 
@@ -75,3 +80,18 @@ func lost(cause error) Result {
 	return Result{Err: fault.Wrap(cause, fault.ClusterUnreachable, opRun,
 		"The connection to the container was lost. The command may still be running: look at the pod, then open a new shell.")}
 }
+
+func closedHere() *fault.Error {
+	return fault.Wrap(errClosed, fault.Gone, opRun, "The shell was closed here before its command had ended. Open it again.")
+}
+
+func writeFault(cause error) *fault.Error {
+	return fault.Wrap(cause, fault.Gone, opRun, "The command has ended, or its connection has: it takes no more input. Open a new shell.")
+}
+
+func noInput() *fault.Error {
+	return fault.New(fault.Invalid, opRun, "This command takes no input, or no more. Open it with input.")
+}
+
+// sizeable says whether a size means anything to the command.
+func sizeable(r Request, size Size) bool { return r.TTY && size.Cols > 0 && size.Rows > 0 }

@@ -2,14 +2,198 @@ package transport
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync/atomic"
 
-	"k8s.io/client-go/rest"
+	clientremote "k8s.io/client-go/tools/remotecommand"
+	"k8s.io/klog/v2"
 
 	"github.com/periscope-console/periscope/internal/fault"
 )
 
-type spdyDialer struct{ *upgrader }
+var errNoStatus = errors.New("the stream ended without saying how the command did")
 
-func (d *spdyDialer) Dial(context.Context, *rest.Config, Request) (Stream, error) {
-	return nil, fault.New(fault.Internal, op, "not yet")
+// spdyStream is an exec run by client-go's executor, which pushes output and
+// pulls stdin, turned round into a Stream. client-go runs about two dozen
+// goroutines for it; all of them end with the connection.
+type spdyStream struct {
+	link   *link
+	tasks  tasks
+	req    Request
+	conn   *taken
+	cancel context.CancelFunc
+	cause  atomic.Pointer[error] // why this side gave up
+	eof    atomic.Bool
+
+	output   *handover
+	seen     bool // output has arrived; the reader's
+	stdin    *io.PipeWriter
+	stdinOut *io.PipeReader
+	sizes    *sizes
+
+	result Result // settled before output ends
+}
+
+func newSPDYStream(l *link, t *taken, req Request) (Stream, error) {
+	exec, err := t.executor(req)
+	if err != nil {
+		_ = l.abort()
+		return nil, fault.Wrap(err, fault.Internal, op, "Periscope could not open the stream. Tell whoever runs this server.")
+	}
+	// client-go logs each lost connection; here that is a Result.
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
+	s := &spdyStream{link: l, conn: t, req: req, cancel: cancel, output: newHandover(), sizes: newSizes()}
+	s.stdinOut, s.stdin = io.Pipe()
+	s.Resize(req.Size)
+	s.tasks.enter()
+	go s.run(ctx, exec)
+	s.tasks.every(beat, s.beat)
+	return s, nil
+}
+
+func (s *spdyStream) run(ctx context.Context, exec clientremote.Executor) {
+	defer s.tasks.leave()
+	err := exec.StreamWithContext(ctx, s.options())
+	s.result = s.verdict(err)
+	s.output.end()
+	_ = s.stdinOut.CloseWithError(io.ErrClosedPipe)
+	s.sizes.close()
+	s.tasks.close()
+}
+
+func (s *spdyStream) options() clientremote.StreamOptions {
+	o := clientremote.StreamOptions{Stdout: writer{s.output, Stdout}, Tty: s.req.TTY}
+	if s.req.Stdin {
+		o.Stdin = s.stdinOut
+	}
+	if s.req.TTY {
+		o.TerminalSizeQueue = s.sizes
+	} else {
+		o.Stderr = writer{s.output, Stderr}
+	}
+	return o
+}
+
+// verdict goes by the Status alone; client-go's error says less.
+func (s *spdyStream) verdict(err error) Result {
+	status, cause := s.conn.kept(), s.cause.Load()
+	switch {
+	case json.Valid(status):
+		return resultOf(status)
+	case cause != nil && *cause == errClosed:
+		return Result{Err: closedHere()}
+	case cause != nil:
+		return lost(*cause)
+	case err != nil:
+		return lost(err)
+	}
+	return lost(errNoStatus)
+}
+
+func (s *spdyStream) beat() {
+	if s.link.dead() {
+		cause := errSilent
+		s.cause.CompareAndSwap(nil, &cause)
+		_ = s.link.abort()
+	}
+}
+
+func (s *spdyStream) Read(p []byte) (int, Channel, error) {
+	n, ch, err := s.output.read(p)
+	if n > 0 && !s.seen {
+		s.seen = true
+		s.sizes.again()
+	}
+	return n, ch, err
+}
+
+func (s *spdyStream) Write(p []byte) (int, error) {
+	if !s.req.Stdin || s.eof.Load() {
+		return 0, noInput()
+	}
+	s.link.unread.Add(int64(len(p)))
+	n, err := s.stdin.Write(p)
+	if err != nil {
+		return n, writeFault(err)
+	}
+	return n, nil
+}
+
+// CloseWrite ends client-go's copying, which then half-closes the stream.
+func (s *spdyStream) CloseWrite() error {
+	s.eof.Store(true)
+	return s.stdin.Close()
+}
+
+func (s *spdyStream) Resize(size Size) {
+	if sizeable(s.req, size) {
+		s.sizes.set(size)
+	}
+}
+
+// Result waits for nothing: it was settled before Read said io.EOF, unless Close
+// came first.
+func (s *spdyStream) Result() Result { return s.result }
+
+func (s *spdyStream) Kind() Kind { return SPDY }
+
+func (s *spdyStream) Close() error {
+	cause := errClosed
+	s.cause.CompareAndSwap(nil, &cause)
+	s.tasks.close()
+	// The connection first: whatever writes to it must not hold the rest up.
+	_ = s.link.abort()
+	s.cancel()
+	s.output.close()
+	_ = s.stdin.Close()
+	s.sizes.close()
+	s.tasks.wait()
+	return nil
+}
+
+// sizes is client-go's TerminalSizeQueue with one place: the newest size wins.
+type sizes struct {
+	next chan Size
+	last atomic.Pointer[Size]
+	done chan struct{}
+	end  atomic.Bool
+}
+
+func newSizes() *sizes {
+	return &sizes{next: make(chan Size, 1), done: make(chan struct{})}
+}
+
+func (q *sizes) set(size Size) {
+	q.last.Store(&size)
+	q.again()
+}
+
+// again sends the newest size once more, if there is one.
+func (q *sizes) again() {
+	last := q.last.Load()
+	for last != nil {
+		select {
+		case q.next <- *last:
+			return
+		case <-q.next:
+		}
+	}
+}
+
+// Next is called by client-go; nil ends its asking.
+func (q *sizes) Next() *clientremote.TerminalSize {
+	select {
+	case s := <-q.next:
+		return &clientremote.TerminalSize{Width: s.Cols, Height: s.Rows}
+	case <-q.done:
+		return nil
+	}
+}
+
+func (q *sizes) close() {
+	if !q.end.Swap(true) {
+		close(q.done)
+	}
 }

@@ -16,11 +16,6 @@ import (
 // streamClose is the channel of v5 that half-closes another.
 const streamClose = 255
 
-var (
-	errSilent = errors.New("the peer answered no ping")
-	errClosed = errors.New("closed on this side")
-)
-
 // wsStream is an exec over v5.channel.k8s.io: the first byte of each message is
 // its channel. Frames are read on the goroutine that calls Read.
 type wsStream struct {
@@ -47,9 +42,7 @@ func newWSStream(l *link, req Request) *wsStream {
 	s := &wsStream{link: l, req: req}
 	s.out.link, s.out.tasks = l, &s.tasks
 	s.in = wsframe.NewReader(l, s.control)
-	if req.Size != (Size{}) {
-		s.firstSize()
-	}
+	s.firstSize()
 	s.tasks.every(beat, s.beat)
 	return s
 }
@@ -57,7 +50,7 @@ func newWSStream(l *link, req Request) *wsStream {
 // firstSize goes out before anybody can write. A link that fails so early fails
 // the first Read too.
 func (s *wsStream) firstSize() {
-	if !s.sizeable(s.req.Size) {
+	if !sizeable(s.req, s.req.Size) {
 		return
 	}
 	s.out.turn.Lock()
@@ -177,7 +170,7 @@ func (s *wsStream) verdict(err error) Result {
 		return Result{Err: fault.Wrap(err, fault.Protocol, opRun,
 			"Something between Periscope and the container garbled the stream. Open a new shell; if it happens again, tell whoever runs this server.")}
 	case cause != nil && *cause == errClosed:
-		return Result{Err: fault.Wrap(errClosed, fault.Gone, opRun, "The stream was closed here before the command ended.")}
+		return Result{Err: closedHere()}
 	case cause != nil:
 		return lost(*cause)
 	}
@@ -187,7 +180,7 @@ func (s *wsStream) verdict(err error) Result {
 // Write sends stdin.
 func (s *wsStream) Write(p []byte) (n int, err error) {
 	if !s.req.Stdin || s.eof.Load() {
-		return 0, fault.New(fault.Invalid, opRun, "This command takes no input, or no more.")
+		return 0, noInput()
 	}
 	for n < len(p) {
 		piece := p[n:min(len(p), n+stdinFrame)]
@@ -198,10 +191,6 @@ func (s *wsStream) Write(p []byte) (n int, err error) {
 		n += len(piece)
 	}
 	return n, nil
-}
-
-func writeFault(err error) *fault.Error {
-	return fault.Wrap(err, fault.Gone, opRun, "The command has ended, or its connection has: it takes no more input.")
 }
 
 // CloseWrite is v5's close signal for the channel of stdin.
@@ -216,12 +205,10 @@ func (s *wsStream) CloseWrite() error {
 }
 
 func (s *wsStream) Resize(size Size) {
-	if s.sizeable(size) {
+	if sizeable(s.req, size) {
 		s.out.resize(size)
 	}
 }
-
-func (s *wsStream) sizeable(size Size) bool { return s.req.TTY && size.Cols > 0 && size.Rows > 0 }
 
 func (s *wsStream) Result() Result { return s.result }
 
