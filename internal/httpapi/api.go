@@ -125,8 +125,23 @@ func (s *server) client(c *call) (*kube.Client, error) {
 
 // CanIRequest asks about up to 64 rights; or about one, written bare.
 type CanIRequest struct {
-	Checks []kube.Check `json:"checks,omitempty" doc:"1 to 64 rights"`
-	kube.Check
+	Checks      []kube.Check `json:"checks,omitempty" doc:"1 to 64 rights; or else one, by the other fields"`
+	Verb        string       `json:"verb,omitempty" doc:"Verb, such as get or create"`
+	Group       string       `json:"group,omitempty" doc:"API group; empty for the core group"`
+	Resource    string       `json:"resource,omitempty" doc:"Resource in the plural; pods/exec also names the subresource"`
+	Subresource string       `json:"subresource,omitempty" doc:"Subresource, such as exec"`
+	Namespace   string       `json:"namespace,omitempty" doc:"Namespace; empty for all"`
+	Name        string       `json:"name,omitempty" doc:"Object; empty for all"`
+}
+
+func (r CanIRequest) all() []kube.Check {
+	if r.Checks != nil {
+		return r.Checks
+	}
+	return []kube.Check{{
+		Verb: r.Verb, Group: r.Group, Resource: r.Resource, Subresource: r.Subresource,
+		Namespace: r.Namespace, Name: r.Name,
+	}}
 }
 
 // CanIAnswer holds one decision a check, in their order.
@@ -135,15 +150,11 @@ type CanIAnswer struct {
 }
 
 func (s *server) canI(c *call, in CanIRequest) (CanIAnswer, error) {
-	checks := in.Checks
-	if checks == nil {
-		checks = []kube.Check{in.Check}
-	}
 	client, err := s.client(c)
 	if err != nil {
 		return CanIAnswer{}, err
 	}
-	results, err := kube.CanI(c.ctx(), client, checks)
+	results, err := kube.CanI(c.ctx(), client, in.all())
 	return CanIAnswer{results}, err
 }
 

@@ -86,10 +86,10 @@ func (s *server) execPlain(c *call, req podexec.Request) error {
 	if err != nil {
 		return err
 	}
-	conn, err := accept(c, nil)
-	if err != nil {
+	conn := accept(c, nil)
+	if conn == nil {
 		ticket.Discard()
-		return nil // the upgrade has been answered
+		return nil
 	}
 	s.Sessions.Serve(ticket, conn, false)
 	return nil
@@ -98,8 +98,8 @@ func (s *server) execPlain(c *call, req podexec.Request) error {
 // execV2 refuses by frames, after the upgrade: a browser cannot read a refused
 // one.
 func (s *server) execV2(c *call, req podexec.Request) {
-	conn, err := accept(c, []string{podexec.Protocol})
-	if err != nil {
+	conn := accept(c, []string{podexec.Protocol})
+	if conn == nil {
 		return
 	}
 	ticket, err := s.openV2(conn, &req)
@@ -202,14 +202,15 @@ func (c *call) flag(name string, otherwise bool) (bool, error) {
 	return false, fault.New(fault.Invalid, "httpapi.param", "The parameter %s must be true or false.", name)
 }
 
-// accept upgrades the request. Origin has been checked by the guard.
-func accept(c *call, protocols []string) (podexec.Conn, error) {
+// accept upgrades the request, or answers it and returns nil. Origin has been
+// checked by the guard.
+func accept(c *call, protocols []string) podexec.Conn {
 	ws, err := websocket.Accept(c.w, c.r, &websocket.AcceptOptions{
 		Subprotocols: protocols, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	ws.SetReadLimit(-1) // socket bounds each message itself, to say so kindly
-	return &socket{ws: ws}, nil
+	return &socket{ws: ws}
 }

@@ -119,8 +119,6 @@ func post[In, Out any](path, id, summary string, f func(*call, In) (Out, error))
 	}
 }
 
-func (r route) open() route { r.public = true; return r }
-
 func (r route) polled() route { r.background = true; return r }
 
 func (r route) with(query ...param) route { r.query = query; return r }

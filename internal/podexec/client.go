@@ -128,16 +128,18 @@ func (s *session) read() {
 			return
 		}
 		s.clock.touch(&s.clock.seen)
-		ok := false
-		if binary {
-			ok = s.takeStdin(data)
-		} else {
-			ok = s.takeFrame(data)
-		}
-		if !ok {
+		if !s.take(binary, data) {
 			return
 		}
 	}
+}
+
+// take is false when nothing more is to be read.
+func (s *session) take(binary bool, data []byte) bool {
+	if binary {
+		return s.takeStdin(data)
+	}
+	return s.takeFrame(data)
 }
 
 func (s *session) protocol(sentence string) {

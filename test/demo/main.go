@@ -63,8 +63,10 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer d.stop()
-	if err := d.start(ctx); err != nil {
-		return interrupted(ctx, err)
+	if err := d.start(ctx); ctx.Err() != nil {
+		return nil // Ctrl-C during the start is an ordinary end
+	} else if err != nil {
+		return err
 	}
 	if flags.NArg() > 0 {
 		return d.beside(ctx, flags.Args())
@@ -72,14 +74,6 @@ func run(ctx context.Context, args []string) error {
 	fmt.Printf("\nAny program on this machine may use this demo: it has no login. Ctrl-C ends everything.\n\n")
 	fmt.Printf("periscope ready: %s\nkubeconfig: %s\n", d.url, d.kubeconfig())
 	return d.wait(ctx)
-}
-
-// interrupted makes a Ctrl-C during the start an ordinary end.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 func (d *demo) prepare() (err error) {

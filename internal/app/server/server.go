@@ -205,8 +205,7 @@ func (s *Server) serve(ln net.Listener, h http.Handler, started func(string)) fu
 		if srv.Shutdown(ctx) != nil {
 			srv.Close() // what is left had its time
 		}
-		<-done
-		return nil
+		return <-done
 	}
 }
 

@@ -1,0 +1,71 @@
+# Periscope's few commands. `make help` lists them. Each installs what it needs
+# and says what it is doing.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+DEMO_DIR ?= .demo
+DEMO_PORT ?= 0
+
+GO_FILES  := $(shell find cmd internal web/embed.go -name '*.go' -not -name '*_test.go' 2>/dev/null)
+WEB_FILES := $(shell find web/src web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: build devcluster bin/demo ## run the whole product here: a real cluster and Periscope
+	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)"
+
+.PHONY: test
+test: build devcluster bin/demo ## run every test: Go with -race, vitest, the browser
+	@build/test.sh
+
+.PHONY: check
+check: deps ## formatting, linters, types, generated files
+	@build/check.sh "$(LINT)"
+
+.PHONY: bench
+bench: build devcluster ## print the ratios of docs/performance.md
+	@go run ./test/bench
+
+.PHONY: build
+build: deps bin/periscope ## build bin/periscope with its pages
+
+.PHONY: devcluster
+devcluster: deps ## build the cluster of the demo and the tests
+	@devcluster/build.sh
+
+.PHONY: generate
+generate: deps ## write api/, docs/configuration.md and the browser's types anew
+	@build/generate.sh
+
+.PHONY: deps
+deps:
+	@build/deps.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf bin web/dist/assets web/dist/index.html .demo test/e2e/out
+
+bin/periscope: $(GO_FILES) go.mod go.sum web/dist/index.html
+	@echo "Building periscope"
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/periscope
+
+bin/demo: $(wildcard test/demo/*.go test/proc/*.go)
+	@CGO_ENABLED=0 go build -o $@ ./test/demo
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@echo "Installing the page's packages"
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_FILES)
+	@echo "Building the pages"
+	@cd web && npm run --silent build
+	@touch $@

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Formatting, linters, types and generated files: everything but tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+unformatted=$(gofmt -l cmd internal test web/embed.go devcluster)
+if [ -n "$unformatted" ]; then
+  printf 'Not formatted (run gofmt -w):\n%s\n' "$unformatted" >&2
+  exit 1
+fi
+echo "Linting Go"
+go run "$1" run ./...
+echo "Checking the pages"
+npm --prefix web run --silent check
+echo "Checking generated files"
+build/generate.sh --check

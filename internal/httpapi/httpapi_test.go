@@ -1,0 +1,242 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/periscope-console/periscope/internal/clusters"
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/leak"
+
+	"context"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// logins knows one cookie.
+type logins struct{}
+
+func (logins) FromRequest(r *http.Request) (identity.Actor, websession.ID, error) {
+	if c, err := r.Cookie("s"); err != nil || c.Value != "ada" {
+		return identity.Actor{}, "", fault.New(fault.Unauthenticated, "t", "Log in.")
+	}
+	return identity.Actor{Subject: "ada", As: identity.Impersonation{User: "ada"}}, "id", nil
+}
+
+func (logins) Touch(context.Context, websession.ID) {}
+
+func (logins) Done(websession.ID) <-chan struct{} { return nil }
+
+func newHandler(t *testing.T) http.Handler {
+	t.Helper()
+	none, err := clusters.New(nil, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Options{
+		Guard:  Guard{Hosts: []string{"console.example"}, Origins: []string{"https://console.example"}, Probes: true, TLS: true},
+		Logins: logins{}, Login: http.NotFoundHandler(), Clusters: none,
+		Pages: fstest.MapFS{
+			"index.html":      {Data: []byte("<!doctype html>" + strings.Repeat("page ", 1000))},
+			"assets/a-123.js": {Data: []byte(strings.Repeat("let a;", 1000))},
+			".gitkeep":        {},
+		},
+		Log:   slog.New(slog.DiscardHandler),
+		Ready: func() error { return nil },
+	})
+}
+
+type ask struct {
+	method, path, host string
+	header             map[string]string
+	body               string
+}
+
+func do(t *testing.T, h http.Handler, a ask) *http.Response {
+	t.Helper()
+	method := a.method
+	if method == "" {
+		method = http.MethodGet
+	}
+	r := httptest.NewRequest(method, a.path, strings.NewReader(a.body))
+	r.Host = "console.example"
+	if a.host != "" {
+		r.Host = a.host
+	}
+	for k, v := range a.header {
+		r.Header.Set(k, v)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func TestStatusTableIsComplete(t *testing.T) {
+	for _, k := range fault.Kinds() {
+		if statuses[k] < 400 {
+			t.Errorf("%s has the status %d", k, statuses[k])
+		}
+	}
+}
+
+func TestGuard(t *testing.T) {
+	in := map[string]string{"Cookie": "s=ada"}
+	with := func(more map[string]string) map[string]string {
+		m := map[string]string{"Cookie": "s=ada"}
+		for k, v := range more {
+			m[k] = v
+		}
+		return m
+	}
+	cases := map[string]struct {
+		ask  ask
+		want int
+	}{
+		"own name":                        {ask{path: "/api/whoami", header: in}, 200},
+		"own name in capitals":            {ask{path: "/api/whoami", host: "Console.Example", header: in}, 200},
+		"another name":                    {ask{path: "/api/whoami", host: "evil.example", header: in}, 421},
+		"another port":                    {ask{path: "/api/whoami", host: "console.example:81", header: in}, 421},
+		"health under any name":           {ask{path: "/healthz", host: "10.0.0.1:8080"}, 200},
+		"loopback GET":                    {ask{path: "/api/whoami", host: "127.0.0.1:9999", header: in}, 200},
+		"loopback by a trick":             {ask{path: "/api/whoami", host: "127.0.0.1.evil.example", header: in}, 421},
+		"loopback with user":              {ask{path: "/api/whoami", host: "evil.example@127.0.0.1", header: in}, 421},
+		"loopback POST":                   {ask{method: "POST", path: "/api/clusters/x/can-i", host: "localhost:1", header: in}, 421},
+		"loopback upgrade":                {ask{path: "/api/clusters/x/pods/a/b/exec", host: "localhost:1", header: with(map[string]string{"Upgrade": "websocket"})}, 421},
+		"own origin":                      {ask{path: "/api/whoami", header: with(map[string]string{"Origin": "https://console.example"})}, 200},
+		"another origin":                  {ask{path: "/api/whoami", header: with(map[string]string{"Origin": "https://evil.example"})}, 403},
+		"origin null":                     {ask{path: "/api/whoami", header: with(map[string]string{"Origin": "null"})}, 403},
+		"origin of another scheme":        {ask{path: "/api/whoami", header: with(map[string]string{"Origin": "http://console.example"})}, 403},
+		"wrong host before missing login": {ask{path: "/api/whoami", host: "evil.example"}, 421},
+		"no login":                        {ask{path: "/api/whoami"}, 401},
+	}
+	h := newHandler(t)
+	for name, c := range cases {
+		if got := do(t, h, c.ask); got.StatusCode != c.want {
+			t.Errorf("%s: %d, want %d", name, got.StatusCode, c.want)
+		}
+	}
+}
+
+func TestEveryAnswerIsGuarded(t *testing.T) {
+	h := newHandler(t)
+	for _, path := range []string{"/", "/api/whoami", "/api/nothing", "/healthz", "/assets/a-123.js", "/assets/gone.js"} {
+		got := do(t, h, ask{path: path})
+		csp := got.Header.Get("Content-Security-Policy")
+		if !strings.Contains(csp, "script-src 'self';") || !strings.Contains(csp, "frame-ancestors 'none'") {
+			t.Errorf("%s: policy %q", path, csp)
+		}
+		for _, name := range []string{"X-Content-Type-Options", "Referrer-Policy", "Strict-Transport-Security", "X-Request-Id"} {
+			if got.Header.Get(name) == "" {
+				t.Errorf("%s: no %s", path, name)
+			}
+		}
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	h := newHandler(t)
+	for sent, kept := range map[string]bool{"abc-1_Z": true, "a b": false, strings.Repeat("x", 65): false, "": false, "x\u00e9": false} {
+		got := do(t, h, ask{path: "/healthz", header: map[string]string{"X-Request-Id": sent}}).Header.Get("X-Request-Id")
+		if (got == sent) != kept || got == "" {
+			t.Errorf("sent %q, got %q", sent, got)
+		}
+	}
+}
+
+func TestUnknownAPIIsJSON(t *testing.T) {
+	got := do(t, newHandler(t), ask{path: "/api/nothing/here"})
+	var body ErrorBody
+	if err := json.NewDecoder(got.Body).Decode(&body); err != nil || got.StatusCode != 404 {
+		t.Fatalf("status %d: %v", got.StatusCode, err)
+	}
+	if body.Error != "E_NOT_FOUND" || body.Message == "" || body.RequestID != got.Header.Get("X-Request-Id") {
+		t.Errorf("body %+v", body)
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	ws := map[string]string{"Cookie": "s=ada", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}
+	wsWith := func(k, v string) map[string]string {
+		m := map[string]string{k: v}
+		for k, v := range ws {
+			m[k] = v
+		}
+		return m
+	}
+	json := map[string]string{"Cookie": "s=ada", "Content-Type": "application/json"}
+	cases := map[string]struct {
+		ask  ask
+		want int
+		code string
+	}{
+		"exec without an upgrade":  {ask{path: "/api/clusters/c/pods/n/p/exec", header: map[string]string{"Cookie": "s=ada"}}, 400, "E_INVALID_REQUEST"},
+		"unknown subprotocol":      {ask{path: "/api/clusters/c/pods/n/p/exec", header: wsWith("Sec-WebSocket-Protocol", "v9.exec")}, 400, "E_INVALID_REQUEST"},
+		"command is no base64":     {ask{path: "/api/clusters/c/pods/n/p/exec?command=!!", header: ws}, 400, "E_INVALID_REQUEST"},
+		"command is no JSON":       {ask{path: "/api/clusters/c/pods/n/p/exec?command=eA", header: ws}, 400, "E_INVALID_REQUEST"},
+		"zero columns":             {ask{path: "/api/clusters/c/pods/n/p/exec?cols=0&rows=24", header: ws}, 400, "E_INVALID_REQUEST"},
+		"too many columns":         {ask{path: "/api/clusters/c/pods/n/p/exec?cols=70000&rows=24", header: ws}, 400, "E_INVALID_REQUEST"},
+		"a container out of shape": {ask{path: "/api/clusters/c/pods/n/p/exec?container=..%2Fx", header: ws}, 400, "E_INVALID_REQUEST"},
+		"unknown cluster":          {ask{path: "/api/clusters/nope/pods", header: map[string]string{"Cookie": "s=ada"}}, 404, "E_NOT_FOUND"},
+		"a form":                   {ask{method: "POST", path: "/api/clusters/c/can-i", header: map[string]string{"Cookie": "s=ada", "Content-Type": "application/x-www-form-urlencoded"}, body: "a=b"}, 415, "E_MEDIA_TYPE"},
+		"an unknown field":         {ask{method: "POST", path: "/api/clusters/c/can-i", header: json, body: `{"checkz":[]}`}, 400, "E_INVALID_REQUEST"},
+		"two values":               {ask{method: "POST", path: "/api/clusters/c/can-i", header: json, body: `{} {}`}, 400, "E_INVALID_REQUEST"},
+		"a huge body":              {ask{method: "POST", path: "/api/clusters/c/can-i", header: json, body: `{"verb":"` + strings.Repeat("x", maxBody) + `"}`}, 413, "E_TOO_LARGE"},
+		"a limit out of bounds":    {ask{path: "/api/clusters/c/pods?limit=100000000000", header: map[string]string{"Cookie": "s=ada"}}, 400, "E_INVALID_REQUEST"},
+	}
+	h := newHandler(t)
+	for name, c := range cases {
+		got := do(t, h, c.ask)
+		var body ErrorBody
+		raw, _ := io.ReadAll(got.Body)
+		if err := jsonDecode(raw, &body); err != nil || got.StatusCode != c.want || body.Error != c.code || !strings.HasSuffix(body.Message, ".") {
+			t.Errorf("%s: %d %s, want %d %s", name, got.StatusCode, raw, c.want, c.code)
+		}
+	}
+}
+
+func jsonDecode(raw []byte, into any) error {
+	return json.NewDecoder(bytes.NewReader(raw)).Decode(into)
+}
+
+func TestPages(t *testing.T) {
+	h := newHandler(t)
+	deep := do(t, h, ask{path: "/clusters/demo/pods/shop/web", header: map[string]string{"Accept-Encoding": "gzip"}})
+	if deep.StatusCode != 200 || deep.Header.Get("Content-Encoding") != "gzip" || deep.Header.Get("Cache-Control") != "no-cache" {
+		t.Errorf("a deep link: %d %v", deep.StatusCode, deep.Header)
+	}
+	asset := do(t, h, ask{path: "/assets/a-123.js"})
+	if !strings.Contains(asset.Header.Get("Cache-Control"), "immutable") || asset.Header.Get("Content-Encoding") != "" {
+		t.Errorf("an asset: %v", asset.Header)
+	}
+	for path, want := range map[string]int{"/assets/gone.js": 404, "/.gitkeep": 200, "/no/such/page": 200} {
+		got := do(t, h, ask{path: path})
+		body, _ := io.ReadAll(got.Body)
+		if got.StatusCode != want || want == 200 && !bytes.Contains(body, []byte("<!doctype")) {
+			t.Errorf("%s: %d %.40q", path, got.StatusCode, body)
+		}
+	}
+}
+
+func FuzzParseCommand(f *testing.F) {
+	f.Add("WyJscyJd")
+	f.Add("W10")
+	f.Add("====")
+	f.Fuzz(func(t *testing.T, v string) {
+		argv, err := parseCommand(v)
+		if err != nil && fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%q: %v", v, err)
+		}
+		if err == nil && v != "" && len(argv) == 0 {
+			t.Errorf("%q: an empty command", v)
+		}
+	})
+}

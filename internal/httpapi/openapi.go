@@ -1,0 +1,114 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+	"regexp"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/periscope-console/periscope/internal/clusters"
+	"github.com/periscope-console/periscope/internal/identity/devlogin"
+)
+
+var pathParam = regexp.MustCompile(`\{(\w+)\}`)
+
+// loginCode is the body of devLogin.
+type loginCode struct {
+	Code string `json:"code" doc:"The one-time code; empty where none is needed"`
+}
+
+// loginRoutes describe the handlers of package devlogin, which are mounted as
+// they are.
+func loginRoutes() []route {
+	return []route{
+		{method: http.MethodGet, path: "/api/auth/config", id: "authConfig", summary: "How one logs in", public: true, out: reflect.TypeFor[devlogin.Config]()},
+		{method: http.MethodPost, path: "/api/auth/dev", id: "devLogin", summary: "Log in to a server in dev mode", public: true, in: reflect.TypeFor[loginCode](), out: reflect.TypeFor[Whoami]()},
+		{method: http.MethodPost, path: "/api/auth/logout", id: "logout", summary: "End the login", public: true},
+	}
+}
+
+// Describe is the API's description, OpenAPI 3.1 as YAML, made of the same
+// table and Go types that serve it.
+func Describe() ([]byte, error) {
+	huma.DefaultArrayNullable = false // our arrays are [] and never null
+	s := &server{Options{Ready: func() error { return nil }}}
+	reg := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	api := &huma.OpenAPI{
+		OpenAPI:    "3.1.0",
+		Info:       &huma.Info{Title: "Periscope", Version: "1", Description: "Every answer carries X-Request-Id. Errors have the shape of ErrorBody."},
+		Paths:      map[string]*huma.PathItem{},
+		Components: &huma.Components{Schemas: reg},
+	}
+	for _, r := range append(s.routes(), loginRoutes()...) {
+		describe(api, reg, r)
+	}
+	return api.YAML()
+}
+
+// schemaName is a type's own name, but where that says too little without its
+// package.
+func schemaName(t reflect.Type, hint string) string {
+	switch t {
+	case reflect.TypeFor[clusters.Summary]():
+		return "Cluster"
+	case reflect.TypeFor[devlogin.Config]():
+		return "AuthConfig"
+	}
+	return huma.DefaultSchemaNamer(t, hint)
+}
+
+func describe(api *huma.OpenAPI, reg huma.Registry, r route) {
+	op := &huma.Operation{
+		OperationID: r.id, Summary: r.summary, Parameters: parameters(r),
+		Responses: map[string]*huma.Response{"default": jsonResponse(reg, reflect.TypeFor[ErrorBody](), "What went wrong")},
+	}
+	if r.in != nil {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent(reg, r.in)}
+	}
+	status, ok := success(reg, r)
+	op.Responses[strconv.Itoa(status)] = ok
+	item := api.Paths[r.path]
+	if item == nil {
+		item = &huma.PathItem{}
+		api.Paths[r.path] = item
+	}
+	if r.method == http.MethodPost {
+		item.Post = op
+		return
+	}
+	item.Get = op
+}
+
+// success is the answer when all goes well.
+func success(reg huma.Registry, r route) (int, *huma.Response) {
+	switch {
+	case r.out != nil:
+		return http.StatusOK, jsonResponse(reg, r.out, "The answer")
+	case r.method == http.MethodPost:
+		return http.StatusNoContent, &huma.Response{Description: "Done"}
+	case r.public:
+		return http.StatusOK, &huma.Response{Description: "ok, as text"}
+	}
+	return http.StatusSwitchingProtocols, &huma.Response{Description: "A WebSocket"}
+}
+
+func jsonContent(reg huma.Registry, t reflect.Type) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{"application/json": {Schema: reg.Schema(t, true, t.Name())}}
+}
+
+func jsonResponse(reg huma.Registry, t reflect.Type, what string) *huma.Response {
+	return &huma.Response{Description: what, Content: jsonContent(reg, t)}
+}
+
+func parameters(r route) []*huma.Param {
+	var all []*huma.Param
+	for _, m := range pathParam.FindAllStringSubmatch(r.path, -1) {
+		all = append(all, &huma.Param{Name: m[1], In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
+	}
+	for _, q := range r.query {
+		all = append(all, &huma.Param{Name: q.name, In: "query", Description: q.doc, Schema: &huma.Schema{Type: q.kind}})
+	}
+	return all
+}
