@@ -4,13 +4,10 @@
 // keep for the life of a process and nothing else.
 package leak
 
-import (
-	"testing"
+import "go.uber.org/goleak"
 
-	"go.uber.org/goleak"
-)
-
-// Main runs the tests and exits, non-zero also where a goroutine is left.
-func Main(m *testing.M) {
+// Main runs the tests and exits, non-zero also where a goroutine is left. m is a
+// *testing.M, or wraps one.
+func Main(m interface{ Run() int }) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"))
 }
