@@ -55,7 +55,7 @@ clean: ## remove what was built
 
 bin/periscope: $(GO_FILES) go.mod go.sum web/dist/index.html
 	@echo "Building periscope"
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/periscope
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/periscope
 
 bin/demo: $(wildcard test/demo/*.go test/proc/*.go)
 	@CGO_ENABLED=0 go build -o $@ ./test/demo
