@@ -139,8 +139,12 @@ func setDefaults(v reflect.Value) {
 
 // mustSet takes a default from a tag; a test reads them all.
 func mustSet(v reflect.Value, written string) {
-	if v.Type() == reflect.TypeFor[[]string]() {
+	switch v.Type() {
+	case reflect.TypeFor[[]string]():
 		v.Set(reflect.ValueOf(strings.Split(written, ",")))
+		return
+	case reflect.TypeFor[string]():
+		v.SetString(written)
 		return
 	}
 	body, err := parse([]byte(written))

@@ -27,7 +27,7 @@ type authorizationFile struct {
 	GroupsClaim      string            `yaml:"groupsClaim" doc:"Claim that holds the groups"`
 	GroupTiers       map[string]string `yaml:"groupTiers" doc:"Tier of each group: read, triage, write, maintain or admin; the highest counts"`
 	DefaultTier      string            `yaml:"defaultTier" doc:"Tier of users in no such group; empty: they may not log in"`
-	GroupPrefix      *string           `yaml:"groupPrefix" doc:"Put before each group, in mode raw; periscope: where it is not written"`
+	GroupPrefix      string            `yaml:"groupPrefix" default:"periscope:" doc:"Put before each group, in mode raw"`
 	AdminGroups      []string          `yaml:"adminGroups" doc:"Groups whose members administer Periscope"`
 	AuditAdminGroups []string          `yaml:"auditAdminGroups" doc:"Groups whose members see everybody's audit events"`
 }

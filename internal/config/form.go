@@ -179,19 +179,15 @@ func (l *loader) session(name string, f sessionFile) {
 }
 
 func (l *loader) authorization(name string, f authorizationFile) {
-	prefix := "periscope:"
-	if f.GroupPrefix != nil {
-		prefix = *f.GroupPrefix
-	}
-	l.authorizationWords(name, f, prefix)
+	l.authorizationWords(name, f)
 	l.cfg.Auth.AuditAdminGroups = f.AuditAdminGroups
 	l.cfg.Auth.Policy = identity.Policy{
-		Mode: identity.Mode(f.Mode), UserClaim: f.UserClaim, UserPrefix: f.UserPrefix, GroupPrefix: prefix,
+		Mode: identity.Mode(f.Mode), UserClaim: f.UserClaim, UserPrefix: f.UserPrefix, GroupPrefix: f.GroupPrefix,
 		AllowedGroups: f.AllowedGroups, GroupTiers: f.GroupTiers, DefaultTier: f.DefaultTier, AdminGroups: f.AdminGroups,
 	}
 }
 
-func (l *loader) authorizationWords(name string, f authorizationFile, groupPrefix string) {
+func (l *loader) authorizationWords(name string, f authorizationFile) {
 	modes := []string{string(identity.Raw), string(identity.Tier), string(identity.Shared)}
 	if !slices.Contains(modes, f.Mode) {
 		l.wrong("%s: authorization.mode is %q; give one of %s%s", name, f.Mode, strings.Join(modes, ", "), hint(f.Mode, modes))
@@ -199,7 +195,7 @@ func (l *loader) authorizationWords(name string, f authorizationFile, groupPrefi
 	if !slices.Contains([]string{"sub", "email"}, f.UserClaim) {
 		l.wrong("%s: authorization.userClaim is %q; this version supports sub and email", name, f.UserClaim)
 	}
-	if begins := strings.ToLower(f.UserPrefix + "\n" + groupPrefix); strings.HasPrefix(begins, "system:") || strings.Contains(begins, "\nsystem:") {
+	if begins := strings.ToLower(f.UserPrefix + "\n" + f.GroupPrefix); strings.HasPrefix(begins, "system:") || strings.Contains(begins, "\nsystem:") {
 		l.wrong("%s: authorization.userPrefix or groupPrefix begins with system:, which makes names that belong to Kubernetes; choose another", name)
 	}
 	tiers := identity.Tiers()
