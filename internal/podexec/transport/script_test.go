@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"crypto/sha1"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"io"
@@ -61,6 +62,9 @@ func hijack(t *testing.T, w http.ResponseWriter, r *http.Request) *peer {
 	}
 	return &peer{Conn: c, in: rw.Reader, req: r}
 }
+
+// tcp is what lies below TLS.
+func (p *peer) tcp() *net.TCPConn { return p.Conn.(*tls.Conn).NetConn().(*net.TCPConn) }
 
 func (p *peer) accept(subprotocol string) {
 	p.raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
