@@ -1,0 +1,412 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/periscope-console/periscope/internal/app/server"
+	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/kubetest"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m) }
+
+// wait bounds every wait in these tests.
+const wait = 30 * time.Second
+
+// product is the whole server in the test's process, over a real control plane.
+type product struct {
+	t      *testing.T
+	url    string
+	cookie *http.Cookie
+	audit  *safeBuffer
+	log    *safeBuffer
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// start runs `periscope serve --kubeconfig` with further variables.
+func start(t *testing.T, cluster *kubetest.Cluster, environ ...string) *product {
+	t.Helper()
+	return startWith(t, []string{"--kubeconfig", cluster.Kubeconfig}, environ...)
+}
+
+func startWith(t *testing.T, args []string, environ ...string) *product {
+	t.Helper()
+	cfg, _, err := config.Load(config.Sources{
+		Args: args, Environ: append([]string{"PORT=0"}, environ...), ReadFile: os.ReadFile,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &product{t: t, audit: &safeBuffer{}, log: &safeBuffer{}, ended: make(chan error, 1)}
+	s, err := server.New(cfg, server.Options{
+		Version: "test", Log: slog.New(slog.NewJSONHandler(p.log, nil)), Audit: p.audit, Pages: fstest.MapFS{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	go func() { p.ended <- s.Run(ctx) }()
+	t.Cleanup(p.end)
+	p.login(s.URL())
+	return p
+}
+
+// end stops the server and fails the test when that takes too long.
+func (p *product) end() {
+	p.stop()
+	select {
+	case err := <-p.ended:
+		if err != nil {
+			p.t.Errorf("the server ended with %v", err)
+		}
+		p.ended <- nil
+	case <-time.After(wait):
+		p.t.Error("the server did not stop")
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if p.t.Failed() {
+		p.t.Logf("log:\n%s", p.log)
+	}
+}
+
+func (p *product) login(address string) {
+	p.t.Helper()
+	base, code, _ := strings.Cut(address, "#code=")
+	p.url = strings.TrimSuffix(base, "/")
+	resp, err := http.Post(p.url+"/api/auth/dev", "application/json", strings.NewReader(fmt.Sprintf(`{"code":%q}`, code)))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || len(resp.Cookies()) != 1 {
+		body, _ := io.ReadAll(resp.Body)
+		p.t.Fatalf("login: %d %s", resp.StatusCode, body)
+	}
+	p.cookie = resp.Cookies()[0]
+}
+
+// call makes one API call and decodes its answer into out.
+func (p *product) call(method, path, body string, out any) int {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.AddCookie(p.cookie)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if out != nil {
+		if err := json.Unmarshal(raw, out); err != nil {
+			p.t.Fatalf("%s %s: %d %s", method, path, resp.StatusCode, raw)
+		}
+	}
+	return resp.StatusCode
+}
+
+// clusterName is the name that the server gave its one cluster.
+func (p *product) clusterName() string {
+	p.t.Helper()
+	var list struct{ Clusters []struct{ Name string } }
+	if p.call("GET", "/api/clusters", "", &list); len(list.Clusters) != 1 {
+		p.t.Fatalf("clusters %v", list)
+	}
+	return list.Clusters[0].Name
+}
+
+// terminal is a client of the terminal's WebSocket.
+type terminal struct {
+	t    *testing.T
+	ws   *websocket.Conn
+	raw  net.Conn
+	out  []byte           // output so far
+	got  []map[string]any // control frames so far
+	seen int              // output that expect has passed
+	auto bool             // acknowledge all output at once
+}
+
+// dial opens the socket; a refusal returns the HTTP answer.
+func (p *product) dial(path string, v2 bool) (*terminal, *http.Response) {
+	p.t.Helper()
+	var raw net.Conn
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			raw = c
+			return c, err
+		},
+	}}
+	opt := &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"Cookie": {p.cookie.String()}}}
+	if v2 {
+		opt.Subprotocols = []string{"v2.exec.periscope"}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	ws, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(p.url, "http")+path, opt)
+	if err != nil {
+		if resp == nil {
+			p.t.Fatal(err)
+		}
+		return nil, resp
+	}
+	ws.SetReadLimit(-1)
+	term := &terminal{t: p.t, ws: ws, raw: raw, auto: v2}
+	p.t.Cleanup(func() { ws.CloseNow() })
+	return term, nil
+}
+
+func execPath(cluster, ns, pod string) string {
+	return "/api/clusters/" + cluster + "/pods/" + ns + "/" + pod + "/exec"
+}
+
+func argv(words ...string) string {
+	b, err := json.Marshal(words)
+	if err != nil {
+		panic(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// open starts a v2 session and waits for hello.
+func (p *product) open(cluster, ns, pod string, open map[string]any) *terminal {
+	p.t.Helper()
+	term, resp := p.dial(execPath(cluster, ns, pod), true)
+	if resp != nil {
+		p.t.Fatalf("dial: %d", resp.StatusCode)
+	}
+	frame := map[string]any{"type": "open", "tty": true, "cols": 80, "rows": 24, "command": []string{}}
+	for k, v := range open {
+		frame[k] = v
+	}
+	term.control(frame)
+	if term.frame("hello") == nil {
+		p.t.Fatalf("no hello: %v", term.got)
+	}
+	return term
+}
+
+func (term *terminal) control(frame any) {
+	term.t.Helper()
+	b, err := json.Marshal(frame)
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	if err := term.write(websocket.MessageText, b); err != nil {
+		term.t.Fatalf("write: %v", err)
+	}
+}
+
+func (term *terminal) write(kind websocket.MessageType, b []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	return term.ws.Write(ctx, kind, b)
+}
+
+func (term *terminal) send(stdin string) {
+	term.t.Helper()
+	if err := term.write(websocket.MessageBinary, []byte(stdin)); err != nil {
+		term.t.Fatalf("write: %v", err)
+	}
+}
+
+// next reads one message; it is false at the end of the connection.
+func (term *terminal) next() (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	kind, data, err := term.ws.Read(ctx)
+	if err != nil {
+		return false, err
+	}
+	if kind == websocket.MessageBinary {
+		term.out = append(term.out, data...)
+		if term.auto {
+			term.control(map[string]any{"type": "ack", "offset": len(term.out)})
+		}
+		return true, nil
+	}
+	var f map[string]any
+	if err := json.Unmarshal(data, &f); err != nil {
+		term.t.Fatalf("a control frame that is no JSON: %q", data)
+	}
+	term.got = append(term.got, f)
+	return true, nil
+}
+
+// expect reads until the output holds text after what was expected before.
+func (term *terminal) expect(text string) {
+	term.t.Helper()
+	for {
+		if i := bytes.Index(term.out[term.seen:], []byte(text)); i >= 0 {
+			term.seen += i + len(text)
+			return
+		}
+		if _, err := term.next(); err != nil {
+			term.t.Fatalf("waiting for %q: %v; output %q, frames %v", text, err, term.out[term.seen:], term.got)
+		}
+	}
+}
+
+// frame reads until a control frame of that type has come; nil at the end.
+func (term *terminal) frame(kind string) map[string]any {
+	term.t.Helper()
+	for i := 0; ; {
+		for ; i < len(term.got); i++ {
+			if term.got[i]["type"] == kind {
+				return term.got[i]
+			}
+		}
+		if _, err := term.next(); err != nil {
+			return nil
+		}
+	}
+}
+
+// closed reads to the end and returns the closed frame and the close code.
+func (term *terminal) closed() (map[string]any, int) {
+	term.t.Helper()
+	for {
+		_, err := term.next()
+		if err == nil {
+			continue
+		}
+		var ce websocket.CloseError
+		if !errors.As(err, &ce) {
+			term.t.Fatalf("the socket was not closed in order: %v; frames %v", err, term.got)
+		}
+		for _, f := range term.got {
+			if f["type"] == "closed" {
+				return f, int(ce.Code)
+			}
+		}
+		term.t.Fatalf("no closed frame in %v", term.got)
+	}
+}
+
+// cut drops the connection as a network does, without a word.
+func (term *terminal) cut() {
+	if tcp, ok := term.raw.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	term.raw.Close()
+}
+
+// inside runs a command in the pod beside the product and returns its output.
+func inside(t *testing.T, c *kubetest.Cluster, ns, pod string, command ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	s, err := transport.New(transport.WebSocket).Dial(ctx, c.Config, transport.Request{Namespace: ns, Pod: pod, Command: command})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var out []byte
+	buf := make([]byte, 4096)
+	for {
+		n, _, err := s.Read(buf)
+		out = append(out, buf[:n]...)
+		if err != nil {
+			return string(out)
+		}
+	}
+}
+
+// processes counts the pod's processes whose command line holds words.
+func processes(t *testing.T, c *kubetest.Cluster, ns, pod, words string) int {
+	t.Helper()
+	const list = `for d in /proc/[0-9]*; do [ "${d#/proc/}" = $$ ] || { tr '\0' ' ' <$d/cmdline; echo; }; done 2>/dev/null`
+	return strings.Count(inside(t, c, ns, pod, "sh", "-c", list), words)
+}
+
+// events are the audit events of a verb and stage.
+func (p *product) events(verb, stage string) []map[string]any {
+	p.t.Helper()
+	var got []map[string]any
+	for line := range strings.Lines(p.audit.String()) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			p.t.Fatalf("an audit line that is no JSON: %q", line)
+		}
+		if e["verb"] == verb && e["stage"] == stage {
+			got = append(got, e)
+		}
+	}
+	return got
+}
+
+// eventually polls until ok; the state of another process cannot be awaited.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(wait)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// authFiles writes auth.yaml and clusters.yaml for a server in mode raw.
+func authFiles(t *testing.T, cluster *kubetest.Cluster, group string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	auth := write("auth.yaml", "mode: dev\nauthorization: {mode: raw}\ndev: {subject: ada, email: ada@example.com, groups: ["+group+"]}\n")
+	list := write("clusters.yaml", "clusters:\n  - {name: real, backend: kubeconfig, kubeconfigPath: "+strconv.Quote(cluster.Kubeconfig)+"}\n")
+	return []string{"--auth", auth, "--clusters", list}
+}

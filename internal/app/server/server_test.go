@@ -1,0 +1,361 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/periscope-console/periscope/internal/kubetest"
+	"github.com/periscope-console/periscope/internal/podexec"
+)
+
+func TestPlainClient(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	term, _ := p.dial(execPath(p.clusterName(), ns, pod.Name)+"?tty=true&cols=100&rows=40", false)
+	hello := term.frame("hello")
+	if hello["sessionId"] == "" || hello["container"] != "main" || hello["transport"] != "ws" || hello["window"] != nil {
+		t.Errorf("hello %v", hello)
+	}
+	term.send("stty size; echo my''self\n")
+	term.expect("40 100")
+	term.expect("myself")
+	term.control(map[string]any{"type": "resize", "cols": 90, "rows": 30})
+	term.send("stty size\n")
+	term.expect("30 90")
+	term.send("exit 7\n")
+	closed, code := term.closed()
+	if closed["reason"] != "completed" || closed["exitCode"] != 7.0 || code != 1000 {
+		t.Errorf("closed %v with %d", closed, code)
+	}
+	if starts, ends := p.events("pod.exec.session_start", "completed"), p.events("pod.exec.session_end", "completed"); len(starts) != 1 || len(ends) != 1 {
+		t.Errorf("%d starts, %d ends", len(starts), len(ends))
+	}
+}
+
+func TestPlainRefusals(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	name := p.clusterName()
+	cases := map[string]struct {
+		path   string
+		status int
+		code   string
+	}{
+		"unknown cluster":   {execPath("nope", ns, pod.Name), 404, "E_NOT_FOUND"},
+		"unknown pod":       {execPath(name, ns, "nope"), 404, "E_NOT_FOUND"},
+		"unknown container": {execPath(name, ns, pod.Name) + "?container=nope", 404, "E_NOT_FOUND"},
+		"a pod's bad name":  {execPath(name, ns, "UPPER"), 400, "E_INVALID_REQUEST"},
+		"a bad command":     {execPath(name, ns, pod.Name) + "?command=%21", 400, "E_INVALID_REQUEST"},
+	}
+	for what, c := range cases {
+		_, resp := p.dial(c.path, false)
+		var body struct{ Error, Message, RequestID string }
+		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if resp.StatusCode != c.status || body.Error != c.code || body.Message == "" || body.RequestID == "" {
+			t.Errorf("%s: %d %+v", what, resp.StatusCode, body)
+		}
+	}
+}
+
+func TestV2WindowHoldsToTheByte(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	term := p.open(p.clusterName(), ns, pod.Name, map[string]any{"command": []string{"yes"}})
+	term.auto = false
+	for len(term.out) < podexec.Window {
+		if _, err := term.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A pong comes after everything that was sent before it.
+	for id := range 3 {
+		term.control(map[string]any{"type": "ping", "id": id})
+		for len(term.got) == 0 || term.got[len(term.got)-1]["id"] != float64(id) {
+			if _, err := term.next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(term.out) != podexec.Window {
+		t.Errorf("%d bytes are unacknowledged, want exactly %d", len(term.out), podexec.Window)
+	}
+	term.control(map[string]any{"type": "ack", "offset": 5000})
+	for len(term.out) < podexec.Window+5000 {
+		if _, err := term.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	term.control(map[string]any{"type": "close"})
+	if closed, code := term.closed(); closed["reason"] != "client_close" || closed["exitCode"] != 0.0 || code != 1000 {
+		t.Errorf("closed %v with %d", closed, code)
+	}
+}
+
+func TestInterruptStopsAFlood(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	term := p.open(p.clusterName(), ns, pod.Name, nil)
+	term.send("yes flood\n")
+	term.expect("flood\r\nflood")
+	term.auto = false
+	for len(term.out) < 64<<10 {
+		if _, err := term.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the window is full", func() bool { _, err := term.next(); return err != nil || len(term.out) >= podexec.Window })
+	term.send("\x03")
+	gap := term.frame("gap")
+	if gap == nil || gap["why"] != "interrupt" {
+		t.Fatalf("no gap after ^C: %v", term.got)
+	}
+	term.control(map[string]any{"type": "ack", "offset": gap["to"]})
+	offset := int(gap["to"].(float64))
+	seen := len(term.out)
+	term.send("echo still''here\n")
+	for !strings.Contains(string(term.out[seen:]), "stillhere") {
+		if _, err := term.next(); err != nil {
+			t.Fatal(err)
+		}
+		term.control(map[string]any{"type": "ack", "offset": offset + len(term.out) - seen})
+	}
+}
+
+// TestAbruptDrops cuts 50 connections while a command runs in the foreground of
+// each shell, and expects nothing of them to be left anywhere.
+func TestAbruptDrops(t *testing.T) {
+	const drops = 50
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=50", "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=50")
+	name := p.clusterName()
+	before := runtime.NumGoroutine()
+	var terms []*terminal
+	for range drops {
+		term := p.open(name, ns, pod.Name, nil)
+		term.send("sleep 98761\n")
+		terms = append(terms, term)
+	}
+	eventually(t, "all commands run", func() bool { return processes(t, c, ns, pod.Name, "sleep 98761") == drops })
+	if _, resp := p.dial(execPath(name, ns, pod.Name), false); resp == nil || resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a 51st shell was not refused: %v", resp)
+	}
+	var wg sync.WaitGroup
+	for _, term := range terms {
+		wg.Go(term.cut)
+	}
+	wg.Wait()
+	eventually(t, "nothing is left in the pod", func() bool { return processes(t, c, ns, pod.Name, "sleep 98761") == 0 })
+	eventually(t, "every end is in audit", func() bool { return len(p.events("pod.exec.session_end", "completed")) == drops })
+	for _, e := range p.events("pod.exec.session_end", "completed") {
+		extra := e["extra"].(map[string]any)
+		if extra["close_reason"] != "client_lost" || extra["ended"] != "verified" {
+			t.Errorf("end event %v", extra)
+		}
+	}
+	if left := processes(t, c, ns, pod.Name, "bash") + processes(t, c, ns, pod.Name, "periscope"); left != 0 {
+		t.Errorf("%d shells are left in the pod", left)
+	}
+	eventually(t, "the goroutines are gone", func() bool { return runtime.NumGoroutine() <= before+5 })
+	again := p.open(name, ns, pod.Name, nil) // the slots are free
+	again.control(map[string]any{"type": "close"})
+	again.closed()
+}
+
+// TestShutdown stops the server with 20 shells open.
+func TestShutdown(t *testing.T) {
+	const shells = 20
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=50")
+	name := p.clusterName()
+	var terms []*terminal
+	for range shells {
+		term := p.open(name, ns, pod.Name, nil)
+		term.send("sleep 98762\n")
+		terms = append(terms, term)
+	}
+	eventually(t, "all commands run", func() bool { return processes(t, c, ns, pod.Name, "sleep 98762") == shells })
+	begun := time.Now()
+	p.stop()
+	for _, term := range terms {
+		closed, code := term.closed()
+		if closed["reason"] != "shutdown" || closed["retryAfterSeconds"] == nil || code != 1012 {
+			t.Errorf("closed %v with %d", closed, code)
+		}
+	}
+	p.end()
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("the shutdown took %v", took)
+	}
+	if left := processes(t, c, ns, pod.Name, "sleep 98762") + processes(t, c, ns, pod.Name, "bash"); left != 0 {
+		t.Errorf("%d processes are left in the pod", left)
+	}
+}
+
+func TestPodDeletedUnderTheShell(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	term := p.open(p.clusterName(), ns, pod.Name, nil)
+	now := int64(0)
+	if err := c.Client.CoreV1().Pods(ns).Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		t.Fatal(err)
+	}
+	if closed, code := term.closed(); closed["reason"] != "pod_deleted" || code != 1000 {
+		t.Errorf("closed %v with %d", closed, code)
+	}
+}
+
+func TestNoShellInTheImage(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns, kubetest.Image("distroless"), kubetest.Command())
+	p := start(t, c)
+	term, _ := p.dial(execPath(p.clusterName(), ns, pod.Name), true)
+	term.control(map[string]any{"type": "open", "tty": true})
+	closed, code := term.closed()
+	if e := term.frame("error"); e == nil || e["code"] != "E_NO_SHELL" {
+		t.Errorf("frames %v", term.got)
+	}
+	if closed["reason"] != "no_shell" || code != 1011 {
+		t.Errorf("closed %v with %d", closed, code)
+	}
+}
+
+func TestCommandThatDoesNotExist(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	term, _ := p.dial(execPath(p.clusterName(), ns, pod.Name), true)
+	term.control(map[string]any{"type": "open", "tty": false, "command": []string{"no-such-program"}})
+	term.closed()
+	if e := term.frame("error"); e == nil || e["code"] != "E_NOT_FOUND" || !strings.Contains(e["message"].(string), "no-such-program") {
+		t.Errorf("frames %v", term.got)
+	}
+}
+
+// TestRawMode acts as a user who may nothing, and then as one with a role.
+func TestRawMode(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := startWith(t, authFiles(t, c, ns))
+	if code := p.call("GET", "/api/clusters/real/pods?namespace="+ns, "", nil); code != http.StatusForbidden {
+		t.Errorf("pods of a stranger: %d", code)
+	}
+	if _, resp := p.dial(execPath("real", ns, pod.Name), false); resp == nil || resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a stranger's shell: %v", resp)
+	}
+	bind(t, c, ns, "view", "periscope:"+ns)
+	var list struct{ Pods []struct{ Name string } }
+	eventually(t, "the binding counts", func() bool {
+		return p.call("GET", "/api/clusters/real/pods?namespace="+ns, "", &list) == http.StatusOK
+	})
+	if len(list.Pods) != 1 || list.Pods[0].Name != pod.Name {
+		t.Errorf("pods %v", list)
+	}
+	term, _ := p.dial(execPath("real", ns, pod.Name), true)
+	term.control(map[string]any{"type": "open"})
+	closed, code := term.closed()
+	if e := term.frame("error"); e["code"] != "E_FORBIDDEN" || closed["reason"] != "forbidden" || code != 1008 {
+		t.Errorf("a viewer's shell: %v, %d", term.got, code)
+	}
+	denied := 0
+	for _, e := range p.events("pod.exec.session_start", "completed") {
+		if e["outcome"] == "denied" {
+			denied++
+		}
+	}
+	if denied != 2 {
+		t.Errorf("%d denials in audit, want 2:\n%s", denied, p.audit)
+	}
+}
+
+func bind(t *testing.T, c *kubetest.Cluster, ns, role, group string) {
+	t.Helper()
+	_, err := c.Client.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: group}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAPI(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns, kubetest.Containers("app", "side"))
+	p := start(t, c)
+	base := "/api/clusters/" + p.clusterName()
+	var detail struct {
+		Name, Status string
+		Containers   []struct{ Name, State string }
+	}
+	if code := p.call("GET", base+"/pods/"+ns+"/"+pod.Name, "", &detail); code != 200 || detail.Status != "Running" || len(detail.Containers) != 2 {
+		t.Errorf("pod: %d %+v", code, detail)
+	}
+	var events struct{ Events []map[string]any }
+	if code := p.call("GET", base+"/pods/"+ns+"/"+pod.Name+"/events", "", &events); code != 200 || len(events.Events) == 0 {
+		t.Errorf("events: %d %+v", code, events)
+	}
+	var can struct{ Results []struct{ Allowed bool } }
+	if code := p.call("POST", base+"/can-i", `{"verb":"create","resource":"pods/exec","namespace":"`+ns+`"}`, &can); code != 200 || len(can.Results) != 1 || !can.Results[0].Allowed {
+		t.Errorf("can-i: %d %+v", code, can)
+	}
+	var who struct{ AuthzMode, Mode string }
+	if code := p.call("GET", "/api/whoami", "", &who); code != 200 || who.AuthzMode != "shared" || who.Mode != "dev" {
+		t.Errorf("whoami: %d %+v", code, who)
+	}
+}
+
+// TestAClusterThatIsDown stops the control plane under a running server.
+func TestAClusterThatIsDown(t *testing.T) {
+	c := kubetest.Start(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	name := p.clusterName()
+	term := p.open(name, ns, pod.Name, nil)
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if closed, _ := term.closed(); closed["reason"] != "server_error" && closed["reason"] != "pod_deleted" && closed["reason"] != "completed" {
+		t.Errorf("closed %v", closed)
+	}
+	var body struct{ Error, Message string }
+	if code := p.call("GET", "/api/clusters/"+name+"/pods", "", &body); code != http.StatusServiceUnavailable || body.Error != "E_CLUSTER_UNREACHABLE" {
+		t.Errorf("pods of a cluster that is down: %d %+v", code, body)
+	}
+	term, _ = p.dial(execPath(name, ns, pod.Name), true)
+	term.control(map[string]any{"type": "open"})
+	term.closed()
+	if e := term.frame("error"); e == nil || e["code"] != "E_CLUSTER_UNREACHABLE" || e["retryable"] != true {
+		t.Errorf("frames %v", term.got)
+	}
+}
