@@ -77,8 +77,7 @@ func (l *link) takeOver(resp *http.Response) error {
 	body, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
 		_ = resp.Body.Close()
-		return fault.New(fault.Internal, op,
-			"Periscope's own HTTP transport for this cluster cannot carry a shell. Tell whoever runs this server.")
+		return notSpoken("answered 101 with headers %q", resp.Header)
 	}
 	l.body = body
 	return nil

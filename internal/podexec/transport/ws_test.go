@@ -141,6 +141,9 @@ func TestOutputUnderEverySplit(t *testing.T) {
 		frame(0x82, "\x03"+success) + frame(0x88, "\x03\xe8")
 	for _, step := range []int{1, 3, 4096, 1 << 20} {
 		for _, room := range []int{1, 5, 4096, 32 << 10} {
+			if step == 1 && room != 5 {
+				continue // single bytes are slow, and the buffer decides nothing
+			}
 			t.Run(fmt.Sprintf("step %d room %d", step, room), func(t *testing.T) {
 				cfg := scripted(t, func(p *peer) {
 					_, _ = io.WriteString(badnet.Chop(p.Conn, step), stream)

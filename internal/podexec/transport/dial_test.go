@@ -1,0 +1,487 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+func dialError(t *testing.T, d Dialer, cfg *rest.Config, req Request) error {
+	t.Helper()
+	s, err := d.Dial(context.Background(), cfg, req)
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("the dial succeeded")
+	}
+	return err
+}
+
+func TestRefusals(t *testing.T) {
+	status := func(code int, reason, message string) string {
+		return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":%q}`, code, reason, message)
+	}
+	for _, tc := range []struct {
+		name    string
+		code    int
+		body    string
+		kind    fault.Kind
+		upgrade bool // the wire protocol was refused, not the request
+	}{
+		{"own credentials", 401, status(401, "Unauthorized", "Unauthorized"), fault.ClusterUnreachable, false},
+		{"no right", 403, status(403, "Forbidden", `pods "pod" is forbidden`), fault.Forbidden, false},
+		{"no pod", 404, status(404, "NotFound", `pods "pod" not found`), fault.NotFound, false},
+		{"no container", 400, status(400, "BadRequest", "container c is not valid for pod pod"), fault.Invalid, false},
+		{"conflict", 409, status(409, "Conflict", "changed"), fault.Conflict, false},
+		{"too many", 429, status(429, "TooManyRequests", "later"), fault.RateLimited, false},
+		{"node away", 500, status(500, "InternalError", "error dialing backend"), fault.ClusterUnreachable, false},
+		{"no time", 504, status(504, "Timeout", "too slow"), fault.Timeout, false},
+		{"unprocessable", 422, status(422, "Invalid", "bad"), fault.Unprocessable, false},
+		{"upgrade headers lost on the way", 400, status(400, "BadRequest", "Upgrade request required"), fault.ClusterUnreachable, true},
+		{"kubelet without v5", 403, "", fault.ClusterUnreachable, true},
+		{"a proxy that knows no upgrade", 200, "<html>hello", fault.ClusterUnreachable, true},
+		{"a proxy that redirects", 302, "", fault.ClusterUnreachable, true},
+		{"426", 426, "", fault.ClusterUnreachable, true},
+		{"501", 501, "", fault.ClusterUnreachable, true},
+		{"405", 405, "", fault.ClusterUnreachable, true},
+		{"bad gateway", 502, "<html>", fault.ClusterUnreachable, false},
+		{"a proxy's 401", 401, "<html>", fault.ClusterUnreachable, false},
+		{"a proxy's 404", 404, "<html>", fault.NotFound, false},
+		{"a proxy's 429", 429, "", fault.RateLimited, false},
+		{"garbage", 500, "{\"status\":", fault.ClusterUnreachable, false},
+	} {
+		for _, kind := range []Kind{WebSocket, SPDY} {
+			t.Run(tc.name+" "+string(kind), func(t *testing.T) {
+				cfg := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					w.WriteHeader(tc.code)
+					_, _ = io.WriteString(w, tc.body)
+				})
+				err := dialError(t, New(kind), cfg, shell)
+				wantFault(t, err, tc.kind)
+				if IsUpgradeFailure(err) != tc.upgrade {
+					t.Errorf("IsUpgradeFailure is %v", !tc.upgrade)
+				}
+				var f *fault.Error
+				if _, ok := asFault(err, &f).Status.(*metav1.Status); ok != (strings.HasPrefix(tc.body, `{"kind"`) && !tc.upgrade) {
+					t.Errorf("status %v", f.Status)
+				}
+			})
+		}
+	}
+}
+
+func asFault(err error, f **fault.Error) *fault.Error {
+	if !errors.As(err, f) {
+		*f = &fault.Error{}
+	}
+	return *f
+}
+
+func TestHugeRefusalIsNotReadWhole(t *testing.T) {
+	stopped := make(chan struct{})
+	cfg := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(stopped)
+		w.WriteHeader(http.StatusInternalServerError)
+		for chunk := make([]byte, 32<<10); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	})
+	wantFault(t, dialError(t, New(WebSocket), cfg, shell), fault.ClusterUnreachable)
+	<-stopped // the connection was closed, not drained
+}
+
+func TestBadHandshakes(t *testing.T) {
+	good := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Accept: KEY\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
+	for name, answer := range map[string]string{
+		"wrong accept":      strings.Replace(good, "KEY", "nonsense", 1),
+		"wrong subprotocol": strings.Replace(good, "v5", "v4", 1),
+		"no subprotocol":    strings.Replace(good, "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n", "", 1),
+		"no upgrade":        strings.Replace(good, "Upgrade: websocket\r\n", "", 1),
+		"wrong upgrade":     strings.Replace(good, "websocket", "SPDY/3.1", 1),
+		"no connection":     strings.Replace(good, "Connection: keep-alive, Upgrade\r\n", "", 1),
+		"extension":         strings.Replace(good, "KEY", "KEY\r\nSec-WebSocket-Extensions: permessage-deflate", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				p := hijack(t, w, r)
+				defer p.Close()
+				p.raw(strings.Replace(answer, "KEY", acceptKey(r.Header.Get("Sec-Websocket-Key")), 1))
+				_, _ = io.Copy(io.Discard, p.in)
+			})
+			err := dialError(t, New(WebSocket), cfg, shell)
+			wantFault(t, err, fault.ClusterUnreachable)
+			if !IsUpgradeFailure(err) {
+				t.Errorf("no upgrade failure: %v", err)
+			}
+		})
+	}
+}
+
+// TestNobodyThere: none of these may make Auto try again, since the command may
+// have started, or a second try meets the same.
+func TestNobodyThere(t *testing.T) {
+	cut := serve(t, func(w http.ResponseWriter, r *http.Request) { _ = hijack(t, w, r).Close() })
+	untrusted := rest.CopyConfig(cut)
+	untrusted.CAData = certificate(t, "somebody else").ca
+	gone := rest.CopyConfig(cut)
+	gone.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
+	bad := rest.CopyConfig(cut)
+	bad.CertFile = filepath.Join(t.TempDir(), "missing.pem")
+	for name, cfg := range map[string]*rest.Config{"cut": cut, "untrusted": untrusted, "gone": gone, "certificate": bad} {
+		err := dialError(t, New(Auto), cfg, shell)
+		wantFault(t, err, fault.ClusterUnreachable)
+		if IsUpgradeFailure(err) {
+			t.Errorf("%s: an upgrade failure: %v", name, err)
+		}
+	}
+}
+
+func TestCancelledDials(t *testing.T) {
+	stop := make(chan struct{})
+	asked := make(chan struct{}, 10)
+	cfg := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-stop
+	})
+	defer close(stop)
+	for _, kind := range []Kind{WebSocket, SPDY, Auto} {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		_, err := New(kind).Dial(ctx, cfg, shell)
+		cancel()
+		wantFault(t, err, fault.Timeout)
+
+		ctx, abandon := context.WithCancelCause(context.Background())
+		why := fault.New(fault.ShuttingDown, "test", "This server is going down. Come back in a minute.")
+		<-asked
+		go func() {
+			<-asked
+			abandon(why)
+		}()
+		_, err = New(kind).Dial(ctx, cfg, shell)
+		wantFault(t, err, fault.ShuttingDown)
+	}
+}
+
+// TestTheStreamOutlivesTheDial also sends bytes right behind the 101.
+func TestTheStreamOutlivesTheDial(t *testing.T) {
+	dialled := make(chan struct{})
+	cfg := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		p := hijack(t, w, r)
+		defer p.Close()
+		p.raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + acceptKey(r.Header.Get("Sec-Websocket-Key")) +
+			"\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n" + frame(0x82, "\x01at once"))
+		<-dialled
+		p.say(1, " and later")
+		p.status(success)
+		p.bye(1000)
+		p.untilGone()
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := New(WebSocket).Dial(ctx, cfg, script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	cancel()
+	close(dialled)
+	if out, _ := drain(t, s, 100); out != "at once and later" {
+		t.Errorf("out %q", out)
+	}
+	wantExit(t, s, 0)
+}
+
+func TestBadNames(t *testing.T) {
+	cfg := &rest.Config{Host: "https://cluster", Dial: func(context.Context, string, string) (net.Conn, error) {
+		t.Error("dialled")
+		return nil, io.EOF
+	}}
+	for _, bad := range []string{"", ".", "..", "a/b", "a%2fb"} {
+		for _, req := range []Request{{Namespace: bad, Pod: "pod"}, {Namespace: "ns", Pod: bad}} {
+			wantFault(t, dialError(t, New(Auto), cfg, req), fault.Invalid)
+		}
+	}
+	wantFault(t, dialError(t, New(WebSocket), &rest.Config{Host: "::"}, shell), fault.Invalid)
+}
+
+func TestTheRequestIsBuiltFromNothing(t *testing.T) {
+	seen := make(chan *http.Request, 1)
+	cfg := scripted(t, func(p *peer) {
+		seen <- p.req
+		p.untilGone()
+	})
+	token := filepath.Join(t.TempDir(), "token")
+	write := func(s string) {
+		if err := os.WriteFile(token, []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first")
+	cfg.Host += "/k8s/clusters/c-1"
+	cfg.BearerTokenFile = token
+	cfg.UserAgent = "periscope/test"
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: "ada", UID: "17", Groups: []string{"a", "b"}, Extra: map[string][]string{"k": {"v"}}}
+	cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			r.Header.Set("X-Wrapped", "yes")
+			return rt.RoundTrip(r)
+		})
+	})
+	d := New(WebSocket)
+	for _, want := range []string{"first", "second"} {
+		write(want)
+		s, err := d.Dial(context.Background(), cfg, Request{Namespace: "ns", Pod: "pod", Container: "c", Command: []string{"sh", "-c", "a b&c"}, Stdin: true, TTY: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+		r := <-seen
+		if p := r.URL.Path; p != "/k8s/clusters/c-1/api/v1/namespaces/ns/pods/pod/exec" || r.ProtoMajor != 1 || r.Method != http.MethodGet {
+			t.Errorf("%s %s %s", r.Proto, r.Method, p)
+		}
+		wantQuery := url.Values{"command": {"sh", "-c", "a b&c"}, "container": {"c"}, "stdin": {"true"}, "stdout": {"true"}, "stderr": {"false"}, "tty": {"true"}}
+		if got := r.URL.Query().Encode(); got != wantQuery.Encode() {
+			t.Errorf("query %s", got)
+		}
+		for name, value := range map[string]string{
+			"Authorization": "Bearer " + want, "User-Agent": "periscope/test", "Impersonate-User": "ada", "Impersonate-Uid": "17",
+			"Impersonate-Extra-K": "v", "X-Wrapped": "yes", "Connection": "Upgrade", "Upgrade": "websocket",
+		} {
+			if got := strings.Join(r.Header[name], ","); got != value {
+				t.Errorf("%s: %q, want %q", name, got, value)
+			}
+		}
+		if g := strings.Join(r.Header["Impersonate-Group"], ","); g != "a,b" {
+			t.Errorf("groups %s", g)
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestAnyWayToTheCluster opens an echo over each kind of way that a rest.Config
+// knows, by both wire protocols.
+func TestAnyWayToTheCluster(t *testing.T) {
+	client := certificate(t, "client")
+	for name, way := range map[string]func(cfg *rest.Config){
+		"direct": func(*rest.Config) {},
+		"own dialer": func(cfg *rest.Config) {
+			host := strings.TrimPrefix(cfg.Host, "https://")
+			cfg.Host = "https://cluster.invalid"
+			cfg.ServerName = "example.com"
+			cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if address != "cluster.invalid:443" {
+					return nil, fmt.Errorf("asked for %s", address)
+				}
+				return (&net.Dialer{}).DialContext(ctx, network, host)
+			}
+		},
+		"http proxy": func(cfg *rest.Config) { cfg.Proxy = http.ProxyURL(connectProxy(t, httptest.NewServer)) },
+		"https proxy": func(cfg *rest.Config) {
+			cfg.Proxy = http.ProxyURL(connectProxy(t, httptest.NewTLSServer))
+			cfg.CAData = nil
+			cfg.Insecure = true
+		},
+		"insecure":    func(cfg *rest.Config) { cfg.CAData, cfg.Insecure = nil, true },
+		"certificate": func(cfg *rest.Config) { cfg.CertData, cfg.KeyData = client.cert, client.key },
+		"files": func(cfg *rest.Config) {
+			cfg.CAFile = filepath.Join(t.TempDir(), "ca.pem")
+			if err := os.WriteFile(cfg.CAFile, cfg.CAData, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg.CAData = nil
+		},
+		"a transport of its own": func(cfg *rest.Config) {
+			pool := x509.NewCertPool()
+			pool.AppendCertsFromPEM(cfg.CAData)
+			cfg.TLSClientConfig = rest.TLSClientConfig{}
+			cfg.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+		},
+	} {
+		for _, kind := range []Kind{WebSocket, SPDY} {
+			t.Run(name+" "+string(kind), func(t *testing.T) {
+				cfg := echoServer(t)
+				way(cfg)
+				s, err := New(kind).Dial(context.Background(), cfg, script)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				if _, err := io.WriteString(s, "through"); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+				if out, _ := drain(t, s, 100); out != "through" || s.Kind() != kind {
+					t.Errorf("out %q by %s", out, s.Kind())
+				}
+				wantExit(t, s, 0)
+			})
+		}
+	}
+}
+
+// connectProxy is an HTTP proxy that tunnels.
+func connectProxy(t *testing.T, start func(http.Handler) *httptest.Server) *url.URL {
+	srv := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect {
+			t.Errorf("the proxy was asked to %s %s", r.Method, r.URL)
+			return
+		}
+		there, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer there.Close()
+		p := hijack(t, w, r)
+		defer p.Close()
+		p.raw("HTTP/1.1 200 OK\r\n\r\n")
+		go func() {
+			_, _ = io.Copy(there, p.in)
+			_ = there.(*net.TCPConn).CloseWrite()
+		}()
+		_, _ = io.Copy(p, there)
+	}))
+	t.Cleanup(srv.Close)
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// TestSessionsAreResumedByTheSameCredentialsAlone guards the TLS session cache:
+// a resumed session is whoever it was first.
+func TestSessionsAreResumedByTheSameCredentialsAlone(t *testing.T) {
+	type hello struct {
+		resumed bool
+		name    string
+	}
+	seen := make(chan hello, 1)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := hello{resumed: r.TLS.DidResume}
+		if len(r.TLS.PeerCertificates) > 0 {
+			h.name = r.TLS.PeerCertificates[0].Subject.CommonName
+		}
+		p := hijack(t, w, r)
+		defer p.Close()
+		p.accept("v5.channel.k8s.io")
+		p.say(1, "read this, and the session ticket before it")
+		seen <- h
+		p.untilGone()
+	}))
+	srv.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	srv.StartTLS()
+	defer srv.Close()
+	d := New(WebSocket)
+	for _, step := range []struct {
+		who  identity
+		want hello
+	}{
+		{certificate(t, "ada"), hello{false, "ada"}},
+		{certificate(t, "bob"), hello{false, "bob"}},
+		{certificate(t, "ada"), hello{true, "ada"}},
+		{identity{}, hello{false, ""}},
+		{identity{}, hello{true, ""}},
+		{certificate(t, "bob"), hello{true, "bob"}},
+	} {
+		cfg := &rest.Config{Host: srv.URL, TLSClientConfig: rest.TLSClientConfig{CAData: pemOf(srv.Certificate().Raw), CertData: step.who.cert, KeyData: step.who.key}}
+		s, err := d.Dial(context.Background(), cfg, script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Read(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+		if got := <-seen; got != step.want {
+			t.Errorf("the server saw %+v, want %+v", got, step.want)
+		}
+	}
+}
+
+// identity is a self-signed client certificate.
+type identity struct{ ca, cert, key []byte }
+
+var identities = map[string]identity{}
+
+// certificate makes one for each name.
+func certificate(t *testing.T, name string) identity {
+	t.Helper()
+	if id, ok := identities[name]; ok {
+		return id
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := identity{ca: pemOf(der), cert: pemOf(der), key: pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})}
+	identities[name] = id
+	return id
+}
+
+func TestAutoFallsBackOnlyWhereTheProtocolWasRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer int
+		kind   Kind
+	}{"refused upgrade": {http.StatusForbidden, SPDY}, "good": {0, WebSocket}} {
+		t.Run(name, func(t *testing.T) {
+			cfg := echoServer(t)
+			if tc.answer != 0 {
+				cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+					return roundTripper(func(r *http.Request) (*http.Response, error) {
+						if r.Header.Get("Upgrade") == "websocket" {
+							return http.ReadResponse(bufio.NewReader(strings.NewReader("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")), r)
+						}
+						return rt.RoundTrip(r)
+					})
+				})
+			}
+			s, err := New(Auto).Dial(context.Background(), cfg, script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if s.Kind() != tc.kind {
+				t.Errorf("opened by %s", s.Kind())
+			}
+		})
+	}
+}

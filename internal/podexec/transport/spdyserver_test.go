@@ -1,0 +1,114 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/streaming/pkg/httpstream"
+	"k8s.io/streaming/pkg/httpstream/spdy"
+
+	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+)
+
+// spdyPeer is the server's end of an exec over SPDY.
+type spdyPeer struct {
+	httpstream.Connection
+	streams map[string]httpstream.Stream // by type
+}
+
+// acceptSPDY upgrades and waits for the client's streams.
+func acceptSPDY(t *testing.T, w http.ResponseWriter, r *http.Request) *spdyPeer {
+	if _, err := httpstream.Handshake(r, w, []string{"v5.channel.k8s.io"}); err != nil {
+		t.Error(err)
+		return nil
+	}
+	arrived := make(chan httpstream.Stream, 5)
+	c := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(s httpstream.Stream, _ <-chan struct{}) error {
+		arrived <- s
+		return nil
+	})
+	if c == nil {
+		return nil
+	}
+	p := &spdyPeer{Connection: c, streams: map[string]httpstream.Stream{}}
+	want := 4
+	timeout := time.After(10 * time.Second)
+	for len(p.streams) < want {
+		select {
+		case s := <-arrived:
+			p.streams[s.Headers().Get(corev1.StreamType)] = s
+		case <-c.CloseChan():
+			return p
+		case <-timeout:
+			t.Errorf("only %d streams came", len(p.streams))
+			return p
+		}
+	}
+	return p
+}
+
+// end sends the status and closes in the order of a kubelet.
+func (p *spdyPeer) end(status string) {
+	_, _ = io.WriteString(p.streams[corev1.StreamTypeError], status)
+	for _, s := range p.streams {
+		_ = s.Close()
+	}
+	<-p.CloseChan()
+}
+
+// spdyScripted starts a server for execs by SPDY, of four streams each.
+func spdyScripted(t *testing.T, play func(p *spdyPeer)) *rest.Config {
+	return serve(t, func(w http.ResponseWriter, r *http.Request) { playSPDY(t, w, r, play) })
+}
+
+func playSPDY(t *testing.T, w http.ResponseWriter, r *http.Request, play func(p *spdyPeer)) {
+	if p := acceptSPDY(t, w, r); p != nil {
+		play(p)
+		_ = p.Close()
+	}
+}
+
+// echoServer speaks both wire protocols and sends stdin back until it ends.
+func echoServer(t *testing.T) *rest.Config {
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			playSPDY(t, w, r, func(p *spdyPeer) {
+				if len(p.streams) < 4 {
+					return
+				}
+				_, _ = io.Copy(p.streams[corev1.StreamTypeStdout], p.streams[corev1.StreamTypeStdin])
+				p.end(success)
+			})
+			return
+		}
+		p := hijack(t, w, r)
+		defer p.Close()
+		p.accept("v5.channel.k8s.io")
+		for {
+			op, m := p.hear()
+			if op == wsframe.Binary && m[0] == streamClose {
+				p.status(success)
+				p.bye(1000)
+			} else if op == wsframe.Binary {
+				p.say(1, string(m[1:]))
+			} else if op == 0 {
+				return
+			}
+		}
+	})
+}
+
+func openSPDY(t *testing.T, cfg *rest.Config, req Request) Stream {
+	t.Helper()
+	s, err := New(SPDY).Dial(context.Background(), cfg, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
