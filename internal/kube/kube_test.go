@@ -14,15 +14,15 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"go.uber.org/goleak"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 var (
 	alice = identity.Impersonation{User: "alice", Groups: []string{"periscope:a", "periscope:b"}}
@@ -65,7 +65,9 @@ func client(t *testing.T, b *Base, imp identity.Impersonation, auditID string) *
 	return c
 }
 
-func version(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"gitVersion":"v1.36.3"}`)) }
+func version(w http.ResponseWriter, _ *http.Request) {
+	_, _ = w.Write([]byte(`{"gitVersion":"v1.36.3"}`))
+}
 
 func TestAsFailsClosed(t *testing.T) {
 	plain := &rest.Config{Host: "https://x"}

@@ -152,7 +152,20 @@ func choose(file *api.Config, path, name string) (string, error) {
 	if file.Contexts[name] == nil {
 		return "", fmt.Errorf("the kubeconfig %s has no context %q; it has: %s", path, name, contexts(file))
 	}
-	return name, nil
+	return name, complete(file, path, name)
+}
+
+// complete sees to it that a context's parts exist: client-go takes a missing
+// user for nobody, and then the cluster refuses everything without a reason.
+func complete(file *api.Config, path, name string) error {
+	c := file.Contexts[name]
+	if file.Clusters[c.Cluster] == nil {
+		return fmt.Errorf("the context %s of the kubeconfig %s names the cluster %s, which is not in the file", name, path, c.Cluster)
+	}
+	if c.AuthInfo != "" && file.AuthInfos[c.AuthInfo] == nil {
+		return fmt.Errorf("the context %s of the kubeconfig %s names the user %s, who is not in the file", name, path, c.AuthInfo)
+	}
+	return nil
 }
 
 func contexts(file *api.Config) string {
