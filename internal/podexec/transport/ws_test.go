@@ -17,11 +17,11 @@ import (
 
 	"github.com/periscope-console/periscope/internal/badnet"
 	"github.com/periscope-console/periscope/internal/fault"
-	"github.com/periscope-console/periscope/internal/leak"
+	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { kubetest.Main(m) }
 
 func pemOf(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
