@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -16,8 +17,6 @@ import (
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/leak"
-
-	"context"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -155,7 +154,7 @@ func TestRequestID(t *testing.T) {
 func TestUnknownAPIIsJSON(t *testing.T) {
 	got := do(t, newHandler(t), ask{path: "/api/nothing/here"})
 	var body ErrorBody
-	if err := json.NewDecoder(got.Body).Decode(&body); err != nil || got.StatusCode != 404 {
+	if err := json.NewDecoder(got.Body).Decode(&body); err != nil || got.StatusCode != http.StatusNotFound {
 		t.Fatalf("status %d: %v", got.StatusCode, err)
 	}
 	if body.Error != "E_NOT_FOUND" || body.Message == "" || body.RequestID != got.Header.Get("X-Request-Id") {
@@ -210,7 +209,7 @@ func jsonDecode(raw []byte, into any) error {
 func TestPages(t *testing.T) {
 	h := newHandler(t)
 	deep := do(t, h, ask{path: "/clusters/demo/pods/shop/web", header: map[string]string{"Accept-Encoding": "gzip"}})
-	if deep.StatusCode != 200 || deep.Header.Get("Content-Encoding") != "gzip" || deep.Header.Get("Cache-Control") != "no-cache" {
+	if deep.StatusCode != http.StatusOK || deep.Header.Get("Content-Encoding") != "gzip" || deep.Header.Get("Cache-Control") != "no-cache" {
 		t.Errorf("a deep link: %d %v", deep.StatusCode, deep.Header)
 	}
 	asset := do(t, h, ask{path: "/assets/a-123.js"})

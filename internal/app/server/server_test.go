@@ -1,14 +1,18 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,6 +43,54 @@ func TestPlainClient(t *testing.T) {
 	}
 	if starts, ends := p.events("pod.exec.session_start", "completed"), p.events("pod.exec.session_end", "completed"); len(starts) != 1 || len(ends) != 1 {
 		t.Errorf("%d starts, %d ends", len(starts), len(ends))
+	}
+}
+
+// TestPlainBinary sends bytes through cat both ways, the largest message that is
+// taken included.
+func TestPlainBinary(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	sent := make([]byte, 3*podexec.MaxFrame+12345)
+	rand.NewChaCha8([32]byte{1}).Read(sent)
+	path := execPath(p.clusterName(), ns, pod.Name) + "?tty=false&command=" + argv("head", "-c", strconv.Itoa(len(sent)))
+	term, _ := p.dial(path, false)
+	term.frame("hello")
+	written := make(chan error, 1)
+	go func() {
+		for rest := sent; len(rest) > 0; rest = rest[min(len(rest), podexec.MaxFrame):] {
+			if err := term.write(websocket.MessageBinary, rest[:min(len(rest), podexec.MaxFrame)]); err != nil {
+				written <- err
+				return
+			}
+		}
+		written <- nil
+	}()
+	closed, _ := term.closed()
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(term.out, sent) {
+		t.Errorf("%d bytes came back, %d were sent", len(term.out), len(sent))
+	}
+	if closed["reason"] != "completed" || closed["exitCode"] != 0.0 {
+		t.Errorf("closed %v", closed)
+	}
+}
+
+func TestAMessageOverTheLimit(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := start(t, c)
+	term, _ := p.dial(execPath(p.clusterName(), ns, pod.Name), false)
+	term.frame("hello")
+	_ = term.write(websocket.MessageBinary, make([]byte, podexec.MaxFrame+1)) // the server may hang up in the middle
+	closed, code := term.closed()
+	if e := term.frame("error"); e == nil || e["code"] != "E_PROTOCOL" || closed["reason"] != "protocol_error" || code != 1008 {
+		t.Errorf("frames %v, code %d", term.got, code)
 	}
 }
 
