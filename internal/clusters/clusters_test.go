@@ -61,7 +61,7 @@ func (f *fake) Close() error { f.closed.Store(true); return nil }
 func version(v string) answer {
 	return func(*http.Request) (*http.Response, error) {
 		body := fmt.Sprintf(`{"gitVersion":%q}`, v)
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body))}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body))}, nil
 	}
 }
 

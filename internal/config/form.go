@@ -175,7 +175,7 @@ func (l *loader) session(name string, f sessionFile) {
 	if f.IdleTimeout < time.Minute || f.AbsoluteTimeout < f.IdleTimeout {
 		l.wrong("%s: session.idleTimeout is %v and absoluteTimeout %v; give at least 1m, and the absolute one as the longer", name, f.IdleTimeout, f.AbsoluteTimeout)
 	}
-	l.cfg.Auth.Session = Session{CookieName: f.CookieName, IdleTimeout: f.IdleTimeout, AbsoluteTimeout: f.AbsoluteTimeout}
+	l.cfg.Auth.Session = Session(f)
 }
 
 func (l *loader) authorization(name string, f authorizationFile) {

@@ -1,7 +1,7 @@
 package kube
 
 import (
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/periscope-console/periscope/internal/fault"
@@ -28,7 +28,7 @@ func checkObject(name string) error {
 		if len(s) > validation.DNS1123SubdomainMaxLength {
 			return []string{validation.MaxLenError(validation.DNS1123SubdomainMaxLength)}
 		}
-		return path.IsValidPathSegmentName(s)
+		return content.IsPathSegmentName(s)
 	})
 }
 

@@ -156,7 +156,7 @@ func (s Subject) streams(t *testing.T) {
 
 func (s Subject) samePointer(t *testing.T) {
 	b := s.open(t)
-	if configOf(t, b) != configOf(t, b) {
+	if first := configOf(t, b); first != configOf(t, b) {
 		t.Error("each call makes a config anew, so connections cannot be shared")
 	}
 }
