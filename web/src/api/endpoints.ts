@@ -1,0 +1,76 @@
+import { request } from "./client.ts";
+import type {
+  AccessCheck,
+  AccessResult,
+  AuthConfig,
+  Cluster,
+  Features,
+  KubernetesEvent,
+  Namespace,
+  Pod,
+  PodPage,
+  PodSummary,
+  Whoami,
+} from "./types.ts";
+
+const part = encodeURIComponent;
+
+/** One page of the list: large enough for most clusters, small enough for the server's memory. */
+const PAGE = 1000;
+
+export interface PodRef {
+  cluster: string;
+  namespace: string;
+  pod: string;
+}
+
+export const authConfig = () => request<AuthConfig>("/api/auth/config");
+export const devLogin = (code: string) => request<Whoami>("/api/auth/dev", { method: "POST", body: { code } });
+export const logout = () => request<void>("/api/auth/logout", { method: "POST" });
+export const whoami = (signal?: AbortSignal) => request<Whoami>("/api/whoami", { signal });
+export const features = (signal?: AbortSignal) => request<Features>("/api/features", { signal });
+
+export async function clusters(signal?: AbortSignal): Promise<Cluster[]> {
+  return (await request<{ clusters: Cluster[] }>("/api/clusters", { signal })).clusters ?? [];
+}
+
+export async function namespaces(cluster: string, signal?: AbortSignal): Promise<Namespace[]> {
+  const path = `/api/clusters/${part(cluster)}/namespaces`;
+  return (await request<{ namespaces: Namespace[] }>(path, { signal })).namespaces ?? [];
+}
+
+/** All pods, page by page. `namespace` empty: of every namespace. */
+export async function pods(cluster: string, namespace: string, signal?: AbortSignal): Promise<PodSummary[]> {
+  const all: PodSummary[] = [];
+  let next = "";
+  do {
+    const query = new URLSearchParams({ limit: String(PAGE) });
+    if (namespace) query.set("namespace", namespace);
+    if (next) query.set("continue", next);
+    const page = await request<PodPage>(`/api/clusters/${part(cluster)}/pods?${query}`, { signal });
+    all.push(...(page.pods ?? []));
+    next = page.continue ?? "";
+  } while (next);
+  return all;
+}
+
+export function podPath({ cluster, namespace, pod }: PodRef): string {
+  return `/api/clusters/${part(cluster)}/pods/${part(namespace)}/${part(pod)}`;
+}
+
+export const pod = (ref: PodRef, signal?: AbortSignal) => request<Pod>(podPath(ref), { signal });
+
+export async function podEvents(ref: PodRef, signal?: AbortSignal): Promise<KubernetesEvent[]> {
+  return (await request<{ events: KubernetesEvent[] }>(`${podPath(ref)}/events`, { signal })).events ?? [];
+}
+
+export async function canI(cluster: string, checks: AccessCheck[], signal?: AbortSignal): Promise<AccessResult[]> {
+  const path = `/api/clusters/${part(cluster)}/can-i`;
+  return (await request<{ results: AccessResult[] }>(path, { method: "POST", body: { checks }, signal })).results ?? [];
+}
+
+/** The address of a pod's shell, on the page's own origin. */
+export function execUrl(ref: PodRef, location: { protocol: string; host: string }): string {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  return `${scheme}//${location.host}${podPath(ref)}/exec`;
+}

@@ -1,0 +1,76 @@
+import * as api from "./endpoints.ts";
+import type { PodRef } from "./endpoints.ts";
+import type { AccessCheck } from "./types.ts";
+
+interface QueryContext {
+  signal: AbortSignal;
+}
+
+/** What is asked, under which key it is kept, and how often it is asked again: data, so that no framework is needed here. */
+export const clustersQuery = () => ({
+  queryKey: ["clusters"] as const,
+  queryFn: ({ signal }: QueryContext) => api.clusters(signal),
+  refetchInterval: 15_000,
+});
+
+export const whoamiQuery = () => ({
+  queryKey: ["whoami"] as const,
+  queryFn: ({ signal }: QueryContext) => api.whoami(signal),
+  staleTime: 60_000,
+});
+
+export const featuresQuery = () => ({
+  queryKey: ["features"] as const,
+  queryFn: ({ signal }: QueryContext) => api.features(signal),
+  staleTime: Number.POSITIVE_INFINITY,
+});
+
+export const namespacesQuery = (cluster: string) => ({
+  queryKey: ["namespaces", cluster] as const,
+  queryFn: ({ signal }: QueryContext) => api.namespaces(cluster, signal),
+  refetchInterval: 30_000,
+});
+
+/** A large list is asked for less often: it costs the cluster's apiserver and this page more. */
+export function podsInterval(count: number): number {
+  if (count <= 1_000) return 4_000;
+  return count <= 5_000 ? 10_000 : 30_000;
+}
+
+export const podsQuery = (cluster: string, namespace: string) => ({
+  queryKey: ["pods", cluster, namespace] as const,
+  queryFn: ({ signal }: QueryContext) => api.pods(cluster, namespace, signal),
+  refetchInterval: (query: { state: { data?: { length: number } } }) => podsInterval(query.state.data?.length ?? 0),
+});
+
+export const podQuery = (ref: PodRef) => ({
+  queryKey: ["pod", ref.cluster, ref.namespace, ref.pod] as const,
+  queryFn: ({ signal }: QueryContext) => api.pod(ref, signal),
+  refetchInterval: 4_000,
+});
+
+export const podEventsQuery = (ref: PodRef) => ({
+  queryKey: ["pod-events", ref.cluster, ref.namespace, ref.pod] as const,
+  queryFn: ({ signal }: QueryContext) => api.podEvents(ref, signal),
+  refetchInterval: 8_000,
+});
+
+/** The server takes no more checks in one call. */
+const MAX_CHECKS = 64;
+
+export function execCheck(namespace: string): AccessCheck {
+  return { verb: "create", group: "", resource: "pods", subresource: "exec", namespace, name: "" };
+}
+
+/** In which of these namespaces the caller may open shells; "" stands for all of them. */
+export const execRightsQuery = (cluster: string, namespaces: readonly string[]) => {
+  const asked = ["", ...namespaces].slice(0, MAX_CHECKS);
+  return {
+    queryKey: ["exec-rights", cluster, asked] as const,
+    queryFn: async ({ signal }: QueryContext) => {
+      const results = await api.canI(cluster, asked.map(execCheck), signal);
+      return new Map(asked.map((namespace, i) => [namespace, results[i]?.allowed === true]));
+    },
+    staleTime: 60_000,
+  };
+};

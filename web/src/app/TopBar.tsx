@@ -1,0 +1,93 @@
+import { Link, useParams } from "@tanstack/react-router";
+import { Search } from "lucide-react";
+import { Fragment, type ReactNode } from "react";
+import { commandKeyName } from "../lib/platform.ts";
+import { Kbd } from "../ui/Kbd.tsx";
+
+/** Where one is, each part a link, and the way to everywhere else. */
+export function TopBar({ menu, onPalette }: { menu: ReactNode; onPalette(): void }) {
+  return (
+    <header className="flex h-12 shrink-0 items-center gap-3 border-b border-line bg-surface px-4">
+      {menu}
+      <Breadcrumb />
+      <button
+        type="button"
+        onClick={onPalette}
+        aria-label="Command palette"
+        className="ml-auto inline-flex h-8 shrink-0 items-center gap-2 rounded-md border border-line-strong bg-bg px-2.5 text-sm text-muted hover:bg-hover sm:w-56"
+      >
+        <Search aria-hidden className="size-3.5" />
+        <span className="max-sm:hidden">Go to…</span>
+        <span aria-hidden className="ml-auto flex gap-1 max-sm:hidden">
+          <Kbd keys={commandKeyName} />
+          <Kbd keys="K" />
+        </span>
+      </button>
+    </header>
+  );
+}
+
+const PART = "min-w-0 truncate rounded hover:text-accent hover:underline aria-[current=page]:text-text";
+
+function Breadcrumb() {
+  const { cluster, namespace, pod } = useParams({ strict: false });
+  const parts: [key: string, ReactNode][] = [
+    [
+      "clusters",
+      <Link key="c" to="/clusters" activeOptions={{ exact: true }} className={`${PART} shrink-0 font-sans text-sm`}>
+        Clusters
+      </Link>,
+    ],
+  ];
+  if (cluster) {
+    parts.push([
+      "cluster",
+      <Link
+        key="k"
+        to="/clusters/$cluster"
+        params={{ cluster }}
+        search={{}}
+        activeOptions={{ exact: true, includeSearch: false }}
+        className={PART}
+      >
+        {cluster}
+      </Link>,
+    ]);
+  }
+  if (cluster && namespace) {
+    parts.push([
+      "namespace",
+      <Link key="n" to="/clusters/$cluster" params={{ cluster }} search={{ ns: namespace }} className={`${PART} max-sm:hidden`}>
+        {namespace}
+      </Link>,
+    ]);
+  }
+  if (cluster && namespace && pod) {
+    parts.push([
+      "pod",
+      <Link
+        key="p"
+        to="/clusters/$cluster/pods/$namespace/$pod"
+        params={{ cluster, namespace, pod }}
+        activeOptions={{ exact: true, includeSearch: false }}
+        className={PART}
+      >
+        {pod}
+      </Link>,
+    ]);
+  }
+  return (
+    <nav aria-label="Breadcrumb" className="flex min-w-0 items-center gap-1.5 font-mono text-xs text-muted">
+      {parts.map(([key, part], index) => (
+        <Fragment key={key}>
+          {index > 0 ? (
+            <span aria-hidden className={key === "namespace" ? "max-sm:hidden" : ""}>
+              /
+            </span>
+          ) : null}
+          {part}
+        </Fragment>
+      ))}
+    </nav>
+  );
+}

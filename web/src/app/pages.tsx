@@ -1,0 +1,110 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { ServerOff } from "lucide-react";
+import type { ReactNode } from "react";
+import { explain } from "../api/explain.ts";
+import { clustersQuery, featuresQuery } from "../api/queries.ts";
+import type { Cluster } from "../api/types.ts";
+import { signOut } from "../features/auth/session.ts";
+import { ClustersPage } from "../features/clusters/ClustersPage.tsx";
+import { requestShell } from "../features/dock/request.ts";
+import { endAllShells } from "../features/dock/watch.ts";
+import { PodPage } from "../features/pod/PodPage.tsx";
+import { PodsPage } from "../features/pods/PodsPage.tsx";
+import { SettingsPage } from "../features/settings/SettingsPage.tsx";
+import { buttonClass } from "../ui/Button.tsx";
+import { Fault, Message, Skeleton } from "../ui/states.tsx";
+
+/** Each route hands its page what the address says and what other features do for it. */
+const root = getRouteApi("__root__");
+const clusterApi = getRouteApi("/clusters/$cluster");
+const podApi = getRouteApi("/clusters/$cluster/pods/$namespace/$pod");
+
+function useWho(): string {
+  const { who } = root.useRouteContext();
+  return who.email || who.subject;
+}
+
+export function ClustersRoute() {
+  return <ClustersPage who={useWho()} />;
+}
+
+export function ClusterRoute() {
+  const { cluster: name } = clusterApi.useParams();
+  const search = clusterApi.useSearch();
+  const navigate = clusterApi.useNavigate();
+  const who = useWho();
+  return (
+    <WithCluster name={name} who={who}>
+      {(cluster) => (
+        <PodsPage
+          cluster={cluster}
+          search={search}
+          who={who}
+          onSearch={(change) => void navigate({ search: (before) => ({ ...before, ...change }), replace: true })}
+          onOpenShell={(pod) => requestShell({ cluster, pod })}
+        />
+      )}
+    </WithCluster>
+  );
+}
+
+export function PodRoute() {
+  const params = podApi.useParams();
+  const { tab = "containers" } = podApi.useSearch();
+  const navigate = podApi.useNavigate();
+  const who = useWho();
+  return (
+    <WithCluster name={params.cluster} who={who}>
+      {(cluster) => (
+        <PodPage
+          key={`${params.cluster}/${params.namespace}/${params.pod}`}
+          cluster={cluster}
+          target={params}
+          tab={tab}
+          who={who}
+          onTab={(next) => void navigate({ search: { tab: next === "containers" ? undefined : next }, replace: true })}
+          onOpenShell={(pod, container) => requestShell({ cluster, pod, container })}
+          onGone={() =>
+            void navigate({
+              to: "/clusters/$cluster",
+              params: { cluster: params.cluster },
+              search: { ns: params.namespace },
+            })
+          }
+        />
+      )}
+    </WithCluster>
+  );
+}
+
+export function SettingsRoute() {
+  const { who } = root.useRouteContext();
+  const version = useQuery(featuresQuery()).data?.version ?? "";
+  const leave = () => {
+    endAllShells();
+    void signOut();
+  };
+  return <SettingsPage who={who} version={version} onSignOut={leave} />;
+}
+
+function WithCluster({ name, who, children }: { name: string; who: string; children(cluster: Cluster): ReactNode }) {
+  const list = useQuery(clustersQuery());
+  if (list.isPending) return <Skeleton rows={12} label="Loading the cluster" />;
+  if (!list.data) return <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />;
+  const cluster = list.data.find((candidate) => candidate.name === name);
+  if (cluster) return children(cluster);
+  return (
+    <Message
+      icon={<ServerOff aria-hidden />}
+      title={`There is no cluster called ${name}`}
+      actions={
+        <Link to="/clusters" className={buttonClass()}>
+          Show the clusters
+        </Link>
+      }
+    >
+      <p>It may have been renamed or removed, or you may not see it.</p>
+    </Message>
+  );
+}

@@ -1,0 +1,68 @@
+import { createRootRouteWithContext, createRoute, createRouter, Link, redirect } from "@tanstack/react-router";
+import { Compass } from "lucide-react";
+import type { Whoami } from "../api/types.ts";
+import { buttonClass } from "../ui/Button.tsx";
+import { Message } from "../ui/states.tsx";
+import { ClusterRoute, ClustersRoute, PodRoute, SettingsRoute } from "./pages.tsx";
+import { Shell } from "./Shell.tsx";
+import { parsePodSearch, parsePodsSearch } from "./search.ts";
+
+export interface RouterContext {
+  who: Whoami;
+}
+
+const root = createRootRouteWithContext<RouterContext>()({ component: Shell, notFoundComponent: NotFound });
+
+export const indexRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/clusters", replace: true });
+  },
+});
+
+export const clustersRoute = createRoute({ getParentRoute: () => root, path: "/clusters", component: ClustersRoute });
+
+export const clusterRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/clusters/$cluster",
+  validateSearch: parsePodsSearch,
+  component: ClusterRoute,
+});
+
+export const podRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/clusters/$cluster/pods/$namespace/$pod",
+  validateSearch: parsePodSearch,
+  component: PodRoute,
+});
+
+export const settingsRoute = createRoute({ getParentRoute: () => root, path: "/settings", component: SettingsRoute });
+
+export const router = createRouter({
+  routeTree: root.addChildren([indexRoute, clustersRoute, clusterRoute, podRoute, settingsRoute]),
+  context: { who: undefined as unknown as Whoami },
+  defaultPreload: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
+
+function NotFound() {
+  return (
+    <Message
+      icon={<Compass aria-hidden />}
+      title="There is no such page"
+      actions={
+        <Link to="/clusters" className={buttonClass()}>
+          Show the clusters
+        </Link>
+      }
+    >
+      <p>The address may be mistyped, or from another version of Periscope.</p>
+    </Message>
+  );
+}

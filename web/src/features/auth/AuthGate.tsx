@@ -1,0 +1,76 @@
+import { type ReactNode, useEffect } from "react";
+import { signedOut } from "../../api/client.ts";
+import { explain } from "../../api/explain.ts";
+import type { AuthConfig, Whoami } from "../../api/types.ts";
+import { Button, buttonClass } from "../../ui/Button.tsx";
+import { Mark } from "../../ui/Mark.tsx";
+import { Fault, Skeleton } from "../../ui/states.tsx";
+import { useStore } from "../../ui/useStore.ts";
+import { recheck, session, signIn, takeCode } from "./session.ts";
+
+/** Shows the page to those who are signed in, and the way in to the others. */
+export function AuthGate({ children }: { children(who: Whoami): ReactNode }) {
+  const state = useStore(session);
+  useEffect(() => {
+    const stop = signedOut.watch(() => void recheck());
+    void signIn(takeCode(window.location, window.history));
+    return stop;
+  }, []);
+
+  switch (state.phase) {
+    case "in":
+      return children(state.who);
+    case "checking":
+      return <Skeleton rows={3} label="Signing in" />;
+    case "out":
+      return <SignIn config={state.config} message={state.message} />;
+    case "failed":
+      return <Fault fault={explain(state.error)} retry={() => void signIn("")} />;
+  }
+}
+
+function SignIn({ config, message }: { config: AuthConfig; message: string }) {
+  return (
+    <main className="flex h-full items-center justify-center p-6">
+      <div className="w-full max-w-sm rounded-lg border border-line bg-surface p-6">
+        <Mark className="mb-4 size-9" />
+        <h1 className="text-xl font-semibold">Sign in to Periscope</h1>
+        {message ? (
+          <p role="alert" className="mt-2 text-sm text-attention">
+            {message}
+          </p>
+        ) : null}
+        {config.mode === "oidc" ? <ByProvider name={config.providerName} /> : <ByCode needed={config.codeRequired} />}
+      </div>
+    </main>
+  );
+}
+
+function ByProvider({ name }: { name: string }) {
+  return (
+    <>
+      <p className="mt-2 text-sm text-muted">
+        You sign in with your organisation's account; what you may see and do is decided by each cluster.
+      </p>
+      <a href="/api/auth/login" className={`mt-5 w-full ${buttonClass("primary")}`}>
+        {name ? `Sign in with ${name}` : "Sign in"}
+      </a>
+    </>
+  );
+}
+
+function ByCode({ needed }: { needed: boolean }) {
+  if (!needed) {
+    return (
+      <Button look="primary" className="mt-5 w-full" onClick={() => void signIn("")}>
+        Sign in
+      </Button>
+    );
+  }
+  return (
+    <p className="mt-2 text-sm text-muted">
+      Open the address that <code className="font-mono text-xs text-text">periscope serve</code> printed in the
+      terminal. It ends in a one-time code that lets this browser in; start the server again for a new one.
+    </p>
+  );
+}

@@ -1,0 +1,106 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { explain } from "../../api/explain.ts";
+import { clustersQuery } from "../../api/queries.ts";
+import type { Cluster } from "../../api/types.ts";
+import { Age } from "../../ui/Age.tsx";
+import { Stale } from "../../ui/Stale.tsx";
+import { Status } from "../../ui/Status.tsx";
+import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
+
+export function ClustersPage({ who }: { who: string }) {
+  const list = useQuery(clustersQuery());
+  return (
+    <div className="h-full overflow-auto">
+      <Stale
+        what="The clusters"
+        at={list.dataUpdatedAt}
+        fault={list.isRefetchError ? explain(list.error) : null}
+        retry={() => void list.refetch()}
+      />
+      <div className="mx-auto max-w-6xl px-4 py-5">
+        <header className="mb-3 flex items-baseline gap-3">
+          <h1 className="text-xl font-semibold">Clusters</h1>
+          <p className="text-sm text-muted">{list.data ? summary(list.data) : ""}</p>
+        </header>
+        {list.data && list.data.length > 0 ? <ClusterList clusters={list.data} /> : null}
+        {list.data?.length === 0 ? (
+          <Empty title="No clusters yet">
+            <p>
+              Start the server with <code className="font-mono text-xs">--kubeconfig FILE</code>, or name them in
+              clusters.yaml.
+            </p>
+          </Empty>
+        ) : null}
+        {list.isPending ? <Skeleton rows={4} label="Loading clusters" /> : null}
+        {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
+      </div>
+    </div>
+  );
+}
+
+function summary(clusters: Cluster[]): string {
+  const down = clusters.filter((cluster) => !cluster.connected).length;
+  return down === 0 ? `${clusters.length} connected` : `${clusters.length - down} of ${clusters.length} connected`;
+}
+
+function ClusterList({ clusters }: { clusters: Cluster[] }) {
+  return (
+    <ul aria-label="Clusters" className="overflow-hidden rounded-lg border border-line bg-surface">
+      {clusters.map((cluster) => (
+        <ClusterRow key={cluster.name} cluster={cluster} />
+      ))}
+    </ul>
+  );
+}
+
+function ClusterRow({ cluster }: { cluster: Cluster }) {
+  const { name, backend, region, connected, version, message, checkedAt, execEnabled } = cluster;
+  return (
+    <li className="relative border-b border-line last:border-0 hover:bg-hover">
+      <div className="grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-6 gap-y-1 px-4 py-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,1.4fr)_7rem_minmax(0,1fr)]">
+        <div className="min-w-0">
+          <Link
+            to="/clusters/$cluster"
+            params={{ cluster: name }}
+            className="block truncate font-mono text-sm font-bold after:absolute after:inset-0"
+          >
+            {name}
+          </Link>
+          <p className="truncate text-xs text-muted">{[backend, region].filter(Boolean).join(" · ")}</p>
+        </div>
+        <Tags cluster={cluster} />
+        <span className="font-mono text-xs text-muted max-sm:order-last">{version || "–"}</span>
+        <div className="text-sm sm:justify-self-end">
+          <Status tone={connected ? "ok" : "broken"} word={connected ? "Connected" : "Not connected"} />
+          {execEnabled ? null : <p className="text-xs text-muted">Shells are off</p>}
+        </div>
+      </div>
+      {connected ? null : (
+        <p className="px-4 pb-3 text-sm text-broken">
+          {message || "The cluster does not answer."}
+          {checkedAt ? (
+            <span className="text-muted">
+              {" "}
+              Checked <Age at={checkedAt} suffix=" ago" />.
+            </span>
+          ) : null}
+        </p>
+      )}
+    </li>
+  );
+}
+
+function Tags({ cluster }: { cluster: Cluster }) {
+  const tags = Object.entries(cluster.tags ?? {}).map(([key, value]) => `${key}=${value}`);
+  const all = cluster.environment ? [cluster.environment, ...tags] : tags;
+  return (
+    <div className="flex min-w-0 flex-wrap gap-1 max-sm:hidden">
+      {all.map((tag) => (
+        <span key={tag} className="truncate rounded border border-line bg-sunken px-1.5 font-mono text-xs text-muted">
+          {tag}
+        </span>
+      ))}
+    </div>
+  );
+}

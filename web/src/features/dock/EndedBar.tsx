@@ -1,0 +1,80 @@
+import { clock } from "../../lib/clock.ts";
+import { formatAge } from "../../lib/time.ts";
+import { Button } from "../../ui/Button.tsx";
+import { CopyButton } from "../../ui/Copy.tsx";
+import { useStore } from "../../ui/useStore.ts";
+import type { Ending } from "./ending.ts";
+import type { Shell } from "./shell.ts";
+import { renewShell, requestClose } from "./store.ts";
+
+/** Under a shell that ended: what happened, and the way on. */
+export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
+  const { phase, ending } = useStore(shell.state);
+  if (phase !== "ended" || !ending) return null;
+  return (
+    <div
+      role={ending.calm ? "status" : "alert"}
+      className="flex shrink-0 flex-wrap items-start gap-x-4 gap-y-2 border-t border-line bg-surface px-3 py-2 text-sm"
+    >
+      <div className="min-w-60 flex-1">
+        <p>
+          <span className={`font-medium ${ending.calm ? "" : "text-broken"}`}>{capital(ending.title)}</span>
+          {ending.exitCode === null ? null : <span className="text-muted"> · exit code {ending.exitCode}</span>}
+        </p>
+        {ending.detail ? <p className="wrap-anywhere">{ending.detail}</p> : null}
+        <p className="text-muted">{ending.next}</p>
+        <ReportIds ending={ending} sessionId={shell.state.get().hello?.sessionId ?? ""} />
+        <ActiveSessions ending={ending} />
+      </div>
+      <div className="flex gap-2">
+        {ending.signIn ? (
+          <Button size="sm" look="primary" onClick={signIn}>
+            Sign in
+          </Button>
+        ) : null}
+        <Button size="sm" look={ending.signIn ? "plain" : "primary"} onClick={() => renewShell(shell)}>
+          New shell
+        </Button>
+        <Button size="sm" onClick={() => requestClose(shell)}>
+          Close
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function ReportIds({ ending, sessionId }: { ending: Ending; sessionId: string }) {
+  if (ending.calm) return null;
+  const [what, id] = ending.requestId ? ["request id", ending.requestId] : ["session id", sessionId];
+  if (!id) return null;
+  return (
+    <p className="flex items-center gap-1 text-xs text-muted">
+      {capital(what)} <code className="font-mono">{id}</code>
+      <CopyButton text={id} what={what} />
+    </p>
+  );
+}
+
+/** What fills the user's limit, so that they know which to end. */
+function ActiveSessions({ ending }: { ending: Ending }) {
+  const now = useStore(clock);
+  if (ending.activeSessions.length === 0) return null;
+  return (
+    <ul aria-label="Your open shells" className="mt-2 max-h-32 divide-y divide-line overflow-auto border-y border-line text-xs">
+      {ending.activeSessions.map((session) => (
+        <li key={session.sessionId} className="flex items-center justify-between gap-4 py-1 font-mono">
+          <span className="truncate">
+            {session.cluster} · {session.namespace}/{session.pod} · {session.container}
+          </span>
+          <span className="shrink-0 text-muted">
+            {session.state} {formatAge(session.startedAt, now)}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}

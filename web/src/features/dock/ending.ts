@@ -1,0 +1,76 @@
+import { closeSentence, errorSentence } from "../../api/sentences.ts";
+import type { ActiveSession } from "../../api/types.ts";
+import type { ExecEnd } from "../../stream/exec.ts";
+import type { ErrorFrame } from "../../stream/frames.ts";
+
+/** Everything the page says about the end of a shell. */
+export interface Ending {
+  /** A few words for the pill: "ended: …". */
+  title: string;
+  /** What the server said, where it said something of its own. */
+  detail: string;
+  next: string;
+  exitCode: number | null;
+  /** The reader caused it or it is the usual end; anything else is marked as trouble. */
+  calm: boolean;
+  signIn: boolean;
+  requestId: string;
+  activeSessions: ActiveSession[];
+}
+
+const CALM = new Set(["client_close", "completed", "container_exit", "taken_over"]);
+
+const nothingMore = { detail: "", exitCode: null, calm: false, signIn: false, requestId: "", activeSessions: [] };
+
+export const HIDDEN_ENDING: Ending = {
+  ...nothingMore,
+  title: "this page was hidden too long",
+  next: "Shells in a hidden, idle page are ended. Open a new one to go on.",
+};
+
+export const pageEnding: Ending = {
+  ...nothingMore,
+  title: "the terminal could not be loaded",
+  next: "Reload the page: the server may have been updated, or the network is down.",
+};
+
+export function endingOf(end: ExecEnd): Ending {
+  if (end.kind === "lost") return lost(end.hadShell);
+  if (end.kind === "refused") return refused(end.error);
+  const { closed, error } = end;
+  if (error) return { ...refused(error), exitCode: closed.exitCode };
+  const { title, next } = closeSentence(closed.reason);
+  return {
+    ...nothingMore,
+    title,
+    next,
+    detail: closed.message,
+    exitCode: closed.exitCode,
+    calm: CALM.has(closed.reason),
+    signIn: closed.reason === "unauthorized",
+  };
+}
+
+function lost(hadShell: boolean): Ending {
+  if (hadShell) {
+    return { ...nothingMore, title: "connection lost", next: "The shell was ended with it. Open a new one to go on." };
+  }
+  return {
+    ...nothingMore,
+    title: "no connection",
+    next: "The server did not accept the connection, or a proxy in between does not let WebSockets through. Try again.",
+  };
+}
+
+function refused(error: ErrorFrame): Ending {
+  const { title, next } = errorSentence(error.code);
+  return {
+    ...nothingMore,
+    title: title.charAt(0).toLowerCase() + title.slice(1),
+    next,
+    detail: error.message,
+    signIn: error.code === "E_UNAUTHENTICATED",
+    requestId: error.requestId,
+    activeSessions: error.activeSessions,
+  };
+}

@@ -1,0 +1,27 @@
+import { shellContainers } from "../../api/shells.ts";
+import type { Cluster, PodSummary } from "../../api/types.ts";
+import { Store } from "../../lib/store.ts";
+import { openShell } from "./store.ts";
+
+/** Somebody wants a shell; which container, and why, may still be open. */
+export interface ShellRequest {
+  cluster: Pick<Cluster, "name" | "requireReason">;
+  pod: Pick<PodSummary, "namespace" | "name" | "containers" | "defaultContainer">;
+  /** Already chosen by the reader. */
+  container?: string;
+}
+
+/** The request that a dialog is asking about. */
+export const asked = new Store<ShellRequest | null>(null);
+
+/** Opens the shell where nothing is left to ask, else asks. */
+export function requestShell(request: ShellRequest): void {
+  const containers = shellContainers(request.pod);
+  const only = request.container ?? (containers.length === 1 ? containers[0]?.name : undefined);
+  if (only && !request.cluster.requireReason) startShell(request, only, "");
+  else asked.set(request);
+}
+
+export function startShell({ cluster, pod }: ShellRequest, container: string, reason: string): void {
+  openShell({ cluster: cluster.name, namespace: pod.namespace, pod: pod.name, container, reason });
+}

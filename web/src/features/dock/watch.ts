@@ -1,0 +1,47 @@
+import { dock, liveShells } from "./store.ts";
+
+const CHECK_MS = 15_000;
+
+/** Warns before the page is left while shells run, and asks their servers for a sign of life when the network returns. */
+export function watchPage(): () => void {
+  const beforeUnload = (event: BeforeUnloadEvent) => {
+    if (liveShells().length > 0) event.preventDefault();
+  };
+  const online = () => {
+    for (const shell of liveShells()) shell.probe();
+  };
+  window.addEventListener("beforeunload", beforeUnload);
+  window.addEventListener("online", online);
+  return () => {
+    window.removeEventListener("beforeunload", beforeUnload);
+    window.removeEventListener("online", online);
+  };
+}
+
+/** Ends shells in which nothing happened while the page was hidden for `seconds`. 0: never. */
+export function watchHidden(seconds: number): () => void {
+  if (seconds <= 0) return () => {};
+  let hiddenSince = document.hidden ? Date.now() : 0;
+  const changed = () => {
+    hiddenSince = document.hidden ? Date.now() : 0;
+  };
+  const check = () => {
+    if (hiddenSince === 0) return;
+    const before = Date.now() - seconds * 1000;
+    if (hiddenSince > before) return;
+    for (const shell of liveShells()) if (shell.lastActivity <= before) shell.endHidden();
+  };
+  document.addEventListener("visibilitychange", changed);
+  const timer = setInterval(check, CHECK_MS);
+  return () => {
+    document.removeEventListener("visibilitychange", changed);
+    clearInterval(timer);
+  };
+}
+
+/** Ends every shell and empties the dock, as on signing out. */
+export function endAllShells(): void {
+  const { shells } = dock.get();
+  dock.update((state) => ({ ...state, shells: [], activeId: "", closing: null, layout: "panel" }));
+  for (const shell of shells) shell.dispose();
+}

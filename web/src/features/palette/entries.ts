@@ -1,0 +1,89 @@
+import type { Cluster, PodSummary } from "../../api/types.ts";
+import { matchScore, wordsOf } from "../../lib/match.ts";
+
+/** One thing the palette can do. `alternate` is done with Ctrl or Cmd held. */
+export interface Entry {
+  id: string;
+  group: "Commands" | "Clusters" | "Pods";
+  name: string;
+  /** Said behind the name. */
+  detail: string;
+  mono: boolean;
+  /** Lower case; what typing is matched against. */
+  text: string;
+  run(): void;
+  alternate?: () => void;
+}
+
+export interface Command {
+  name: string;
+  words?: string;
+  run(): void;
+}
+
+export interface PalettePods {
+  cluster: Cluster;
+  pods: readonly PodSummary[];
+}
+
+export interface PaletteActions {
+  goToCluster(cluster: string): void;
+  goToPod(cluster: string, pod: PodSummary): void;
+  openShell(cluster: Cluster, pod: PodSummary): void;
+}
+
+export const SHOWN = 60;
+
+export function commandEntries(commands: readonly Command[]): Entry[] {
+  return commands.map(({ name, words = "", run }) => ({
+    id: `command/${name}`,
+    group: "Commands",
+    name,
+    detail: "",
+    mono: false,
+    text: `${name} ${words}`.toLowerCase(),
+    run,
+  }));
+}
+
+export function clusterEntries(clusters: readonly Cluster[], actions: PaletteActions): Entry[] {
+  return clusters.map((cluster) => ({
+    id: `cluster/${cluster.name}`,
+    group: "Clusters",
+    name: cluster.name,
+    detail: cluster.connected ? cluster.environment : "not connected",
+    mono: true,
+    text: `cluster ${cluster.name} ${cluster.environment}`.toLowerCase(),
+    run: () => actions.goToCluster(cluster.name),
+  }));
+}
+
+export function podEntries(lists: readonly PalettePods[], actions: PaletteActions): Entry[] {
+  return lists.flatMap(({ cluster, pods }) =>
+    pods.map(
+      (pod): Entry => ({
+        id: `pod/${cluster.name}/${pod.uid}`,
+        group: "Pods",
+        name: pod.name,
+        detail: lists.length > 1 ? `${cluster.name} · ${pod.namespace}` : pod.namespace,
+        mono: true,
+        text: `${pod.name} ${pod.namespace} ${cluster.name}`.toLowerCase(),
+        run: () => actions.goToPod(cluster.name, pod),
+        alternate: () => actions.openShell(cluster, pod),
+      }),
+    ),
+  );
+}
+
+/** The best entries for what was typed, grouped, with the group of the best one first. */
+export function findEntries(entries: readonly Entry[], typed: string): Entry[] {
+  const words = wordsOf(typed);
+  if (words.length === 0) return entries.slice(0, SHOWN);
+  const scored = entries
+    .map((entry) => ({ entry, score: matchScore(entry.text, words) }))
+    .filter(({ score }) => score > 0)
+    .sort((a, b) => b.score - a.score)
+    .slice(0, SHOWN);
+  const groups = [...new Set(scored.map(({ entry }) => entry.group))];
+  return groups.flatMap((group) => scored.filter(({ entry }) => entry.group === group).map(({ entry }) => entry));
+}

@@ -1,0 +1,132 @@
+import { SquareTerminal } from "lucide-react";
+import type { ReactNode } from "react";
+import type { Container, ContainerState, Pod } from "../../api/types.ts";
+import { containerTone } from "../../lib/podStatus.ts";
+import { Age } from "../../ui/Age.tsx";
+import { Button } from "../../ui/Button.tsx";
+import { CopyButton } from "../../ui/Copy.tsx";
+import { Status } from "../../ui/Status.tsx";
+import { Tip } from "../../ui/Tip.tsx";
+
+interface ContainersProps {
+  pod: Pod;
+  /** Why no shell can be opened in this pod; empty where one can. */
+  whyNot: string;
+  onOpenShell(container: string): void;
+}
+
+export function Containers({ pod, whyNot, onOpenShell }: ContainersProps) {
+  return (
+    <ul aria-label="Containers" className="flex flex-col gap-3">
+      {pod.containers.map((container) => (
+        <ContainerCard
+          key={`${container.kind}/${container.name}`}
+          container={container}
+          whyNot={whyNot || (container.state === "running" ? "" : "This container is not running.")}
+          onOpenShell={() => onOpenShell(container.name)}
+        />
+      ))}
+    </ul>
+  );
+}
+
+function ContainerCard({
+  container,
+  whyNot,
+  onOpenShell,
+}: {
+  container: Container;
+  whyNot: string;
+  onOpenShell(): void;
+}) {
+  return (
+    <li className="rounded-lg border border-line bg-surface px-4 py-3">
+      <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
+        <h3 className="font-mono text-sm font-bold">{container.name}</h3>
+        {container.kind === "container" ? null : (
+          <span className="rounded border border-line bg-sunken px-1.5 text-xs text-muted">{container.kind}</span>
+        )}
+        <span className="text-sm">
+          <Status tone={containerTone(container)} word={stateWord(container)} />
+        </span>
+        <Tip text={whyNot}>
+          <Button
+            size="sm"
+            aria-label={`Open shell in ${container.name}`}
+            aria-disabled={whyNot !== ""}
+            onClick={() => whyNot === "" && onOpenShell()}
+            className="ml-auto"
+          >
+            <SquareTerminal aria-hidden className="size-3.5" />
+            Shell
+          </Button>
+        </Tip>
+      </div>
+      {container.message ? <p className="mt-1 text-sm text-muted wrap-anywhere">{container.message}</p> : null}
+      <dl className="mt-2 grid gap-x-6 gap-y-1 text-xs sm:grid-cols-[6rem_1fr]">
+        <Line name="Image">
+          <span className="group flex items-center gap-1 font-mono wrap-anywhere">
+            {container.image}
+            <CopyButton quiet text={container.image} what="image" />
+          </span>
+        </Line>
+        <Line name="Since">
+          <Since state={container} />
+        </Line>
+        <Line name="Restarts">
+          <span className="font-mono">{container.restarts}</span>
+        </Line>
+        {container.ports.length > 0 ? (
+          <Line name="Ports">
+            <span className="font-mono">{container.ports.map(portText).join(", ")}</span>
+          </Line>
+        ) : null}
+        {container.lastState ? (
+          <Line name="Before">
+            <LastState state={container.lastState} />
+          </Line>
+        ) : null}
+      </dl>
+    </li>
+  );
+}
+
+function stateWord({ state, ready, reason, exitCode }: Container): string {
+  if (state === "running") return ready ? "Running" : "Running, not ready";
+  if (state === "waiting") return reason || "Waiting";
+  return `${reason || "Terminated"}${exitCode === null ? "" : ` (exit code ${exitCode})`}`;
+}
+
+function portText({ name, port, protocol }: Container["ports"][number]): string {
+  return `${port}/${protocol}${name ? ` ${name}` : ""}`;
+}
+
+function Since({ state }: { state: ContainerState }) {
+  if (state.state === "terminated") return <Age at={state.finishedAt} suffix=" ago" />;
+  return <Age at={state.startedAt} />;
+}
+
+function LastState({ state }: { state: ContainerState }) {
+  return (
+    <span>
+      {state.reason || state.state}
+      {state.exitCode === null ? "" : `, exit code ${state.exitCode}`}
+      {state.finishedAt ? (
+        <>
+          {", "}
+          <Age at={state.finishedAt} suffix=" ago" />
+        </>
+      ) : null}
+      {state.message ? <span className="block text-muted wrap-anywhere">{state.message}</span> : null}
+    </span>
+  );
+}
+
+function Line({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <>
+      <dt className="leading-6 text-muted">{name}</dt>
+      <dd className="leading-6">{children}</dd>
+    </>
+  );
+}

@@ -1,0 +1,220 @@
+import { useTable } from "@tanstack/react-table";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { ArrowDown, ArrowUp } from "lucide-react";
+import { useRef } from "react";
+import type { PodSummary } from "../../api/types.ts";
+import { podTone } from "../../lib/podStatus.ts";
+import { Age } from "../../ui/Age.tsx";
+import { Status } from "../../ui/Status.tsx";
+import { PHONE, useMedia } from "../../ui/useMedia.ts";
+import { type ColumnId, columns, features, LOOKS } from "./columns.ts";
+import { cell, PodLink, Ready, Restarts } from "./PodCells.tsx";
+import { ShellButton } from "./ShellButton.tsx";
+import { useRowKeys } from "./useRowKeys.ts";
+
+export interface PodTableProps {
+  cluster: string;
+  pods: PodSummary[];
+  shown: readonly ColumnId[];
+  sort: { id: ColumnId; desc: boolean };
+  onSort(sort: { id: ColumnId; desc: boolean }): void;
+  changed: ReadonlySet<string>;
+  whyNoShell(pod: PodSummary): string;
+  onOpenShell(pod: PodSummary): void;
+  onOpenPod(pod: PodSummary): void;
+}
+
+const ROW_PX = 34;
+const CARD_PX = 92;
+/** Room for the row's actions, so that nothing moves when they appear. */
+const ACTIONS = "92px";
+
+export function PodTable(props: PodTableProps) {
+  const { pods, shown, sort } = props;
+  const phone = useMedia(PHONE);
+  const scroller = useRef<HTMLDivElement>(null);
+  const table = useTable({
+    features,
+    columns,
+    data: pods,
+    getRowId: (pod) => pod.uid,
+    state: { sorting: [sort], columnVisibility: {} },
+  });
+  const rows = table.getRowModel().rows;
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => (phone ? CARD_PX : ROW_PX),
+    getItemKey: (index) => rows[index]?.id ?? index,
+    overscan: 12,
+  });
+  const cursor = useRowKeys({
+    ids: rows.map((row) => row.id),
+    reveal: (index) => virtual.scrollToIndex(index),
+    open: (index) => rows[index] && props.onOpenPod(rows[index].original),
+    shell: (index) => rows[index] && props.onOpenShell(rows[index].original),
+  });
+  const template = `${shown.map((id) => LOOKS[id].width).join(" ")} ${ACTIONS}`;
+
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling area must be reachable by keyboard
+    <div ref={scroller} tabIndex={0} className="min-h-0 flex-1 overflow-auto outline-offset-[-2px]">
+      {/* biome-ignore lint/a11y/useSemanticElements: the rows are positioned one by one, which a <table> cannot */}
+      <div role="table" aria-label="Pods" aria-rowcount={rows.length + 1} className="min-w-fit">
+        {phone ? null : <Header {...props} template={template} />}
+        {/* biome-ignore lint/a11y/useSemanticElements: see above */}
+        <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map((item) => {
+            const row = rows[item.index];
+            if (!row) return null;
+            const look = {
+              index: item.index,
+              top: item.start,
+              height: item.size,
+              current: item.index === cursor,
+              changed: props.changed.has(row.id),
+            };
+            const Row = phone ? Card : Line;
+            return <Row key={row.id} table={props} pod={row.original} look={look} template={template} />;
+          })}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function Header({ shown, sort, onSort, template }: PodTableProps & { template: string }) {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: see PodTable
+    // biome-ignore lint/a11y/useFocusableInteractive: its buttons are
+    <div
+      role="row"
+      aria-rowindex={1}
+      className="sticky top-0 z-10 grid h-8 items-center border-b border-line bg-bg px-4 text-xs font-medium text-muted"
+      style={{ gridTemplateColumns: template }}
+    >
+      {shown.map((id) => (
+        <SortHeader key={id} id={id} sort={sort} onSort={onSort} />
+      ))}
+      <span role="columnheader">
+        <span className="sr-only">Actions</span>
+      </span>
+    </div>
+  );
+}
+
+function SortHeader({ id, sort, onSort }: { id: ColumnId } & Pick<PodTableProps, "sort" | "onSort">) {
+  const active = sort.id === id;
+  const Arrow = sort.desc ? ArrowDown : ArrowUp;
+  return (
+    <span
+      role="columnheader"
+      aria-sort={active ? (sort.desc ? "descending" : "ascending") : "none"}
+      className={`flex pr-4 ${LOOKS[id].right ? "justify-end" : ""}`}
+    >
+      <button
+        type="button"
+        onClick={() => onSort({ id, desc: active ? !sort.desc : false })}
+        className={`inline-flex items-center gap-1 rounded hover:text-text ${active ? "text-text" : ""}`}
+      >
+        {LOOKS[id].title}
+        {active ? <Arrow aria-hidden className="size-3" /> : null}
+      </button>
+    </span>
+  );
+}
+
+interface RowProps {
+  table: PodTableProps;
+  pod: PodSummary;
+  look: { index: number; top: number; height: number; current: boolean; changed: boolean };
+  template: string;
+}
+
+function rowClass({ current, changed }: RowProps["look"]): string {
+  const mark = current ? "bg-hover shadow-[inset_2px_0_0_var(--accent)]" : "hover:bg-hover";
+  return `group absolute inset-x-0 border-b border-line px-4 ${mark} ${changed ? "animate-changed" : ""}`;
+}
+
+function Line({ table, pod, look, template }: RowProps) {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: see PodTable
+    // biome-ignore lint/a11y/useFocusableInteractive: its link and button are; j and k move over rows
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Enter opens the row under the cursor
+    <div
+      role="row"
+      aria-rowindex={look.index + 2}
+      aria-current={look.current ? "true" : undefined}
+      onClick={(event) => openUnlessAction(event, () => table.onOpenPod(pod))}
+      className={`grid cursor-default items-center ${rowClass(look)}`}
+      style={{ top: look.top, height: look.height, gridTemplateColumns: template }}
+    >
+      {table.shown.map((id) => (
+        // biome-ignore lint/a11y/useSemanticElements: see PodTable
+        <span
+          key={id}
+          role="cell"
+          className={`flex min-w-0 items-center gap-1 pr-4 ${LOOKS[id].right ? "justify-end" : ""}`}
+        >
+          {cell(id, pod, table.cluster)}
+        </span>
+      ))}
+      {/* biome-ignore lint/a11y/useSemanticElements: see PodTable */}
+      <span role="cell" className="flex justify-end">
+        <ShellButton
+          pod={pod.name}
+          whyNot={table.whyNoShell(pod)}
+          onOpen={() => table.onOpenShell(pod)}
+          className={`focus-visible:opacity-100 pointer-fine:not-group-hover:opacity-0 ${look.current ? "opacity-100!" : ""}`}
+        />
+      </span>
+    </div>
+  );
+}
+
+/** A row on a phone. */
+function Card({ table, pod, look }: RowProps) {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: see PodTable
+    // biome-ignore lint/a11y/useFocusableInteractive: its link and button are
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the link in it does the same
+    <div
+      role="row"
+      aria-rowindex={look.index + 2}
+      onClick={(event) => openUnlessAction(event, () => table.onOpenPod(pod))}
+      className={`flex flex-col justify-center gap-1 ${rowClass(look)}`}
+      style={{ top: look.top, height: look.height }}
+    >
+      {/* biome-ignore lint/a11y/useSemanticElements: see PodTable */}
+      <div role="cell" className="flex min-w-0 flex-col gap-1">
+        <PodLink cluster={table.cluster} pod={pod} />
+        <span className="truncate text-xs text-muted">
+          <span className="font-mono">{pod.namespace}</span> · <Age at={pod.createdAt} suffix=" old" />
+          {pod.restarts > 0 ? (
+            <>
+              {" · "}
+              <Restarts pod={pod} /> restarts
+            </>
+          ) : null}
+        </span>
+        <span className="flex items-center gap-3 text-sm">
+          <Status tone={podTone(pod)} word={pod.status} />
+          <Ready pod={pod} />
+          <ShellButton
+            pod={pod.name}
+            whyNot={table.whyNoShell(pod)}
+            onOpen={() => table.onOpenShell(pod)}
+            className="ml-auto"
+          />
+        </span>
+      </div>
+    </div>
+  );
+}
+
+/** A click anywhere on the row opens it, unless it meant something in the row or was the end of selecting text. */
+function openUnlessAction(event: React.MouseEvent, open: () => void): void {
+  if (event.target instanceof Element && event.target.closest("a, button")) return;
+  if (window.getSelection()?.toString()) return;
+  open();
+}

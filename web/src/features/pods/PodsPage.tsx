@@ -1,0 +1,121 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { useDeferredValue, useMemo } from "react";
+import { explain } from "../../api/explain.ts";
+import { execRightsQuery, namespacesQuery, podsQuery } from "../../api/queries.ts";
+import { whyNoShell } from "../../api/shells.ts";
+import type { Cluster, PodSummary } from "../../api/types.ts";
+import { notify } from "../../lib/notice.ts";
+import { filterPods } from "../../lib/podFilter.ts";
+import { Button } from "../../ui/Button.tsx";
+import { Stale } from "../../ui/Stale.tsx";
+import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
+import { formatSort, parseSort } from "./columns.ts";
+import { PodTable } from "./PodTable.tsx";
+import { Toolbar } from "./Toolbar.tsx";
+import { useChanges } from "./useChanges.ts";
+import { useColumns } from "./useColumns.ts";
+
+/** What the address says about the list. */
+export interface PodsSearch {
+  ns?: string;
+  q?: string;
+  sort?: string;
+}
+
+export interface PodsPageProps {
+  cluster: Cluster;
+  search: PodsSearch;
+  onSearch(change: PodsSearch): void;
+  who: string;
+  onOpenShell(pod: PodSummary): void;
+}
+
+export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPageProps) {
+  const { ns = "", q = "", sort = "" } = search;
+  const navigate = useNavigate();
+  const list = useQuery(podsQuery(cluster.name, ns));
+  const namespaces = useQuery(namespacesQuery(cluster.name));
+  const filter = useDeferredValue(q);
+  const shownPods = useMemo(() => filterPods(list.data ?? [], filter), [list.data, filter]);
+  const changed = useChanges(list.data, `${cluster.name}/${ns}`);
+  const { shown, toggle } = useColumns();
+  const rights = useExecRights(cluster.name, ns, list.data);
+  const whyNot = (pod: PodSummary) => whyNoShell(cluster, pod, rights);
+
+  const openShell = (pod: PodSummary) => {
+    const why = whyNot(pod);
+    if (why) notify(why);
+    else onOpenShell(pod);
+  };
+  const openPod = (pod: PodSummary) =>
+    void navigate({
+      to: "/clusters/$cluster/pods/$namespace/$pod",
+      params: { cluster: cluster.name, namespace: pod.namespace, pod: pod.name },
+    });
+
+  return (
+    <div className="flex h-full min-h-0 flex-col">
+      <Toolbar
+        search={search}
+        onSearch={onSearch}
+        namespaces={namespaces.data?.map((namespace) => namespace.name) ?? []}
+        namespacesIncomplete={namespaces.isError}
+        count={list.data ? { shown: shownPods.length, all: list.data.length } : null}
+        columns={{ shown, toggle }}
+      />
+      <Stale
+        what="The pods"
+        at={list.dataUpdatedAt}
+        fault={list.isRefetchError ? explain(list.error) : null}
+        retry={() => void list.refetch()}
+      />
+      {list.data && shownPods.length > 0 ? (
+        <PodTable
+          cluster={cluster.name}
+          pods={shownPods}
+          shown={ns ? shown.filter((id) => id !== "namespace") : shown}
+          sort={parseSort(sort)}
+          onSort={(next) => onSearch({ sort: formatSort(next) })}
+          changed={changed}
+          whyNoShell={whyNot}
+          onOpenShell={openShell}
+          onOpenPod={openPod}
+        />
+      ) : null}
+      {list.data && shownPods.length === 0 ? <NoPods ns={ns} q={q} onSearch={onSearch} /> : null}
+      {list.isPending ? <Skeleton rows={14} label="Loading pods" /> : null}
+      {list.isLoadingError ? (
+        <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />
+      ) : null}
+    </div>
+  );
+}
+
+function useExecRights(cluster: string, ns: string, pods: readonly PodSummary[] | undefined) {
+  const namespaces = useMemo(
+    () => (ns ? [ns] : [...new Set((pods ?? []).map((pod) => pod.namespace))].sort()),
+    [ns, pods],
+  );
+  return useQuery({ ...execRightsQuery(cluster, namespaces), enabled: pods !== undefined }).data;
+}
+
+function NoPods({ ns, q, onSearch }: { ns: string; q: string; onSearch(change: PodsSearch): void }) {
+  if (q) {
+    return (
+      <Empty title="No pod matches" actions={<Button onClick={() => onSearch({ q: undefined })}>Clear the filter</Button>}>
+        <p>
+          Nothing here contains “{q}” in its name, namespace, status, node or address.
+        </p>
+      </Empty>
+    );
+  }
+  return (
+    <Empty
+      title={ns ? `No pods in ${ns}` : "No pods in this cluster"}
+      actions={ns ? <Button onClick={() => onSearch({ ns: undefined })}>Show all namespaces</Button> : null}
+    >
+      <p>They appear here by themselves as soon as something runs.</p>
+    </Empty>
+  );
+}

@@ -1,0 +1,42 @@
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const YEAR = 365 * DAY;
+
+/** An age as kubectl prints it: 45s, 3m12s, 27m, 5h4m, 12d, 1y40d. */
+export function formatAge(fromIso: string | null | undefined, now: number): string {
+  const from = fromIso ? Date.parse(fromIso) : Number.NaN;
+  if (Number.isNaN(from)) return "–";
+  const s = Math.max(0, Math.floor((now - from) / 1000));
+  if (s < 2 * MINUTE) return `${s}s`;
+  if (s < 10 * MINUTE) return two(s, MINUTE, "m", 1, "s");
+  if (s < 3 * HOUR) return `${Math.floor(s / MINUTE)}m`;
+  if (s < 8 * HOUR) return two(s, HOUR, "h", MINUTE, "m");
+  if (s < 2 * DAY) return `${Math.floor(s / HOUR)}h`;
+  if (s < 8 * DAY) return two(s, DAY, "d", HOUR, "h");
+  if (s < 2 * YEAR) return `${Math.floor(s / DAY)}d`;
+  if (s < 8 * YEAR) return two(s, YEAR, "y", DAY, "d");
+  return `${Math.floor(s / YEAR)}y`;
+}
+
+function two(s: number, big: number, bigUnit: string, small: number, smallUnit: string): string {
+  const rest = Math.floor((s % big) / small);
+  return `${Math.floor(s / big)}${bigUnit}${rest > 0 ? `${rest}${smallUnit}` : ""}`;
+}
+
+/** A duration as a clock: 02:14, 1:02:14. */
+export function formatClock(milliseconds: number): string {
+  const s = Math.max(0, Math.floor(milliseconds / 1000));
+  const mm = String(Math.floor((s % HOUR) / MINUTE)).padStart(2, "0");
+  const ss = String(s % MINUTE).padStart(2, "0");
+  return s >= HOUR ? `${Math.floor(s / HOUR)}:${mm}:${ss}` : `${mm}:${ss}`;
+}
+
+/** The whole time in the reader's zone, and in UTC, for a tooltip. */
+export function formatAbsolute(iso: string | null | undefined): string {
+  const time = iso ? Date.parse(iso) : Number.NaN;
+  if (Number.isNaN(time)) return "time unknown";
+  const date = new Date(time);
+  const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  return `${local} (${date.toISOString().slice(0, 19).replace("T", " ")} UTC)`;
+}

@@ -1,0 +1,35 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { createRoot } from "react-dom/client";
+import { asFault } from "./api/fault.ts";
+import { router } from "./app/router.tsx";
+import "./app/styles.css";
+import { AuthGate } from "./features/auth/AuthGate.tsx";
+import { followTheme } from "./lib/theme.ts";
+import { ErrorBoundary } from "./ui/ErrorBoundary.tsx";
+import { TipProvider } from "./ui/Tip.tsx";
+
+/** A refusal stays a refusal; only where there was no good answer is it worth asking once more. */
+function retry(failures: number, error: Error): boolean {
+  const { status } = asFault(error);
+  return failures < 1 && (status === 0 || status >= 500);
+}
+
+const queries = new QueryClient({
+  defaultOptions: { queries: { retry, staleTime: 2_000, gcTime: 5 * 60_000, networkMode: "always" } },
+});
+
+followTheme();
+
+const place = document.getElementById("root");
+if (!place) throw new Error("index.html has no #root");
+
+createRoot(place).render(
+  <ErrorBoundary what="Periscope">
+    <QueryClientProvider client={queries}>
+      <TipProvider>
+        <AuthGate>{(who) => <RouterProvider router={router} context={{ who }} />}</AuthGate>
+      </TipProvider>
+    </QueryClientProvider>
+  </ErrorBoundary>,
+);

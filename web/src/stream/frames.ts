@@ -1,0 +1,173 @@
+import type { ActiveSession } from "../api/types.ts";
+
+/** The text frames of `v2.exec.periscope`. Binary frames are stdin to the server and output to the client. */
+export const SUBPROTOCOL = "v2.exec.periscope";
+
+export interface OpenFrame {
+  type: "open";
+  container: string;
+  /** Empty: the server picks bash or sh. */
+  command: string[];
+  tty: boolean;
+  cols: number;
+  rows: number;
+  reason: string;
+}
+
+export type ClientFrame =
+  | OpenFrame
+  | { type: "ack"; offset: number }
+  | { type: "resize"; cols: number; rows: number }
+  | { type: "ping"; id: number }
+  | { type: "close" };
+
+export interface HelloFrame {
+  type: "hello";
+  sessionId: string;
+  cluster: string;
+  namespace: string;
+  pod: string;
+  container: string;
+  shell: string;
+  tty: boolean;
+  transport: string;
+  user: string;
+  serverIdleSeconds: number;
+  idleWarnSeconds: number;
+  offset: number;
+  stdinOffset: number;
+  window: number;
+  stdinWindow: number;
+}
+
+export interface ErrorFrame {
+  type: "error";
+  code: string;
+  message: string;
+  retryable: boolean;
+  requestId: string;
+  activeSessions: ActiveSession[];
+}
+
+export interface ClosedFrame {
+  type: "closed";
+  reason: string;
+  exitCode: number | null;
+  message: string;
+}
+
+export type ServerFrame =
+  | HelloFrame
+  | ErrorFrame
+  | ClosedFrame
+  | { type: "stdin_ack"; offset: number }
+  | { type: "pong"; id: number }
+  | { type: "gap"; from: number; to: number; why: string }
+  | { type: "idle_warn"; secondsRemaining: number };
+
+type Fields = Record<string, unknown>;
+
+/** Defaults of the contract, for a server that leaves the fields out. */
+const WINDOW = 131_072;
+const STDIN_WINDOW = 65_536;
+
+function str(fields: Fields, key: string): string {
+  const value = fields[key];
+  return typeof value === "string" ? value : "";
+}
+
+/** A byte count or a number of seconds: whole and not negative, else the fallback. */
+function count(fields: Fields, key: string, fallback = 0): number {
+  const value = fields[key];
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : fallback;
+}
+
+function activeSessions(value: unknown): ActiveSession[] {
+  if (!Array.isArray(value)) return [];
+  return value
+    .filter((item): item is Fields => typeof item === "object" && item !== null)
+    .map((item) => ({
+      sessionId: str(item, "sessionId"),
+      cluster: str(item, "cluster"),
+      namespace: str(item, "namespace"),
+      pod: str(item, "pod"),
+      container: str(item, "container"),
+      startedAt: str(item, "startedAt"),
+      state: str(item, "state"),
+    }));
+}
+
+function hello(f: Fields): HelloFrame {
+  return {
+    type: "hello",
+    sessionId: str(f, "sessionId"),
+    cluster: str(f, "cluster"),
+    namespace: str(f, "namespace"),
+    pod: str(f, "pod"),
+    container: str(f, "container"),
+    shell: str(f, "shell"),
+    tty: f.tty !== false,
+    transport: str(f, "transport"),
+    user: str(f, "user"),
+    serverIdleSeconds: count(f, "serverIdleSeconds"),
+    idleWarnSeconds: count(f, "idleWarnSeconds"),
+    offset: count(f, "offset"),
+    stdinOffset: count(f, "stdinOffset"),
+    window: count(f, "window", WINDOW) || WINDOW,
+    stdinWindow: count(f, "stdinWindow", STDIN_WINDOW) || STDIN_WINDOW,
+  };
+}
+
+function error(f: Fields): ErrorFrame {
+  return {
+    type: "error",
+    code: str(f, "code") || "E_INTERNAL",
+    message: str(f, "message"),
+    retryable: f.retryable === true,
+    requestId: str(f, "requestId"),
+    activeSessions: activeSessions(f.activeSessions),
+  };
+}
+
+function closed(f: Fields): ClosedFrame {
+  const exitCode = f.exitCode;
+  return {
+    type: "closed",
+    reason: str(f, "reason"),
+    exitCode: typeof exitCode === "number" ? exitCode : null,
+    message: str(f, "message"),
+  };
+}
+
+/** One text frame, every field checked; null for anything this page does not know, which it then passes over. */
+export function parseFrame(text: string): ServerFrame | null {
+  const f = parseObject(text);
+  if (!f) return null;
+  switch (f.type) {
+    case "hello":
+      return hello(f);
+    case "error":
+      return error(f);
+    case "closed":
+      return closed(f);
+    case "stdin_ack":
+      return { type: "stdin_ack", offset: count(f, "offset") };
+    case "pong":
+      return { type: "pong", id: count(f, "id") };
+    case "gap":
+      return { type: "gap", from: count(f, "from"), to: count(f, "to"), why: str(f, "why") };
+    case "idle_warn":
+      return { type: "idle_warn", secondsRemaining: count(f, "secondsRemaining") };
+    default:
+      return null;
+  }
+}
+
+function parseObject(text: string): Fields | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Fields) : null;
+  } catch {
+    return null;
+  }
+}

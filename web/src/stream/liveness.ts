@@ -1,0 +1,81 @@
+export const PING_EVERY_MS = 10_000;
+/** Nothing heard for this long, a ping included: the connection is gone. The server uses the same figure. */
+export const SILENCE_MS = 25_000;
+const TICK_MS = 5_000;
+
+export interface Clock {
+  now(): number;
+  every(milliseconds: number, call: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  every: (milliseconds, call) => {
+    const timer = setInterval(call, milliseconds);
+    return () => clearInterval(timer);
+  },
+};
+
+/**
+ * Pings the server and notices when it has gone silent. Timers of a hidden tab run late, and of a
+ * sleeping computer not at all: silence counts only while this clock was really ticking.
+ */
+export class Liveness {
+  readonly #clock: Clock;
+  readonly #ping: (id: number) => void;
+  readonly #lost: () => void;
+  #stop: (() => void) | null = null;
+  #lastHeard = 0;
+  #lastPing = 0;
+  #lastTick = 0;
+  #unanswered = false;
+  #id = 0;
+
+  constructor(clock: Clock, ping: (id: number) => void, lost: () => void) {
+    this.#clock = clock;
+    this.#ping = ping;
+    this.#lost = lost;
+  }
+
+  start(): void {
+    const now = this.#clock.now();
+    this.#lastHeard = now;
+    this.#lastPing = now;
+    this.#lastTick = now;
+    this.#stop = this.#clock.every(TICK_MS, () => this.#tick());
+  }
+
+  stop(): void {
+    this.#stop?.();
+    this.#stop = null;
+  }
+
+  /** Anything at all arrived from the server. */
+  heard(): void {
+    this.#lastHeard = this.#clock.now();
+    this.#unanswered = false;
+  }
+
+  /** Asks at once, as when the network came back. */
+  probe(): void {
+    if (!this.#stop) return;
+    this.#lastPing = this.#clock.now();
+    this.#unanswered = true;
+    this.#ping(++this.#id);
+  }
+
+  #tick(): void {
+    const now = this.#clock.now();
+    const late = now - this.#lastTick > 3 * TICK_MS;
+    this.#lastTick = now;
+    if (late) {
+      // What arrived meanwhile is still in the queue behind this timer: start counting again.
+      this.#lastHeard = now;
+      this.probe();
+    } else if (this.#unanswered && now - this.#lastHeard >= SILENCE_MS) {
+      this.#lost();
+    } else if (now - this.#lastPing >= PING_EVERY_MS) {
+      this.probe();
+    }
+  }
+}

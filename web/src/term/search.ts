@@ -1,0 +1,51 @@
+import { type ISearchOptions, SearchAddon } from "@xterm/addon-search";
+import type { Terminal } from "@xterm/xterm";
+import { theme } from "../lib/theme.ts";
+import { searchColours } from "./palettes.ts";
+
+export interface SearchResult {
+  /** -1 where there are too many to number. */
+  index: number;
+  count: number;
+}
+
+/** Finding text in the terminal's screen and scrollback. */
+export class TerminalSearch {
+  readonly #addon = new SearchAddon({ highlightLimit: 2000 });
+
+  constructor(term: Terminal) {
+    term.loadAddon(this.#addon);
+  }
+
+  next(text: string, caseSensitive: boolean, incremental = false): void {
+    this.#addon.findNext(text, { ...options(caseSensitive), incremental });
+  }
+
+  previous(text: string, caseSensitive: boolean): void {
+    this.#addon.findPrevious(text, options(caseSensitive));
+  }
+
+  clear(): void {
+    this.#addon.clearDecorations();
+  }
+
+  watch(listener: (result: SearchResult) => void): () => void {
+    const subscription = this.#addon.onDidChangeResults(({ resultIndex, resultCount }) =>
+      listener({ index: resultIndex, count: resultCount }),
+    );
+    return () => subscription.dispose();
+  }
+}
+
+function options(caseSensitive: boolean): ISearchOptions {
+  const { match, active } = searchColours[theme.get()];
+  return {
+    caseSensitive,
+    decorations: {
+      matchBackground: match,
+      matchOverviewRuler: match,
+      activeMatchBackground: active,
+      activeMatchColorOverviewRuler: active,
+    },
+  };
+}

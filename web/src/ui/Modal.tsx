@@ -1,0 +1,38 @@
+import { X } from "lucide-react";
+import { Dialog } from "radix-ui";
+import type { ReactNode } from "react";
+import { IconButton } from "./Button.tsx";
+
+interface ModalProps {
+  open: boolean;
+  onClose(): void;
+  title: string;
+  description?: ReactNode;
+  children: ReactNode;
+  /** Tailwind width class. */
+  width?: string;
+  /** Something else takes the focus when this closes (a terminal): it is not handed back to what opened it. */
+  leavesFocus?: boolean;
+}
+
+export function Modal({ open, onClose, title, description, children, width = "max-w-md", leavesFocus = false }: ModalProps) {
+  return (
+    <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
+      <Dialog.Portal>
+        <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
+        <Dialog.Content
+          aria-describedby={description ? undefined : ""}
+          onCloseAutoFocus={(event) => leavesFocus && event.preventDefault()}
+          className={`fixed top-1/2 left-1/2 z-40 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 animate-fade overflow-auto rounded-lg border border-line bg-raised p-5 shadow-(--shadow) ${width}`}
+        >
+          <div className="mb-1 flex items-start justify-between gap-4">
+            <Dialog.Title className="text-lg font-semibold">{title}</Dialog.Title>
+            <IconButton label="Close" icon={<X className="size-4" />} onClick={onClose} className="-mt-1 -mr-2" />
+          </div>
+          {description ? <Dialog.Description className="mb-4 text-sm text-muted">{description}</Dialog.Description> : null}
+          {children}
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog.Root>
+  );
+}
