@@ -65,7 +65,7 @@ type placement struct {
 }
 
 // createContainer starts a shim and waits until it has set up its root.
-func createContainer(program string, processes *Processes, where placement, boot shim.Boot) (*container, error) {
+func createContainer(processes *Processes, where placement, boot shim.Boot) (*container, error) {
 	spec, err := memoryFile("boot", boot)
 	if err != nil {
 		return nil, err

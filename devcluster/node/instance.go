@@ -45,7 +45,6 @@ type instance struct {
 
 // run describes an instance to be started.
 type run struct {
-	program   string
 	processes *Processes
 	where     placement
 	boot      shim.Boot
@@ -66,7 +65,7 @@ func newContainerID() string {
 
 // startInstance runs the main process of a container.
 func startInstance(r run) (*instance, error) {
-	c, err := createContainer(r.program, r.processes, r.where, r.boot)
+	c, err := createContainer(r.processes, r.where, r.boot)
 	if err != nil {
 		return nil, err
 	}

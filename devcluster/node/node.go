@@ -37,8 +37,12 @@ import (
 	_ "k8s.io/kubernetes/pkg/apis/core/install"
 )
 
-// hostIP is where all nodes live.
-const hostIP = "127.0.0.1"
+const (
+	// hostIP is where all nodes live.
+	hostIP = "127.0.0.1"
+	// program is this program, even if the file has been replaced since.
+	program = "/proc/self/exe"
+)
 
 // Options describes one node.
 type Options struct {
@@ -71,7 +75,6 @@ type Node struct {
 	o         Options
 	client    kubernetes.Interface
 	recorder  record.EventRecorder
-	program   string
 	isolation isolation
 
 	mu     sync.Mutex // guards what follows
@@ -108,11 +111,7 @@ func newNode(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	n := &Node{o: o, client: client, program: program, isolation: chooseIsolation(), pods: map[types.UID]*pod{}}
+	n := &Node{o: o, client: client, isolation: chooseIsolation(), pods: map[types.UID]*pod{}}
 	return n, os.MkdirAll(n.scratch(), 0o755)
 }
 
@@ -128,6 +127,21 @@ func (n *Node) startEvents() (stop func()) {
 
 func (n *Node) event(about *corev1.Pod, kind, reason, message string) {
 	n.recorder.Event(about, kind, reason, message)
+}
+
+// containerEvent names the container too, as the kubelet's events do.
+func (n *Node) containerEvent(about *corev1.Pod, t *tracked, kind, reason, message string) {
+	list := "spec.containers"
+	switch t.kind {
+	case initContainer, sidecarContainer:
+		list = "spec.initContainers"
+	case ephemeralContainer:
+		list = "spec.ephemeralContainers"
+	}
+	n.recorder.Event(&corev1.ObjectReference{
+		Kind: "Pod", APIVersion: "v1", Namespace: about.Namespace, Name: about.Name, UID: about.UID,
+		ResourceVersion: about.ResourceVersion, FieldPath: list + "{" + t.spec.Name + "}",
+	}, kind, reason, message)
 }
 
 // watchPods runs pods until ctx ends, and waits for all of them.

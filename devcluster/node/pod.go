@@ -287,7 +287,7 @@ func (p *pod) stopContainer(spec *corev1.Pod, t *tracked, gone bool) {
 	select {
 	case <-t.instance.stopping:
 	default:
-		p.n.event(spec, corev1.EventTypeNormal, "Killing", "Stopping container "+t.spec.Name)
+		p.n.containerEvent(spec, t, corev1.EventTypeNormal, "Killing", "Stopping container "+t.spec.Name)
 	}
 	t.instance.stop(grace(spec), p.preStop(t))
 }

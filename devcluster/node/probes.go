@@ -18,10 +18,11 @@ import (
 const maxProbeOutput = 1024
 
 // startProbes watches over an instance until ctx ends.
-func (p *pod) startProbes(ctx context.Context, spec *corev1.Pod, c *corev1.Container, in *instance, h *health) {
+func (p *pod) startProbes(ctx context.Context, spec *corev1.Pod, t *tracked, in *instance, h *health) {
+	c := t.spec
 	go func() {
 		if c.StartupProbe != nil {
-			if !p.probeUntil(ctx, spec, c, in, c.StartupProbe) {
+			if !p.probeUntil(ctx, spec, t, in, c.StartupProbe) {
 				return
 			}
 		}
@@ -29,43 +30,43 @@ func (p *pod) startProbes(ctx context.Context, spec *corev1.Pod, c *corev1.Conta
 		h.ready.Store(c.ReadinessProbe == nil)
 		p.poke()
 		if c.ReadinessProbe != nil {
-			go p.probeReadiness(ctx, spec, c, in, h)
+			go p.probeReadiness(ctx, spec, t, in, h)
 		}
 		if c.LivenessProbe != nil {
-			go p.probeUntilFailure(ctx, spec, c, in, c.LivenessProbe)
+			go p.probeUntilFailure(ctx, spec, t, in, c.LivenessProbe)
 		}
 	}()
 }
 
 // probeUntil answers whether the startup probe has succeeded; a container
 // that does not come up is stopped.
-func (p *pod) probeUntil(ctx context.Context, spec *corev1.Pod, c *corev1.Container, in *instance, probe *corev1.Probe) bool {
+func (p *pod) probeUntil(ctx context.Context, spec *corev1.Pod, t *tracked, in *instance, probe *corev1.Probe) bool {
 	passed := false
 	p.probeLoop(ctx, probe, func(err error, streak int) bool {
 		if err == nil {
 			passed = true
 			return false
 		}
-		p.unhealthy(spec, "Startup", err)
+		p.unhealthy(spec, t, "Startup", err)
 		if streak >= int(probe.FailureThreshold) {
-			p.n.event(spec, corev1.EventTypeNormal, "Killing", fmt.Sprintf("Container %s failed startup probe, will be restarted", c.Name))
+			p.n.containerEvent(spec, t, corev1.EventTypeNormal, "Killing", fmt.Sprintf("Container %s failed startup probe, will be restarted", t.spec.Name))
 			in.stop(grace(spec), nil)
 			return false
 		}
 		return true
-	}, p.check(spec, c, in, probe))
+	}, p.check(t.spec, in, probe))
 	return passed
 }
 
-func (p *pod) probeReadiness(ctx context.Context, spec *corev1.Pod, c *corev1.Container, in *instance, h *health) {
-	probe := c.ReadinessProbe
+func (p *pod) probeReadiness(ctx context.Context, spec *corev1.Pod, t *tracked, in *instance, h *health) {
+	probe := t.spec.ReadinessProbe
 	p.probeLoop(ctx, probe, func(err error, streak int) bool {
 		before := h.ready.Load()
 		switch {
 		case err == nil && streak >= int(probe.SuccessThreshold):
 			h.ready.Store(true)
 		case err != nil:
-			p.unhealthy(spec, "Readiness", err)
+			p.unhealthy(spec, t, "Readiness", err)
 			if streak >= int(probe.FailureThreshold) {
 				h.ready.Store(false)
 			}
@@ -74,26 +75,26 @@ func (p *pod) probeReadiness(ctx context.Context, spec *corev1.Pod, c *corev1.Co
 			p.poke()
 		}
 		return true
-	}, p.check(spec, c, in, probe))
+	}, p.check(t.spec, in, probe))
 }
 
-func (p *pod) probeUntilFailure(ctx context.Context, spec *corev1.Pod, c *corev1.Container, in *instance, probe *corev1.Probe) {
+func (p *pod) probeUntilFailure(ctx context.Context, spec *corev1.Pod, t *tracked, in *instance, probe *corev1.Probe) {
 	p.probeLoop(ctx, probe, func(err error, streak int) bool {
 		if err == nil {
 			return true
 		}
-		p.unhealthy(spec, "Liveness", err)
+		p.unhealthy(spec, t, "Liveness", err)
 		if streak < int(probe.FailureThreshold) {
 			return true
 		}
-		p.n.event(spec, corev1.EventTypeNormal, "Killing", fmt.Sprintf("Container %s failed liveness probe, will be restarted", c.Name))
+		p.n.containerEvent(spec, t, corev1.EventTypeNormal, "Killing", fmt.Sprintf("Container %s failed liveness probe, will be restarted", t.spec.Name))
 		in.stop(grace(spec), nil)
 		return false
-	}, p.check(spec, c, in, probe))
+	}, p.check(t.spec, in, probe))
 }
 
-func (p *pod) unhealthy(spec *corev1.Pod, kind string, err error) {
-	p.n.event(spec, corev1.EventTypeWarning, "Unhealthy", kind+" probe failed: "+err.Error())
+func (p *pod) unhealthy(spec *corev1.Pod, t *tracked, kind string, err error) {
+	p.n.containerEvent(spec, t, corev1.EventTypeWarning, "Unhealthy", kind+" probe failed: "+err.Error())
 }
 
 // probeLoop calls check in the probe's rhythm and hands each result on with
@@ -128,7 +129,7 @@ func (p *pod) probeLoop(ctx context.Context, probe *corev1.Probe, result func(er
 }
 
 // check is one attempt of a probe.
-func (p *pod) check(_ *corev1.Pod, c *corev1.Container, in *instance, probe *corev1.Probe) func(context.Context) error {
+func (p *pod) check(c *corev1.Container, in *instance, probe *corev1.Probe) func(context.Context) error {
 	switch {
 	case probe.Exec != nil:
 		return func(ctx context.Context) error { return execCheck(ctx, in, probe.Exec.Command) }

@@ -194,7 +194,7 @@ func (p *pod) terminated(spec *corev1.Pod, t *tracked, ended *corev1.ContainerSt
 		Reason:  "CrashLoopBackOff",
 		Message: fmt.Sprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)", delay, t.spec.Name, spec.Name, spec.Namespace, spec.UID),
 	}}
-	p.n.event(spec, corev1.EventTypeWarning, "BackOff", fmt.Sprintf("Back-off restarting failed container %s in pod %s_%s(%s)", t.spec.Name, spec.Name, spec.Namespace, spec.UID))
+	p.n.containerEvent(spec, t, corev1.EventTypeWarning, "BackOff", fmt.Sprintf("Back-off restarting failed container %s in pod %s_%s(%s)", t.spec.Name, spec.Name, spec.Namespace, spec.UID))
 }
 
 func (p *pod) startIfDue(ctx context.Context, spec *corev1.Pod, t *tracked, now time.Time) {
@@ -214,8 +214,8 @@ func (p *pod) startIfDue(ctx context.Context, spec *corev1.Pod, t *tracked, now 
 	}
 	t.instance, t.id, t.due = in, in.id, false
 	t.state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(in.started)}}
-	p.n.event(spec, corev1.EventTypeNormal, "Created", "Container created")
-	p.n.event(spec, corev1.EventTypeNormal, "Started", "Container started")
+	p.n.containerEvent(spec, t, corev1.EventTypeNormal, "Created", "Container created")
+	p.n.containerEvent(spec, t, corev1.EventTypeNormal, "Started", "Container started")
 	p.log.Info("container started", "container", t.spec.Name, "process", in.c.pid())
 	p.watch(spec, t)
 }
@@ -229,7 +229,7 @@ func (p *pod) watch(spec *corev1.Pod, t *tracked) {
 	}()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.health = &health{cancel: cancel}
-	p.startProbes(ctx, spec, t.spec, in, t.health)
+	p.startProbes(ctx, spec, t, in, t.health)
 }
 
 // waitingError is a reason for a container to wait, in the kubelet's words.
@@ -261,7 +261,7 @@ func (p *pod) startFailed(spec *corev1.Pod, t *tracked, err error, now time.Time
 			t.state.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: fmt.Sprintf("Back-off pulling image %q: ErrImagePull: %v", t.spec.Image, err)}
 		}
 	}
-	p.n.event(spec, corev1.EventTypeWarning, "Failed", "Error: "+err.Error())
+	p.n.containerEvent(spec, t, corev1.EventTypeWarning, "Failed", "Error: "+err.Error())
 }
 
 // commandFailed is a run that ended before it began.
@@ -272,7 +272,7 @@ func (p *pod) commandFailed(spec *corev1.Pod, t *tracked, err error, now time.Ti
 		t.restarts++
 	}
 	t.id = newContainerID()
-	p.n.event(spec, corev1.EventTypeWarning, "Failed", "Error: "+message)
+	p.n.containerEvent(spec, t, corev1.EventTypeWarning, "Failed", "Error: "+message)
 	p.terminated(spec, t, &corev1.ContainerStateTerminated{
 		ExitCode: 128, Reason: "StartError", Message: message, ContainerID: "process://" + t.id,
 		StartedAt: metav1.Unix(0, 0), FinishedAt: metav1.NewTime(now),
@@ -290,7 +290,7 @@ func (p *pod) startContainer(ctx context.Context, spec *corev1.Pod, t *tracked) 
 		return nil, waitingError{"ErrImagePull", err}
 	}
 	t.imageID = im.id()
-	p.n.event(spec, corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Container image %q already present on machine and can be accessed by the pod", im.name))
+	p.n.containerEvent(spec, t, corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Container image %q already present on machine and can be accessed by the pod", im.name))
 	env, values, err := p.environment(spec, im).variables(ctx, t.spec)
 	if err != nil {
 		return nil, waitingError{"CreateContainerConfigError", err}
@@ -307,7 +307,7 @@ func (p *pod) startContainer(ctx context.Context, spec *corev1.Pod, t *tracked) 
 		return nil, waitingError{"CreateContainerError", err}
 	}
 	r := run{
-		program: p.n.program, processes: p.n.o.Processes, where: p.n.isolation.placement(join),
+		processes: p.n.o.Processes, where: p.n.isolation.placement(join),
 		boot:    p.boot(spec, im, mounts, join),
 		process: p.process(spec, t, im, env, values),
 		stdin:   t.spec.Stdin, stdinOnce: t.spec.StdinOnce,
@@ -376,7 +376,7 @@ func (p *pod) boot(spec *corev1.Pod, im image, mounts []shim.Mount, join int) sh
 	}
 	return shim.Boot{
 		Isolated: p.n.isolation == namespaces, Joined: join != 0, Hostname: name,
-		Root:   shim.Root{Scratch: p.n.scratch(), ScratchSize: scratchSize, Folder: im.folder, Bare: im.bare, Program: p.n.program},
+		Root:   shim.Root{Scratch: p.n.scratch(), ScratchSize: scratchSize, Folder: im.folder, Bare: im.bare},
 		Mounts: mounts, Files: files,
 	}
 }

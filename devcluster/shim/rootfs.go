@@ -162,7 +162,30 @@ func (r Root) bare(root string) error {
 	if err := os.WriteFile(filepath.Join(root, "etc/passwd"), []byte(passwd), 0o644); err != nil {
 		return err
 	}
-	return bindInto(root, r.Program, ProgramPath, true)
+	return placeProgram(root)
+}
+
+// placeProgram binds this program's file. A file that was replaced or deleted
+// since cannot be bound and is copied.
+func placeProgram(root string) error {
+	self, err := os.Executable()
+	if err == nil && bindInto(root, self, ProgramPath, true) == nil {
+		return nil
+	}
+	in, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(filepath.Join(root, ProgramPath), os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := out.ReadFrom(in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
 }
 
 func makeSkeleton(root string) error {

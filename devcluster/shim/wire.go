@@ -37,9 +37,9 @@ type Root struct {
 	ScratchSize int64
 	// Folder is the image. Empty: see Bare.
 	Folder string
-	// Bare: nothing but Program. Otherwise the programs of the host.
-	Bare    bool
-	Program string // absolute path on the host
+	// Bare: nothing but this program, at ProgramPath. Otherwise the programs
+	// of the host.
+	Bare bool
 }
 
 // ProgramPath is where a bare container finds its only program.
