@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/periscope-console/periscope/internal/fault"
 )
@@ -484,4 +486,55 @@ func TestAutoFallsBackOnlyWhereTheProtocolWasRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExecPlugins: a plugin's token and its certificate both reach the cluster.
+func TestExecPlugins(t *testing.T) {
+	type seen struct{ token, name string }
+	got := make(chan seen, 1)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g := seen{token: r.Header.Get("Authorization")}
+		if len(r.TLS.PeerCertificates) > 0 {
+			g.name = r.TLS.PeerCertificates[0].Subject.CommonName
+		}
+		got <- g
+		p := hijack(t, w, r)
+		defer p.Close()
+		p.accept("v5.channel.k8s.io")
+		p.untilGone()
+	}))
+	srv.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	srv.StartTLS()
+	defer srv.Close()
+	id := certificate(t, "plugged")
+	for name, tc := range map[string]struct {
+		status map[string]string
+		want   seen
+	}{
+		"token":       {map[string]string{"token": "t-1"}, seen{token: "Bearer t-1"}},
+		"certificate": {map[string]string{"clientCertificateData": string(id.cert), "clientKeyData": string(id.key)}, seen{name: "plugged"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			credential, err := json.Marshal(map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": tc.status})
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "credential.json")
+			if err := os.WriteFile(file, credential, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := &rest.Config{Host: srv.URL, TLSClientConfig: rest.TLSClientConfig{CAData: pemOf(srv.Certificate().Raw)}, ExecProvider: &clientcmdapi.ExecConfig{
+				Command: "cat", Args: []string{file}, APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+			}}
+			s := open(t, cfg, script)
+			if g := <-got; g != tc.want {
+				t.Errorf("the cluster saw %+v", g)
+			}
+			_ = s.Close()
+		})
+	}
+	cfg := &rest.Config{Host: srv.URL, ExecProvider: &clientcmdapi.ExecConfig{
+		Command: "no-such-plugin", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+	}}
+	wantFault(t, dialError(t, New(Auto), cfg, shell), fault.ClusterUnreachable)
 }

@@ -124,15 +124,9 @@ func (l *link) abort() error {
 	return l.conn.Close()
 }
 
-// writeWithin bounds writes from now on; zero lifts the bound.
+// writeWithin bounds all writes from now on, where the connection can.
 func (l *link) writeWithin(d time.Duration) {
-	if l.conn == nil {
-		return
+	if l.conn != nil {
+		_ = l.conn.SetWriteDeadline(time.Now().Add(d))
 	}
-	var at time.Time
-	if d > 0 {
-		at = time.Now().Add(d)
-	}
-	// A conn without deadlines leaves the bound to abort.
-	_ = l.conn.SetWriteDeadline(at)
 }

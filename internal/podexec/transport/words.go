@@ -23,17 +23,17 @@ var words = []struct {
 	kind fault.Kind
 }{
 	{"executable file not found", fault.NoShell},
-	{"no such file or directory", fault.NoShell},
-	{"not a directory", fault.NoShell},
-	{"permission denied", fault.NoShell},
-	{"exec format error", fault.NoShell},
+	{"not found in $path", fault.NoShell},
+	{": no such file or directory", fault.NoShell},
+	{": not a directory", fault.NoShell},
+	{": permission denied", fault.NoShell},
+	{": exec format error", fault.NoShell},
 	{"the system cannot find the file specified", fault.NoShell},
 	{"container not found", fault.NotFound},
 	{"container is not created or running", fault.Gone},
 	{"container not running", fault.Gone},
-	{"is not running", fault.Gone},
-	{"is in exited state", fault.Gone},
-	{"cannot exec in a stopped", fault.Gone},
+	{"container_exited state", fault.Gone},
+	{"cannot exec in a ", fault.Gone},
 	{"cannot exec a container that has stopped", fault.Gone},
 }
 

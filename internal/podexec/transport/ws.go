@@ -219,7 +219,7 @@ func (s *wsStream) Close() error {
 	s.tasks.close()
 	cause := errClosed
 	if s.cause.CompareAndSwap(nil, &cause) {
-		if s.out.goodbye() == nil {
+		if s.out.goodbye() {
 			_ = s.link.Close()
 		} else {
 			_ = s.link.abort()

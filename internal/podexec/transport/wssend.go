@@ -171,13 +171,14 @@ func (s *sender) message(channel byte, p []byte) error {
 	return s.write(*b)
 }
 
-// goodbye sends a close frame if that takes no more than a moment.
-func (s *sender) goodbye() error {
+// goodbye sends a close frame if that takes no more than a moment, and says
+// whether it did.
+func (s *sender) goodbye() bool {
 	if !s.turn.TryLock() {
-		return errWouldWait
+		return false
 	}
 	defer s.turn.Unlock()
 	s.link.writeWithin(farewell)
 	normal := []byte{byte(wsframe.CloseNormal >> 8), byte(wsframe.CloseNormal & 0xff)}
-	return s.write(wsframe.Append(s.small[:0], wsframe.Close, nil, normal))
+	return s.write(wsframe.Append(s.small[:0], wsframe.Close, nil, normal)) == nil
 }
