@@ -41,4 +41,5 @@ say "The pages (vitest)"
 (cd web && npm test --silent)
 
 say "The browser (Playwright)"
-bin/demo --dir "$scratch/demo" -- npm --prefix web run --silent e2e
+npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
+bin/demo --dir "$scratch/demo" -- npm --prefix test/e2e run --silent test

@@ -39,7 +39,7 @@ type Spec struct {
 	Path string
 	Args []string
 	Env  []string // added to the parent's
-	// Ready is found in the line that says the child is up.
+	// Ready begins the line that says the child is up.
 	Ready string
 	// Log gets all that the child writes; nil throws it away.
 	Log io.Writer
@@ -86,7 +86,7 @@ func (p *Process) follow(r *os.File, s Spec, ready chan<- string) {
 		if s.Log != nil {
 			fmt.Fprintln(s.Log, lines.Text())
 		}
-		if strings.Contains(lines.Text(), s.Ready) {
+		if strings.HasPrefix(lines.Text(), s.Ready) {
 			select {
 			case ready <- lines.Text():
 			default:

@@ -1,0 +1,132 @@
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { dock, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+const errors: string[] = [];
+
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+
+beforeEach(async () => {
+  context = await newContext(browser);
+  page = await context.newPage();
+  errors.length = 0;
+  page.on("pageerror", (error) => errors.push(String(error)));
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await context.close();
+  expect(errors).toEqual([]);
+});
+
+const PROMPT = /[#$] ?$/m;
+
+/** From the list of clusters to a prompt, by mouse. */
+async function openShell(pod: RegExp, namespace = "shop"): Promise<void> {
+  await page.goto("/");
+  await page.getByRole("list", { name: "Clusters" }).getByRole("link", { name: /demo/ }).first().click();
+  await page.getByRole("table", { name: "Pods" }).waitFor();
+  await page.goto(`${new URL(page.url()).pathname}?namespace=${namespace}`);
+  await page.getByRole("row").filter({ hasText: pod }).first().getByRole("link", { name: pod }).click();
+  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  await focusTerminal(page);
+}
+
+test("from the cluster list to a prompt, a command and its output", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "echo $((6*7))-answers; hostname");
+  await onScreen(page, (text) => /^42-answers$/m.test(text), "the command's output");
+  expect(await page.getByTestId("shell-state").textContent()).toContain("connected");
+  await shot(page, "terminal");
+});
+
+test("the program learns the terminal's new size", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "stty size | tr ' ' x");
+  const before = /^(\d+)x(\d+)$/m.exec(await onScreen(page, (text) => /^\d+x\d+$/m.test(text), "a size"));
+  await page.setViewportSize({ width: 1000, height: 800 });
+  await expect
+    .poll(
+      async () => {
+        await typeLine(page, "clear; stty size | tr ' ' x");
+        const now = /^(\d+)x(\d+)$/m.exec(await onScreen(page, (text) => /^\d+x\d+$/m.test(text), "a size"));
+        return Number(now?.[2]) < Number(before?.[2]);
+      },
+      { timeout: 15_000 },
+    )
+    .toBe(true);
+});
+
+test("a paste of 200 KB arrives whole", async () => {
+  await openShell(/^checkout-/);
+  const line = `${"x".repeat(99)}\n`;
+  const text = line.repeat(2000);
+  await typeLine(page, "stty -echo; head -c 200000 | md5sum");
+  await page.evaluate((value) => navigator.clipboard.writeText(value), text);
+  await page.keyboard.press("Control+Shift+V");
+  const { createHash } = await import("node:crypto");
+  const sum = createHash("md5").update(text).digest("hex");
+  await onScreen(page, (seen) => seen.includes(sum), "the sum of what was pasted", 40_000);
+});
+
+test("wide characters and emoji", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "printf '日本語 한국어 🚀 naïve\\n'");
+  await onScreen(page, (text) => /^日本語 한국어 🚀 naïve$/m.test(text.replace(/([\u1100-\uffef]) /g, "$1 ")), "the characters");
+  await shot(page, "characters");
+});
+
+test("Ctrl-C stops a flood at once", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "yes flooding");
+  await onScreen(page, (text) => (text.match(/flooding/g) ?? []).length > 10, "the flood");
+  await page.keyboard.press("Control+C");
+  await onScreen(page, (text) => PROMPT.test(text.trimEnd()), "the prompt after ^C", 5_000);
+  await typeLine(page, "clear; echo back-again");
+  await onScreen(page, (text) => /^back-again$/m.test(text), "the next command");
+});
+
+test("a shell stays through navigation, and several live side by side", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "KEPT=still-here");
+  await page.getByRole("link", { name: "Clusters", exact: true }).first().click();
+  await page.getByRole("list", { name: "Clusters" }).waitFor();
+  await focusTerminal(page);
+  await typeLine(page, "clear; echo $KEPT");
+  await onScreen(page, (text) => /^still-here$/m.test(text), "the variable");
+  await page.goBack();
+  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await expect.poll(() => dock(page).getByRole("tab").count()).toBe(2);
+  await shot(page, "two-shells");
+});
+
+test("the end of the program is told, and a new shell is one click away", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "exit 3");
+  await expect.poll(() => page.getByTestId("shell-state").textContent()).toContain("ended");
+  await shot(page, "ended");
+  await dock(page).getByRole("button", { name: /new shell/i }).click();
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt again");
+});
+
+test("a lost connection is told honestly", async () => {
+  await openShell(/^checkout-/);
+  await context.setOffline(true);
+  await expect.poll(() => page.getByTestId("shell-state").textContent(), { timeout: 60_000 }).toContain("ended");
+  await shot(page, "connection-lost");
+  await context.setOffline(false);
+});
+
+test("a pod without a shell says what to do", async () => {
+  await page.goto("/clusters/demo?namespace=shop");
+  await page.getByRole("textbox", { name: "Filter pods" }).fill("payment-gateway");
+  await page.getByRole("row").filter({ hasText: "payment-gateway" }).first().getByRole("button", { name: /^Open shell/ }).click();
+  await expect.poll(() => dock(page).textContent(), { timeout: 20_000 }).toMatch(/no shell/i);
+  await shot(page, "no-shell");
+});
