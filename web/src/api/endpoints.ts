@@ -1,4 +1,5 @@
 import { request } from "./client.ts";
+import { ApiFault } from "./fault.ts";
 import type {
   AccessCheck,
   AccessResult,
@@ -13,7 +14,11 @@ import type {
   Whoami,
 } from "./types.ts";
 
-const part = encodeURIComponent;
+/** One segment of a path. "." and ".." cannot be written as one: every URL parser would climb. */
+function part(name: string): string {
+  if (name === "." || name === "..") throw new ApiFault("E_NOT_FOUND", `Nothing can be called "${name}".`, 404, "");
+  return encodeURIComponent(name);
+}
 
 /** One page of the list: large enough for most clusters, small enough for the server's memory. */
 const PAGE = 1000;

@@ -1,5 +1,5 @@
-import * as api from "./endpoints.ts";
 import type { PodRef } from "./endpoints.ts";
+import * as api from "./endpoints.ts";
 import type { AccessCheck } from "./types.ts";
 
 interface QueryContext {

@@ -35,7 +35,13 @@ export function Rail({ onHelp }: { onHelp(): void }) {
           onClick={toggleTheme}
           className="size-9!"
         />
-        <IconButton label="Keys" keys="?" icon={<CircleHelp className="size-4.5" />} onClick={onHelp} className="size-9!" />
+        <IconButton
+          label="Keys"
+          keys="?"
+          icon={<CircleHelp className="size-4.5" />}
+          onClick={onHelp}
+          className="size-9!"
+        />
         <RailLink to="/settings" label="Settings" icon={<Settings aria-hidden className="size-4.5" />} />
       </div>
     </nav>

@@ -14,8 +14,8 @@ import { changeSettings } from "../lib/settings.ts";
 import { ErrorBoundary } from "../ui/ErrorBoundary.tsx";
 import { hasModifier, isTyping } from "../ui/keys.ts";
 import { NoticeBar } from "../ui/NoticeBar.tsx";
-import { OfflineBar } from "./OfflineBar.tsx";
 import { isPaletteKey } from "./keys.ts";
+import { OfflineBar } from "./OfflineBar.tsx";
 import { Rail, RailMenu, toggleTheme } from "./Rail.tsx";
 import { TopBar } from "./TopBar.tsx";
 

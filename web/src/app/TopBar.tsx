@@ -57,7 +57,13 @@ function Breadcrumb() {
   if (cluster && namespace) {
     parts.push([
       "namespace",
-      <Link key="n" to="/clusters/$cluster" params={{ cluster }} search={{ ns: namespace }} className={`${PART} max-sm:hidden`}>
+      <Link
+        key="n"
+        to="/clusters/$cluster"
+        params={{ cluster }}
+        search={{ ns: namespace }}
+        className={`${PART} max-sm:hidden`}
+      >
         {namespace}
       </Link>,
     ]);

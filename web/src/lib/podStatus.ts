@@ -2,7 +2,8 @@ export type Tone = "ok" | "attention" | "broken" | "info" | "neutral";
 
 const BROKEN =
   /(^|:)(Error|Failed|CrashLoopBackOff|.*ErrImage.*|ImagePullBackOff|InvalidImageName|OOMKilled|Evicted|ContainerCannotRun|.*Error|.*BackOff|DeadlineExceeded|NodeLost|Unknown|ContainerStatusUnknown|Signal:\d+|ExitCode:\d+)$/;
-const MOVING = /^(Pending|ContainerCreating|PodInitializing|Init:\d+\/\d+|Terminating|NotReady|SchedulingGated|ContainersNotReady)$/;
+const MOVING =
+  /^(Pending|ContainerCreating|PodInitializing|Init:\d+\/\d+|Terminating|NotReady|SchedulingGated|ContainersNotReady)$/;
 
 /** The meaning of a pod's status as kubectl words it. */
 export function podTone(pod: { status: string; readyContainers: number; totalContainers: number }): Tone {
@@ -12,7 +13,12 @@ export function podTone(pod: { status: string; readyContainers: number; totalCon
   return BROKEN.test(pod.status) ? "broken" : "info";
 }
 
-export function containerTone(container: { state: string; ready: boolean; reason?: string; exitCode?: number | null }): Tone {
+export function containerTone(container: {
+  state: string;
+  ready: boolean;
+  reason?: string;
+  exitCode?: number | null;
+}): Tone {
   if (container.state === "running") return container.ready ? "ok" : "attention";
   if (container.state === "terminated") return container.exitCode === 0 ? "neutral" : "broken";
   return BROKEN.test(container.reason ?? "") ? "broken" : "attention";

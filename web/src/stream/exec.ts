@@ -5,8 +5,8 @@ import {
   type HelloFrame,
   type OpenFrame,
   parseFrame,
-  SUBPROTOCOL,
   type ServerFrame,
+  SUBPROTOCOL,
 } from "./frames.ts";
 import { type Clock, Liveness, systemClock } from "./liveness.ts";
 import { OutputMeter } from "./output.ts";

@@ -98,7 +98,9 @@ export class TerminalView {
 
   /** Undoes what a program that was cut off has left behind: full screen, mouse reports, a hidden cursor. */
   leaveProgramModes(): void {
-    this.#term.write("\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h");
+    this.#term.write(
+      "\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h",
+    );
     this.#term.options.cursorBlink = false;
     this.#term.options.disableStdin = true;
   }

@@ -102,8 +102,6 @@ function ComboList({ onDone, ...props }: ComboProps & { onDone(): void }) {
       />
       <div id={id} role="listbox" aria-label={props.label} className="max-h-72 overflow-auto p-1">
         {shown.map((option, index) => (
-          // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus and points here
-          // biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the field
           <div
             key={option}
             id={`${id}-${index}`}
@@ -113,7 +111,9 @@ function ComboList({ onDone, ...props }: ComboProps & { onDone(): void }) {
             onPointerMove={() => setAt(index)}
             className={`flex h-8 items-center gap-2 rounded px-2 ${index === cursor ? "bg-hover" : ""}`}
           >
-            <span className="flex size-4 items-center">{option === props.value ? <Check className="size-3.5" /> : null}</span>
+            <span className="flex size-4 items-center">
+              {option === props.value ? <Check className="size-3.5" /> : null}
+            </span>
             <span className={`truncate ${option ? "font-mono text-xs" : "text-sm"}`}>{option || props.emptyName}</span>
           </div>
         ))}

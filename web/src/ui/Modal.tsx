@@ -15,13 +15,24 @@ interface ModalProps {
   leavesFocus?: boolean;
 }
 
-export function Modal({ open, onClose, title, description, children, width = "max-w-md", leavesFocus = false }: ModalProps) {
+/** Said outright, or Radix warns of a missing description. */
+const NO_DESCRIPTION = { "aria-describedby": undefined };
+
+export function Modal({
+  open,
+  onClose,
+  title,
+  description,
+  children,
+  width = "max-w-md",
+  leavesFocus = false,
+}: ModalProps) {
   return (
     <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <Dialog.Content
-          aria-describedby={description ? undefined : ""}
+          {...(description ? {} : NO_DESCRIPTION)}
           onCloseAutoFocus={(event) => leavesFocus && event.preventDefault()}
           className={`fixed top-1/2 left-1/2 z-40 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 animate-fade overflow-auto rounded-lg border border-line bg-raised p-5 shadow-(--shadow) ${width}`}
         >
@@ -29,7 +40,9 @@ export function Modal({ open, onClose, title, description, children, width = "ma
             <Dialog.Title className="text-lg font-semibold">{title}</Dialog.Title>
             <IconButton label="Close" icon={<X className="size-4" />} onClick={onClose} className="-mt-1 -mr-2" />
           </div>
-          {description ? <Dialog.Description className="mb-4 text-sm text-muted">{description}</Dialog.Description> : null}
+          {description ? (
+            <Dialog.Description className="mb-4 text-sm text-muted">{description}</Dialog.Description>
+          ) : null}
           {children}
         </Dialog.Content>
       </Dialog.Portal>

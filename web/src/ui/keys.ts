@@ -1,7 +1,9 @@
 /** Whether a key press belongs to something that is typed into: a field, a list that is open, or the terminal. */
 export function isTyping(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  return target.isContentEditable || target.closest("input, textarea, select, [role=dialog], [role=menu], .xterm") !== null;
+  return (
+    target.isContentEditable || target.closest("input, textarea, select, [role=dialog], [role=menu], .xterm") !== null
+  );
 }
 
 export function hasModifier(event: KeyboardEvent | React.KeyboardEvent): boolean {

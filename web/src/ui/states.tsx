@@ -104,7 +104,10 @@ export function Strip({ tone, children }: { tone: "attention" | "broken" | "info
     info: "bg-info-soft text-info",
   };
   return (
-    <div role="status" className={`flex min-h-8 flex-wrap items-center gap-x-3 gap-y-1 px-4 py-1.5 text-xs ${tones[tone]}`}>
+    <div
+      role="status"
+      className={`flex min-h-8 flex-wrap items-center gap-x-3 gap-y-1 px-4 py-1.5 text-xs ${tones[tone]}`}
+    >
       {children}
     </div>
   );

@@ -58,7 +58,7 @@ function ClusterRow({ cluster }: { cluster: Cluster }) {
   const { name, backend, region, connected, version, message, checkedAt, execEnabled } = cluster;
   return (
     <li className="relative border-b border-line last:border-0 hover:bg-hover">
-      <div className="grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-6 gap-y-1 px-4 py-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,1.4fr)_7rem_minmax(0,1fr)]">
+      <div className="grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-6 gap-y-1 px-4 py-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,1.4fr)_7rem_9rem]">
         <div className="min-w-0">
           <Link
             to="/clusters/$cluster"
@@ -71,7 +71,7 @@ function ClusterRow({ cluster }: { cluster: Cluster }) {
         </div>
         <Tags cluster={cluster} />
         <span className="font-mono text-xs text-muted max-sm:order-last">{version || "–"}</span>
-        <div className="text-sm sm:justify-self-end">
+        <div className="text-sm">
           <Status tone={connected ? "ok" : "broken"} word={connected ? "Connected" : "Not connected"} />
           {execEnabled ? null : <p className="text-xs text-muted">Shells are off</p>}
         </div>

@@ -30,7 +30,13 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
     startShell(request, chosen, reason.trim());
   };
   return (
-    <Modal open leavesFocus onClose={onClose} title="Open shell" description={`${request.pod.namespace}/${request.pod.name}`}>
+    <Modal
+      open
+      leavesFocus
+      onClose={onClose}
+      title="Open shell"
+      description={`${request.pod.namespace}/${request.pod.name}`}
+    >
       <form onSubmit={submit}>
         <fieldset>
           <legend className="mb-1 text-xs font-medium text-muted">Container</legend>
@@ -59,7 +65,9 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
         </fieldset>
         {request.cluster.requireReason ? (
           <label className="mt-4 block">
-            <span className="mb-1 block text-xs font-medium text-muted">Reason (it is written to the audit record)</span>
+            <span className="mb-1 block text-xs font-medium text-muted">
+              Reason (it is written to the audit record)
+            </span>
             <input
               value={reason}
               maxLength={500}

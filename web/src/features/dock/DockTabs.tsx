@@ -32,7 +32,9 @@ function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
   return (
     <div
       className={`group flex max-w-64 shrink-0 items-center border-r border-line pl-3 ${
-        selected ? "bg-surface text-text shadow-[inset_0_2px_0_var(--accent)]" : "text-muted hover:bg-hover hover:text-text"
+        selected
+          ? "bg-surface text-text shadow-[inset_0_2px_0_var(--accent)]"
+          : "text-muted hover:bg-hover hover:text-text"
       }`}
     >
       <button

@@ -64,7 +64,10 @@ function ActiveSessions({ ending }: { ending: Ending }) {
   const now = useStore(clock);
   if (ending.activeSessions.length === 0) return null;
   return (
-    <ul aria-label="Your open shells" className="mt-2 max-h-32 divide-y divide-line overflow-auto border-y border-line text-xs">
+    <ul
+      aria-label="Your open shells"
+      className="mt-2 max-h-32 divide-y divide-line overflow-auto border-y border-line text-xs"
+    >
       {ending.activeSessions.map((session) => (
         <li key={session.sessionId} className="flex items-center justify-between gap-4 py-1 font-mono">
           <span className="truncate">

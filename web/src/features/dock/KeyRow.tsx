@@ -26,7 +26,11 @@ export function KeyRow({ shell }: { shell: Shell }) {
     terminal?.focus();
   };
   return (
-    <div role="toolbar" aria-label="Terminal keys" className="hidden shrink-0 gap-1 border-t border-line bg-bg p-1 pointer-coarse:flex max-sm:flex">
+    <div
+      role="toolbar"
+      aria-label="Terminal keys"
+      className="hidden shrink-0 gap-1 border-t border-line bg-bg p-1 pointer-coarse:flex max-sm:flex"
+    >
       <button type="button" aria-pressed={ctrlArmed} onClick={() => shell.setCtrl(!ctrlArmed)} className={KEY}>
         Ctrl
       </button>

@@ -31,7 +31,6 @@ export function ResizeHandle({ height }: { height: number }) {
   };
 
   return (
-    // biome-ignore lint/a11y/useSemanticElements: an <hr> cannot be dragged
     <div
       role="separator"
       aria-orientation="horizontal"

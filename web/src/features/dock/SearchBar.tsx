@@ -65,12 +65,7 @@ export function SearchBar({ shell }: { shell: Shell }) {
         icon={<ArrowDown className="size-4" />}
         onClick={() => search?.next(text, caseSensitive)}
       />
-      <IconButton
-        label="Close find"
-        keys="Esc"
-        icon={<X className="size-4" />}
-        onClick={() => setSearching(false)}
-      />
+      <IconButton label="Close find" keys="Esc" icon={<X className="size-4" />} onClick={() => setSearching(false)} />
     </search>
   );
 }

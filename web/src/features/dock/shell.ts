@@ -208,8 +208,8 @@ export class Shell {
 
   #output(terminal: TerminalView, bytes: Uint8Array, parsed: () => void): void {
     // A tab that was closed throws away what its shell still prints.
-    if (!this.#terminal) return parsed();
-    terminal.write(bytes, parsed);
+    if (this.#terminal) terminal.write(bytes, parsed);
+    else parsed();
     if (!this.#visible) this.#set({ unread: true });
   }
 

@@ -39,7 +39,13 @@ const TABS: Section["keys"] = [
 const TERMINAL: Record<typeof platform, Section> = {
   mac: {
     title: "In the terminal",
-    keys: [[["⌘", "C"], "Copy"], [["⌘", "V"], "Paste"], [["⌘", "F"], "Find"], [["⌥"], "Held: select where a program uses the mouse"], ...TABS],
+    keys: [
+      [["⌘", "C"], "Copy"],
+      [["⌘", "V"], "Paste"],
+      [["⌘", "F"], "Find"],
+      [["⌥"], "Held: select where a program uses the mouse"],
+      ...TABS,
+    ],
   },
   windows: {
     title: "In the terminal",

@@ -2,7 +2,7 @@ import { useQueries, useQuery } from "@tanstack/react-query";
 import { Dialog } from "radix-ui";
 import { type KeyboardEvent, useDeferredValue, useId, useMemo, useState } from "react";
 import { clustersQuery, podsQuery } from "../../api/queries.ts";
-import type { Cluster } from "../../api/types.ts";
+import type { PodSummary } from "../../api/types.ts";
 import { commandKeyName, hasCommandKey } from "../../lib/platform.ts";
 import { Kbd } from "../../ui/Kbd.tsx";
 import {
@@ -30,7 +30,7 @@ export function Palette({ open, onClose, ...rest }: PaletteProps) {
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <Dialog.Content
-          aria-describedby=""
+          aria-describedby={undefined}
           className="fixed top-[12dvh] left-1/2 z-40 flex max-h-[70dvh] w-[calc(100vw-24px)] max-w-2xl -translate-x-1/2 animate-fade flex-col overflow-hidden rounded-lg border border-line-strong bg-raised shadow-(--shadow)"
         >
           <Dialog.Title className="sr-only">Command palette</Dialog.Title>
@@ -43,20 +43,23 @@ export function Palette({ open, onClose, ...rest }: PaletteProps) {
 
 function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "open" | "onClose">): Entry[] {
   const clusters = useQuery(clustersQuery()).data;
-  const reachable = (clusters ?? []).filter((c) => c.connected && (cluster === "" || c.name === cluster));
+  const asked = useMemo(
+    () => (clusters ?? []).filter((c) => c.connected && (cluster === "" || c.name === cluster)),
+    [clusters, cluster],
+  );
   const lists = useQueries({
-    queries: reachable.map((c) => ({ ...podsQuery(c.name, ""), staleTime: 30_000, refetchInterval: false as const })),
-    combine: (results) => results.map((result) => result.data),
+    queries: asked.map((c) => ({ ...podsQuery(c.name, ""), staleTime: 30_000, refetchInterval: false as const })),
+    combine: dataOf,
   });
   return useMemo(() => {
-    const pods = reachable.map((c: Cluster, i) => ({ cluster: c, pods: lists[i] ?? [] }));
-    return [
-      ...commandEntries(commands),
-      ...clusterEntries(clusters ?? [], actions),
-      ...podEntries(pods, actions),
-    ];
-    // biome-ignore lint/correctness/useExhaustiveDependencies: `reachable` follows from `clusters` and `cluster`
-  }, [clusters, cluster, lists, commands, actions]);
+    const pods = asked.map((c, i) => ({ cluster: c, pods: lists[i] ?? [] }));
+    return [...commandEntries(commands), ...clusterEntries(clusters ?? [], actions), ...podEntries(pods, actions)];
+  }, [clusters, asked, lists, commands, actions]);
+}
+
+/** Outside of the component, so that the joined answer stays the same object until an answer changes. */
+function dataOf(results: { data: PodSummary[] | undefined }[]) {
+  return results.map((result) => result.data);
 }
 
 function PaletteBody({ onClose, ...rest }: Omit<PaletteProps, "open">) {
@@ -114,7 +117,9 @@ function PaletteBody({ onClose, ...rest }: Omit<PaletteProps, "open">) {
             onRun={(alternate) => run(entry, alternate)}
           />
         ))}
-        {found.length === 0 ? <p className="px-3 py-6 text-center text-sm text-muted">Nothing matches “{typed}”.</p> : null}
+        {found.length === 0 ? (
+          <p className="px-3 py-6 text-center text-sm text-muted">Nothing matches “{typed}”.</p>
+        ) : null}
       </div>
       <p className="flex shrink-0 items-center gap-3 border-t border-line px-4 py-2 text-xs text-muted max-sm:hidden">
         <span className="flex items-center gap-1">
@@ -148,8 +153,6 @@ function Option({ id, entry, heading, active, onPoint, onRun }: OptionProps) {
           {entry.group}
         </p>
       ) : null}
-      {/* biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus and points here */}
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the field */}
       <div
         id={id}
         role="option"

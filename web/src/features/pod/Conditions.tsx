@@ -12,7 +12,10 @@ export function Conditions({ conditions }: { conditions: PodCondition[] }) {
     );
   }
   return (
-    <ul aria-label="Conditions" className="divide-y divide-line overflow-hidden rounded-lg border border-line bg-surface">
+    <ul
+      aria-label="Conditions"
+      className="divide-y divide-line overflow-hidden rounded-lg border border-line bg-surface"
+    >
       {conditions.map((condition) => (
         <li key={condition.type} className="flex flex-wrap items-baseline gap-x-4 gap-y-0.5 px-4 py-2 text-sm">
           <span className="w-56 font-mono text-xs">{condition.type}</span>

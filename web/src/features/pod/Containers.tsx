@@ -70,7 +70,7 @@ function ContainerCard({
             <CopyButton quiet text={container.image} what="image" />
           </span>
         </Line>
-        <Line name="Since">
+        <Line name={SINCE[container.state]}>
           <Since state={container} />
         </Line>
         <Line name="Restarts">
@@ -100,6 +100,8 @@ function stateWord({ state, ready, reason, exitCode }: Container): string {
 function portText({ name, port, protocol }: Container["ports"][number]): string {
   return `${port}/${protocol}${name ? ` ${name}` : ""}`;
 }
+
+const SINCE = { running: "Running for", waiting: "Waiting since", terminated: "Ended" };
 
 function Since({ state }: { state: ContainerState }) {
   if (state.state === "terminated") return <Age at={state.finishedAt} suffix=" ago" />;

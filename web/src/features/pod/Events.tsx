@@ -28,7 +28,10 @@ export function Events({ target, who }: { target: PodRef; who: string }) {
           <p>Clusters keep events for about an hour; nothing has happened to this pod since.</p>
         </Empty>
       ) : (
-        <ul aria-label="Events" className="divide-y divide-line overflow-hidden rounded-lg border border-line bg-surface">
+        <ul
+          aria-label="Events"
+          className="divide-y divide-line overflow-hidden rounded-lg border border-line bg-surface"
+        >
           {events.map((event) => (
             <EventRow key={`${event.reason} ${event.firstSeen} ${event.message}`} event={event} />
           ))}

@@ -52,7 +52,11 @@ const CELLS: Record<ColumnId, (pod: PodSummary, cluster: string) => ReactNode> =
     </>
   ),
   namespace: (pod) => <span className="truncate font-mono text-xs text-muted">{pod.namespace}</span>,
-  status: (pod) => <Status tone={podTone(pod)} word={pod.status} />,
+  status: (pod) => (
+    <span className="flex min-w-0 text-sm">
+      <Status tone={podTone(pod)} word={pod.status} />
+    </span>
+  ),
   ready: (pod) => <Ready pod={pod} />,
   restarts: (pod) => <Restarts pod={pod} />,
   age: (pod) => (

@@ -57,12 +57,9 @@ export function PodTable(props: PodTableProps) {
   const template = `${shown.map((id) => LOOKS[id].width).join(" ")} ${ACTIONS}`;
 
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling area must be reachable by keyboard
     <div ref={scroller} tabIndex={0} className="min-h-0 flex-1 overflow-auto outline-offset-[-2px]">
-      {/* biome-ignore lint/a11y/useSemanticElements: the rows are positioned one by one, which a <table> cannot */}
       <div role="table" aria-label="Pods" aria-rowcount={rows.length + 1} className="min-w-fit">
         {phone ? null : <Header {...props} template={template} />}
-        {/* biome-ignore lint/a11y/useSemanticElements: see above */}
         <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map((item) => {
             const row = rows[item.index];
@@ -85,8 +82,6 @@ export function PodTable(props: PodTableProps) {
 
 function Header({ shown, sort, onSort, template }: PodTableProps & { template: string }) {
   return (
-    // biome-ignore lint/a11y/useSemanticElements: see PodTable
-    // biome-ignore lint/a11y/useFocusableInteractive: its buttons are
     <div
       role="row"
       aria-rowindex={1}
@@ -138,9 +133,6 @@ function rowClass({ current, changed }: RowProps["look"]): string {
 
 function Line({ table, pod, look, template }: RowProps) {
   return (
-    // biome-ignore lint/a11y/useSemanticElements: see PodTable
-    // biome-ignore lint/a11y/useFocusableInteractive: its link and button are; j and k move over rows
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Enter opens the row under the cursor
     <div
       role="row"
       aria-rowindex={look.index + 2}
@@ -150,7 +142,6 @@ function Line({ table, pod, look, template }: RowProps) {
       style={{ top: look.top, height: look.height, gridTemplateColumns: template }}
     >
       {table.shown.map((id) => (
-        // biome-ignore lint/a11y/useSemanticElements: see PodTable
         <span
           key={id}
           role="cell"
@@ -159,7 +150,6 @@ function Line({ table, pod, look, template }: RowProps) {
           {cell(id, pod, table.cluster)}
         </span>
       ))}
-      {/* biome-ignore lint/a11y/useSemanticElements: see PodTable */}
       <span role="cell" className="flex justify-end">
         <ShellButton
           pod={pod.name}
@@ -175,9 +165,6 @@ function Line({ table, pod, look, template }: RowProps) {
 /** A row on a phone. */
 function Card({ table, pod, look }: RowProps) {
   return (
-    // biome-ignore lint/a11y/useSemanticElements: see PodTable
-    // biome-ignore lint/a11y/useFocusableInteractive: its link and button are
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the link in it does the same
     <div
       role="row"
       aria-rowindex={look.index + 2}
@@ -185,7 +172,6 @@ function Card({ table, pod, look }: RowProps) {
       className={`flex flex-col justify-center gap-1 ${rowClass(look)}`}
       style={{ top: look.top, height: look.height }}
     >
-      {/* biome-ignore lint/a11y/useSemanticElements: see PodTable */}
       <div role="cell" className="flex min-w-0 flex-col gap-1">
         <PodLink cluster={table.cluster} pod={pod} />
         <span className="truncate text-xs text-muted">

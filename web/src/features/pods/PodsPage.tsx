@@ -85,9 +85,7 @@ export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPa
       ) : null}
       {list.data && shownPods.length === 0 ? <NoPods ns={ns} q={q} onSearch={onSearch} /> : null}
       {list.isPending ? <Skeleton rows={14} label="Loading pods" /> : null}
-      {list.isLoadingError ? (
-        <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />
-      ) : null}
+      {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
     </div>
   );
 }
@@ -103,10 +101,11 @@ function useExecRights(cluster: string, ns: string, pods: readonly PodSummary[] 
 function NoPods({ ns, q, onSearch }: { ns: string; q: string; onSearch(change: PodsSearch): void }) {
   if (q) {
     return (
-      <Empty title="No pod matches" actions={<Button onClick={() => onSearch({ q: undefined })}>Clear the filter</Button>}>
-        <p>
-          Nothing here contains “{q}” in its name, namespace, status, node or address.
-        </p>
+      <Empty
+        title="No pod matches"
+        actions={<Button onClick={() => onSearch({ q: undefined })}>Clear the filter</Button>}
+      >
+        <p>Nothing here contains “{q}” in its name, namespace, status, node or address.</p>
       </Empty>
     );
   }

@@ -1,5 +1,5 @@
-import { columnVisibilityFeature, createSortedRowModel, rowSortingFeature, tableFeatures } from "@tanstack/react-table";
 import type { ColumnDef } from "@tanstack/react-table";
+import { columnVisibilityFeature, createSortedRowModel, rowSortingFeature, tableFeatures } from "@tanstack/react-table";
 import type { PodSummary } from "../../api/types.ts";
 
 export const features = tableFeatures({

@@ -49,7 +49,10 @@ export function SettingsPage({ who, version, onSignOut }: SettingsPageProps) {
               onChange={(scrollback) => changeSettings({ scrollback })}
             />
           </Setting>
-          <Setting name="Renderer" note="Auto draws with the graphics card where it can. DOM is slower and always works.">
+          <Setting
+            name="Renderer"
+            note="Auto draws with the graphics card where it can. DOM is slower and always works."
+          >
             <Select
               label="Renderer"
               value={now.renderer}
@@ -112,7 +115,17 @@ function Setting({ name, note, children }: { name: string; note?: string; childr
   );
 }
 
-function Switch({ name, note, on, onChange }: { name: string; note?: string; on: boolean; onChange(on: boolean): void }) {
+function Switch({
+  name,
+  note,
+  on,
+  onChange,
+}: {
+  name: string;
+  note?: string;
+  on: boolean;
+  onChange(on: boolean): void;
+}) {
   return (
     <Setting name={name} note={note}>
       <input
