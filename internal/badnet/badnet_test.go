@@ -97,7 +97,7 @@ func TestCut(t *testing.T) {
 	if n := p.Cut(FIN); n != 1 {
 		t.Errorf("cut %d connections", n)
 	}
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("FIN: %v", err)
 	}
 	c = dial(t, p)

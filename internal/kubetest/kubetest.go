@@ -12,6 +12,7 @@
 package kubetest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,7 +105,11 @@ func sharedCluster() (*Cluster, error) {
 		return nil, err
 	}
 	shared.dir = dir
-	return run(dir, nil)
+	c, err := run(dir, nil)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir)) // the error has the log's end
+	}
+	return c, nil
 }
 
 // Main is leak.Main for packages that use Shared: it ends the process's own
@@ -132,10 +137,10 @@ func stopShared() error {
 		return nil
 	}
 	err := shared.cluster.Stop()
-	if shared.dir != "" && err == nil {
-		err = os.RemoveAll(shared.dir)
+	if shared.dir == "" {
+		return err // somebody else's
 	}
-	return err
+	return errors.Join(err, os.RemoveAll(shared.dir))
 }
 
 func run(dir string, args []string) (*Cluster, error) {

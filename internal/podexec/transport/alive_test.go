@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -83,7 +84,7 @@ func TestASilentPeerIsDead(t *testing.T) {
 					t.Fatal(err)
 				}
 				began := time.Now()
-				if _, _, err := s.Read(make([]byte, 1)); err != io.EOF {
+				if _, _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 					t.Error(err)
 				}
 				if d := time.Since(began); d < deadAfter || d > deadAfter+2*beat {

@@ -37,7 +37,7 @@ type spdyStream struct {
 }
 
 func newSPDYStream(l *link, t *taken, req Request) (Stream, error) {
-	exec, err := t.executor(req)
+	exec, err := t.executor()
 	if err != nil {
 		_ = l.abort()
 		return nil, fault.Wrap(err, fault.Internal, op, "Periscope could not open the stream. Tell whoever runs this server.")
@@ -82,7 +82,7 @@ func (s *spdyStream) verdict(err error) Result {
 	switch {
 	case json.Valid(status):
 		return resultOf(status)
-	case cause != nil && *cause == errClosed:
+	case cause != nil && errors.Is(*cause, errClosed):
 		return Result{Err: closedHere()}
 	case cause != nil:
 		return lost(*cause)

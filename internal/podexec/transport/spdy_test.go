@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -109,7 +110,7 @@ func TestSPDYCloseUnblocks(t *testing.T) {
 		_ = s.Close()
 	}
 	wantFault(t, <-wrote, fault.Gone)
-	if _, _, err := s.Read(make([]byte, 1)); err != io.EOF {
+	if _, _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 	wantFault(t, s.Result().Err, fault.Gone)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 type spdyDialer struct{ *upgrader }
 
 func (d *spdyDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (Stream, error) {
-	resp, l, err := d.upgrade(ctx, cfg, http.MethodPost, req, http.Header{
+	l, answer, err := d.upgrade(ctx, cfg, http.MethodPost, req, http.Header{
 		"Upgrade": {streamspdy.HeaderSpdy31},
 		// Older versions say how a command ended in words alone.
 		httpstream.HeaderProtocolVersion: {remotecommand.StreamProtocolV5Name, remotecommand.StreamProtocolV4Name},
@@ -31,16 +32,16 @@ func (d *spdyDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (S
 	if err != nil {
 		return nil, err
 	}
-	if !hasToken(resp.Header.Values("Connection"), "upgrade") || !hasToken(resp.Header.Values("Upgrade"), streamspdy.HeaderSpdy31) {
+	if !hasToken(answer.Values("Connection"), "upgrade") || !hasToken(answer.Values("Upgrade"), streamspdy.HeaderSpdy31) {
 		_ = l.abort()
-		return nil, notSpoken("switched to %q, not to SPDY", resp.Header.Get("Upgrade"))
+		return nil, notSpoken("switched to %q, not to SPDY", answer.Get("Upgrade"))
 	}
-	return newSPDYStream(l, &taken{link: l, resp: resp}, req)
+	return newSPDYStream(l, &taken{link: l, answer: answer}, req)
 }
 
-// executor makes client-go believe that it upgraded the connection.
-func (t *taken) executor(req Request) (clientremote.Executor, error) {
-	u := t.resp.Request.URL
+// executor makes client-go believe that it upgraded the connection, wherever to.
+func (t *taken) executor() (clientremote.Executor, error) {
+	u := &url.URL{Scheme: "http", Host: "upgraded"}
 	return clientremote.NewSPDYExecutorForTransports(t, spdy.NewUpgraderForStreaming(t), http.MethodPost, u)
 }
 
@@ -48,8 +49,8 @@ func (t *taken) executor(req Request) (clientremote.Executor, error) {
 // upgrader. It keeps what comes over the error stream: client-go makes a text of
 // it, and takes a lost connection for a command that ended well.
 type taken struct {
-	link *link
-	resp *http.Response
+	link   *link
+	answer http.Header
 
 	mu     sync.Mutex
 	status []byte
@@ -57,8 +58,8 @@ type taken struct {
 
 func (t *taken) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{
-		Status: t.resp.Status, StatusCode: t.resp.StatusCode, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: t.resp.Header, Body: http.NoBody, Request: req,
+		StatusCode: http.StatusSwitchingProtocols, ProtoMajor: 1, ProtoMinor: 1,
+		Header: t.answer, Body: http.NoBody, Request: req,
 	}, nil
 }
 

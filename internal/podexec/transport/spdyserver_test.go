@@ -36,9 +36,8 @@ func acceptSPDY(t *testing.T, w http.ResponseWriter, r *http.Request) *spdyPeer 
 		return nil
 	}
 	p := &spdyPeer{Connection: c, streams: map[string]httpstream.Stream{}}
-	want := 4
 	timeout := time.After(10 * time.Second)
-	for len(p.streams) < want {
+	for len(p.streams) < 4 {
 		select {
 		case s := <-arrived:
 			p.streams[s.Headers().Get(corev1.StreamType)] = s
@@ -90,13 +89,13 @@ func echoServer(t *testing.T) *rest.Config {
 		defer p.Close()
 		p.accept("v5.channel.k8s.io")
 		for {
-			op, m := p.hear()
-			if op == wsframe.Binary && m[0] == streamClose {
+			switch op, m := p.hear(); {
+			case op == wsframe.Binary && m[0] == streamClose:
 				p.status(success)
 				p.bye(1000)
-			} else if op == wsframe.Binary {
+			case op == wsframe.Binary:
 				p.say(1, string(m[1:]))
-			} else if op == 0 {
+			case op == 0:
 				return
 			}
 		}

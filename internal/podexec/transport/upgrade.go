@@ -14,7 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
@@ -45,7 +45,7 @@ func newUpgrader() *upgrader { return &upgrader{tls: map[tlsKey]*tls.Config{}} }
 // upgrade sends one request, built from nothing, and takes over the connection
 // if the answer is 101. Anything else ends it: a connection whose upgrade was
 // refused is never used again (CVE-2018-1002105).
-func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string, r Request, h http.Header) (*http.Response, *link, error) {
+func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string, r Request, h http.Header) (*link, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	req, err := newRequest(ctx, cfg, method, r, h)
@@ -63,20 +63,20 @@ func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string,
 		return nil, nil, dialFault(ctx, err)
 	}
 	if err := l.takeOver(resp); err != nil {
+		_ = resp.Body.Close()
 		return nil, nil, err
 	}
-	return resp, l, nil
+	return l, resp.Header, nil
 }
 
-// takeOver makes the link out of a 101 and a fault out of anything else.
+// takeOver makes the link out of a 101 and a fault out of anything else, whose
+// body is then the caller's to close.
 func (l *link) takeOver(resp *http.Response) error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		defer resp.Body.Close()
 		return refusal(resp)
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
-		_ = resp.Body.Close()
 		return notSpoken("answered 101 with headers %q", resp.Header)
 	}
 	l.body = body
@@ -101,7 +101,7 @@ func newRequest(ctx context.Context, cfg *rest.Config, method string, r Request,
 
 func execURL(cfg *rest.Config, r Request) (*url.URL, error) {
 	for _, segment := range []string{r.Namespace, r.Pod} {
-		if bad := pathvalidation.IsValidPathSegmentName(segment); segment == "" || len(bad) > 0 {
+		if bad := content.IsPathSegmentName(segment); segment == "" || len(bad) > 0 {
 			return nil, fault.New(fault.Invalid, op, "%q is no name of a namespace or a pod. Check the spelling.", segment)
 		}
 	}

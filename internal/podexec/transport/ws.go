@@ -169,7 +169,7 @@ func (s *wsStream) verdict(err error) Result {
 	case errors.As(err, &broken):
 		return Result{Err: fault.Wrap(err, fault.Protocol, opRun,
 			"Something between Periscope and the container garbled the stream. Open a new shell; if it happens again, tell whoever runs this server.")}
-	case cause != nil && *cause == errClosed:
+	case cause != nil && errors.Is(*cause, errClosed):
 		return Result{Err: closedHere()}
 	case cause != nil:
 		return lost(*cause)

@@ -54,7 +54,7 @@ func drain(t *testing.T, s Stream, room int) (out, errs string) {
 	p := make([]byte, room)
 	for {
 		n, ch, err := s.Read(p)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return got[Stdout].String(), got[Stderr].String()
 		}
 		if err != nil || n == 0 {
@@ -111,7 +111,7 @@ func TestEcho(t *testing.T) {
 		t.Errorf("out %q", out)
 	}
 	wantExit(t, s, 7)
-	if _, _, err := s.Read(make([]byte, 1)); err != io.EOF {
+	if _, _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -236,7 +236,7 @@ func TestLostConnections(t *testing.T) {
 				t.Fatal(n, err)
 			}
 			_, _ = s.Write([]byte("go"))
-			if _, _, err := s.Read(p); err != io.EOF {
+			if _, _, err := s.Read(p); !errors.Is(err, io.EOF) {
 				t.Errorf("read: %v", err)
 			}
 			wantFault(t, s.Result().Err, fault.ClusterUnreachable)
@@ -381,7 +381,7 @@ func TestCloseUnblocksReadAndWrite(t *testing.T) {
 		}
 	}
 	wantFault(t, <-wrote, fault.Gone)
-	if err := <-read; err != io.EOF {
+	if err := <-read; !errors.Is(err, io.EOF) {
 		t.Errorf("read: %v", err)
 	}
 	wantFault(t, s.Result().Err, fault.Gone)

@@ -35,7 +35,7 @@ type wsDialer struct{ *upgrader }
 // half-close, and servers that old speak SPDY.
 func (d *wsDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (Stream, error) {
 	key := newKey()
-	resp, l, err := d.upgrade(ctx, cfg, http.MethodGet, req, http.Header{
+	l, answer, err := d.upgrade(ctx, cfg, http.MethodGet, req, http.Header{
 		"Upgrade":                {"websocket"},
 		"Sec-Websocket-Version":  {"13"},
 		"Sec-Websocket-Key":      {key},
@@ -44,7 +44,7 @@ func (d *wsDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (Str
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHandshake(resp.Header, key); err != nil {
+	if err := checkHandshake(answer, key); err != nil {
 		_ = l.abort()
 		return nil, notSpoken("%w", err)
 	}
@@ -65,7 +65,7 @@ func checkHandshake(h http.Header, key string) error {
 	case !strings.EqualFold(h.Get("Upgrade"), "websocket"):
 		return fmt.Errorf("switched to %q, not to websocket", h.Get("Upgrade"))
 	case !hasToken(h.Values("Connection"), "upgrade"):
-		return fmt.Errorf("Connection header %q does not say upgrade", h.Values("Connection"))
+		return fmt.Errorf("header Connection %q does not say upgrade", h.Values("Connection"))
 	case h.Get("Sec-Websocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]):
 		return fmt.Errorf("wrong Sec-WebSocket-Accept %q", h.Get("Sec-Websocket-Accept"))
 	case h.Get("Sec-Websocket-Extensions") != "":

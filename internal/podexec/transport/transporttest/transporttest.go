@@ -117,7 +117,7 @@ func (o *outputs) until(t *testing.T, st transport.Stream, done func() bool) {
 	p := make([]byte, 32<<10)
 	for !done() {
 		n, ch, err := st.Read(p)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil || n == 0 || ch != transport.Stdout && ch != transport.Stderr {
@@ -164,7 +164,13 @@ func describe(r transport.Result) string {
 	return fmt.Sprintf("no exit code, error %v", r.Err)
 }
 
-func wantFault(t *testing.T, err error, kind fault.Kind) *fault.Error {
+func wantFault(t *testing.T, err error, kind fault.Kind) {
+	t.Helper()
+	_ = theFault(t, err, kind)
+}
+
+// theFault is err as a fault of this kind that says nothing about the protocol.
+func theFault(t *testing.T, err error, kind fault.Kind) *fault.Error {
 	t.Helper()
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != kind || f.Public == "" {
@@ -324,7 +330,7 @@ func (s *suite) commandNotFound(t *testing.T) {
 	for _, tty := range []bool{false, true} {
 		r := s.request("no-such-command")
 		r.TTY = tty
-		f := wantFault(t, s.unstartable(t, r), fault.NoShell)
+		f := theFault(t, s.unstartable(t, r), fault.NoShell)
 		if st, ok := f.Status.(*metav1.Status); !ok || st.Message == "" {
 			t.Errorf("the runtime's own words are missing: %v", f.Status)
 		}
@@ -342,7 +348,7 @@ func (s *suite) forbidden(t *testing.T) {
 	cfg := rest.CopyConfig(s.cluster.Config)
 	cfg.Impersonate = rest.ImpersonationConfig{UserName: "nobody@example.com"}
 	_, err := s.dial(t.Context(), cfg, s.request("sh"))
-	f := wantFault(t, err, fault.Forbidden)
+	f := theFault(t, err, fault.Forbidden)
 	if st, ok := f.Status.(*metav1.Status); !ok || st.Reason != metav1.StatusReasonForbidden {
 		t.Errorf("status %v", f.Status)
 	}
@@ -403,7 +409,7 @@ func (s *suite) closeWhileReadWaits(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-ended; err != io.EOF {
+	if err := <-ended; !errors.Is(err, io.EOF) {
 		t.Errorf("read: %v", err)
 	}
 	wantFault(t, st.Result().Err, fault.Gone)

@@ -2,6 +2,7 @@ package wsframe
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"unicode/utf8"
 )
@@ -185,7 +186,7 @@ func (r *Reader) fail(err error) error {
 func (r *Reader) need(n int, wait bool) error {
 	for r.end-r.pos < n {
 		if err := r.fill(wait); err != nil {
-			if err == io.EOF && r.end > r.pos {
+			if errors.Is(err, io.EOF) && r.end > r.pos {
 				return io.ErrUnexpectedEOF
 			}
 			return err
@@ -217,7 +218,7 @@ func (r *Reader) receive(p []byte, wait bool) (int, error) {
 	// A reader may return nothing now and then, but not for ever.
 	for range 100 {
 		n, err := read(p)
-		if err != nil && err != ErrWouldWait {
+		if err != nil && !errors.Is(err, ErrWouldWait) {
 			r.err = err
 		}
 		if n > 0 {

@@ -67,14 +67,14 @@ func read(data string, step, room int) (string, error) {
 }
 
 const (
-	fin  = 0x80
-	more = 0
+	fin  = 0x80 // alone: the last piece of a message
+	more = 0    // alone: a piece that is not the last
 )
 
 func TestReaderUnderEverySplit(t *testing.T) {
 	long, longer := strings.Repeat("x", 200), strings.Repeat("y", 70_000)
 	data := frame(fin|2, "abc") + frame(fin|2, "") +
-		frame(more|2, "fr") + frame(fin|9, "pi") + frame(more|0, "") + frame(more|0, "ag") + frame(fin|10, "") + frame(fin|0, "") +
+		frame(more|2, "fr") + frame(fin|9, "pi") + frame(more, "") + frame(more, "ag") + frame(fin|10, "") + frame(fin, "") +
 		frame(fin|2, long) + frame(fin|2, longer) + frame(fin|9, strings.Repeat("p", 125)) + frame(fin|2, "z") +
 		frame(fin|8, "\x03\xe8bye")
 	want := "abc||fr[9:pi]ag[10:]|" + long + "|" + longer + "|[9:" + strings.Repeat("p", 125) + "]z|"
@@ -101,7 +101,7 @@ func TestReaderRefuses(t *testing.T) {
 		"unknown control opcode": frame(fin|11, "x"),
 		"control in pieces":      frame(more|9, "x"),
 		"long ping":              frame(fin|9, strings.Repeat("x", 126)),
-		"continuation first":     frame(fin|0, "x"),
+		"continuation first":     frame(fin, "x"),
 		"message in a message":   frame(more|2, "x") + frame(fin|2, "y"),
 		"long form of 5":         "\x82\x7e\x00\x05hello",
 		"longest form of 126":    "\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x7e" + strings.Repeat("x", 126),
@@ -134,7 +134,7 @@ func TestReaderSaysHowASourceEnds(t *testing.T) {
 		if want == nil && errors.As(err, &closed) && closed.Code == CloseNoStatus {
 			continue
 		}
-		if err != want {
+		if !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", data, err, want)
 		}
 	}
@@ -155,7 +155,7 @@ func (stuck) Read([]byte) (int, error) { return 0, nil }
 func (stuck) Poll([]byte) (int, error) { return 0, nil }
 
 func TestReaderGivesUpOnASourceWithoutProgress(t *testing.T) {
-	if _, _, err := NewReader(stuck{}, nil).Read(make([]byte, 1), true); err != io.ErrNoProgress {
+	if _, _, err := NewReader(stuck{}, nil).Read(make([]byte, 1), true); !errors.Is(err, io.ErrNoProgress) {
 		t.Error(err)
 	}
 }
@@ -180,7 +180,7 @@ func (d *dripping) Poll(p []byte) (int, error) {
 }
 
 func TestReaderGoesOnAfterWouldWait(t *testing.T) {
-	data := frame(more|2, strings.Repeat("a", 300)) + frame(fin|9, "ping") + frame(fin|0, "b")
+	data := frame(more|2, strings.Repeat("a", 300)) + frame(fin|9, "ping") + frame(fin, "b")
 	r := NewReader(&dripping{data: []byte(data)}, func(Opcode, []byte) {})
 	var got []byte
 	p := make([]byte, 64)
@@ -190,7 +190,7 @@ func TestReaderGoesOnAfterWouldWait(t *testing.T) {
 		if end {
 			break
 		}
-		if err == ErrWouldWait {
+		if errors.Is(err, ErrWouldWait) {
 			waits++
 		} else if err != nil {
 			t.Fatal(err)
@@ -270,7 +270,7 @@ func TestNoAllocationForAFrame(t *testing.T) {
 // FuzzReader: whatever comes, the reader neither panics nor loops, and the way
 // the bytes are split changes nothing.
 func FuzzReader(f *testing.F) {
-	f.Add([]byte(frame(more|2, "abc")+frame(fin|9, "p")+frame(fin|0, strings.Repeat("d", 200))+frame(fin|8, "\x03\xe8")), 3)
+	f.Add([]byte(frame(more|2, "abc")+frame(fin|9, "p")+frame(fin, strings.Repeat("d", 200))+frame(fin|8, "\x03\xe8")), 3)
 	f.Add([]byte("\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"), 1)
 	f.Fuzz(func(t *testing.T, data []byte, step int) {
 		step = 1 + int(uint(step)%5000)
