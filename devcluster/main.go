@@ -30,7 +30,7 @@ func run(args []string) int {
 		return 2
 	}
 	o.cluster.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	if o.exitWithParent {
 		if ctx, err = whileParentLives(ctx); err != nil {
@@ -43,4 +43,13 @@ func run(args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// stopSignals include the end of the terminal, unless nohup asked to ignore it.
+func stopSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }

@@ -81,7 +81,7 @@ func createContainer(processes *Processes, where placement, boot shim.Boot) (*co
 		Env:         []string{"GOMAXPROCS=2"},
 		Dir:         "/",
 		ExtraFiles:  []*os.File{theirs, spec},
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Cloneflags: where.flags},
+		SysProcAttr: where.attributes(),
 	}
 	err = startIn(cmd, where.join)
 	theirs.Close()

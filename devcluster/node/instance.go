@@ -28,6 +28,7 @@ type instance struct {
 	uid     uint32
 	gid     uint32
 	tty     bool
+	rewrite []shim.Mount // see rewritten
 	log     *containerLog
 	started time.Time
 
@@ -49,6 +50,7 @@ type run struct {
 	where     placement
 	boot      shim.Boot
 	process   shim.Process
+	rewrite   []shim.Mount
 	stdin     bool
 	stdinOnce bool
 	log       *containerLog
@@ -71,7 +73,7 @@ func startInstance(r run) (*instance, error) {
 	}
 	in := &instance{
 		id: newContainerID(), c: c, env: r.process.Env, dir: r.process.Dir, uid: r.process.UID, gid: r.process.GID,
-		tty: r.process.TTY, log: r.log, stdinOnce: r.stdinOnce,
+		tty: r.process.TTY, rewrite: r.rewrite, log: r.log, stdinOnce: r.stdinOnce,
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	outputs, err := in.start(r)
@@ -253,11 +255,11 @@ func (in *instance) feed(stdin io.Reader, end chan<- struct{}) {
 // exec runs a further command and answers its exit code. In and outputs may be
 // nil. A client that goes away does not end the command, as with a real node.
 func (in *instance) exec(command []string, stdin io.Reader, stdout, stderr io.Writer, tty bool, resize <-chan remotecommand.TerminalSize) (int, error) {
-	spec := shim.Process{Args: command, Env: in.env, Dir: in.dir, TTY: tty, UID: in.uid, GID: in.gid}
+	spec := rewritten(shim.Process{Args: command, Env: in.env, Dir: in.dir, TTY: tty, UID: in.uid, GID: in.gid}, in.rewrite)
 	if !tty {
 		return in.execPipes(spec, stdin, stdout, stderr)
 	}
-	spec.Env = withTerm(in.env)
+	spec.Env = withTerm(spec.Env)
 	spec.Rows, spec.Cols = firstSize(resize)
 	return in.execTerminal(spec, stdin, stdout, resize)
 }

@@ -111,8 +111,12 @@ func newNode(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{o: o, client: client, isolation: chooseIsolation(), pods: map[types.UID]*pod{}}
-	return n, os.MkdirAll(n.scratch(), 0o755)
+	n := &Node{o: o, client: client, pods: map[types.UID]*pod{}}
+	if err := os.MkdirAll(n.scratch(), 0o755); err != nil {
+		return nil, err
+	}
+	n.isolation = chooseIsolation(o.Processes, n.scratch(), o.Log)
+	return n, nil
 }
 
 // scratch is a folder to mount on, inside each container's own mount namespace.

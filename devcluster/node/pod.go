@@ -35,6 +35,7 @@ type pod struct {
 
 	started    time.Time
 	containers []*tracked
+	sandbox    *container // of a pod with one process namespace
 	prepared   bool
 	refreshed  time.Time
 	failure    string
@@ -314,6 +315,10 @@ func (p *pod) killAll() {
 		if t.instance != nil {
 			<-t.instance.done
 		}
+	}
+	if p.sandbox != nil {
+		p.sandbox.kill()
+		<-p.sandbox.gone
 	}
 }
 

@@ -17,7 +17,7 @@ const maxTerminationMessage = 4096
 
 // withTerminationFile mounts a file where the container may leave its last words.
 func (p *pod) withTerminationFile(t *tracked, mounts []shim.Mount) ([]shim.Mount, error) {
-	if t.spec.TerminationMessagePath == "" || p.n.isolation != namespaces {
+	if t.spec.TerminationMessagePath == "" {
 		return mounts, nil
 	}
 	t.message = filepath.Join(p.dir, "termination", t.spec.Name)

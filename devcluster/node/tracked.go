@@ -302,15 +302,21 @@ func (p *pod) startContainer(ctx context.Context, spec *corev1.Pod, t *tracked) 
 	if mounts, err = p.withTerminationFile(t, mounts); err != nil {
 		return nil, err
 	}
-	join, err := p.joins(t)
+	join, err := p.joins(spec, t)
 	if err != nil {
 		return nil, waitingError{"CreateContainerError", err}
+	}
+	process := p.process(spec, t, im, env, values)
+	var paths []shim.Mount
+	if p.n.isolation == plain {
+		process = rewritten(process, mounts)
+		paths = mounts
 	}
 	r := run{
 		processes: p.n.o.Processes, where: p.n.isolation.placement(join),
 		boot:    p.boot(spec, im, mounts, join),
-		process: p.process(spec, t, im, env, values),
-		stdin:   t.spec.Stdin, stdinOnce: t.spec.StdinOnce,
+		process: process, rewrite: paths,
+		stdin: t.spec.Stdin, stdinOnce: t.spec.StdinOnce,
 	}
 	return p.startLogged(t, r)
 }
@@ -340,7 +346,7 @@ func (p *pod) environment(spec *corev1.Pod, im image) environment {
 	host, port := p.n.o.APIServer.IP.String(), strconv.Itoa(p.n.o.APIServer.Port)
 	return environment{
 		client: p.n.client, pod: p.addressed(spec),
-		base: append(im.env, "HOSTNAME="+hostname(spec), "HOME=/root"),
+		base: append(im.env, "HOSTNAME="+hostname(spec), "HOME="+p.n.isolation.home()),
 		api: map[string]string{
 			"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "KUBERNETES_SERVICE_PORT_HTTPS": port,
 			"KUBERNETES_PORT": "tcp://" + host + ":" + port,
@@ -356,7 +362,13 @@ func hostname(spec *corev1.Pod) string {
 }
 
 // joins answers the process whose PID namespace the container shares, or 0.
-func (p *pod) joins(t *tracked) (int, error) {
+func (p *pod) joins(spec *corev1.Pod, t *tracked) (int, error) {
+	if p.n.isolation != namespaces {
+		return 0, nil
+	}
+	if share := spec.Spec.ShareProcessNamespace; share != nil && *share {
+		return p.sandboxProcess()
+	}
 	if t.target == "" {
 		return 0, nil
 	}
@@ -367,6 +379,26 @@ func (p *pod) joins(t *tracked) (int, error) {
 	return v.current.c.pid(), nil
 }
 
+// sandboxProcess is the first process of a pod whose containers share one
+// process namespace. It belongs to no container and ends with the pod.
+func (p *pod) sandboxProcess() (int, error) {
+	if p.sandbox != nil {
+		select {
+		case <-p.sandbox.gone:
+		default:
+			return p.sandbox.pid(), nil
+		}
+	}
+	c, err := createContainer(p.n.o.Processes, p.n.isolation.placement(0), shim.Boot{
+		Isolated: true, Hostname: "sandbox", Root: shim.Root{Scratch: p.n.scratch(), ScratchSize: scratchSize, Bare: true},
+	})
+	if err != nil {
+		return 0, err
+	}
+	p.sandbox = c
+	return c.pid(), nil
+}
+
 func (p *pod) boot(spec *corev1.Pod, im image, mounts []shim.Mount, join int) shim.Boot {
 	name := hostname(spec)
 	hosts := "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" + p.ip + "\t" + name + "\n"
@@ -375,8 +407,11 @@ func (p *pod) boot(spec *corev1.Pod, im image, mounts []shim.Mount, join int) sh
 		files = append(files, shim.File{Path: "/etc/resolv.conf", Content: string(resolv)})
 	}
 	return shim.Boot{
-		Isolated: p.n.isolation == namespaces, Joined: join != 0, Hostname: name,
-		Root:   shim.Root{Scratch: p.n.scratch(), ScratchSize: scratchSize, Folder: im.folder, Bare: im.bare},
+		Isolated: p.n.isolation != plain, Joined: join != 0, Hostname: name,
+		Root: shim.Root{
+			Scratch: p.n.scratch(), ScratchSize: scratchSize, Folder: im.folder, Bare: im.bare,
+			Foreign: p.n.isolation == userNamespaces,
+		},
 		Mounts: mounts, Files: files,
 	}
 }

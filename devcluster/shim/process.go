@@ -27,7 +27,7 @@ func (s *shim) start(id uint64, fds []int) {
 		if p.MakeDir {
 			os.MkdirAll(p.Dir, 0o755) // a failure shows when the process starts there
 		}
-		path, err := lookPath(p.Args[0], p.Env, p.Dir)
+		path, err := s.boot.lookPath(p.Args[0], p.Env, p.Dir)
 		if err != nil {
 			return 0, err
 		}
@@ -116,6 +116,21 @@ func startError(p Process, err error) error {
 		}
 	}
 	return fmt.Errorf("exec %s: %w", p.Args[0], err)
+}
+
+// lookPath pretends, for a bare container without a root of its own, that
+// there is nothing but its one program.
+func (b *Boot) lookPath(name string, env []string, dir string) (string, error) {
+	if b.Isolated || !b.Root.Bare {
+		return lookPath(name, env, dir)
+	}
+	if name == ProgramPath {
+		return "/proc/self/exe", nil
+	}
+	if strings.Contains(name, "/") {
+		return "", executable(name, "/nonexistent"+name)
+	}
+	return lookPath(name, nil, dir)
 }
 
 // lookPath finds the program as runc does, and complains in its words.

@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +114,10 @@ func (r Root) host(root string) error {
 			if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
 				return err
 			}
+		case name == "etc" && r.Foreign:
+			if err := copyReadable("/etc", filepath.Join(root, "etc")); err != nil {
+				return err
+			}
 		case info.IsDir():
 			if err := r.overlay("/"+name, filepath.Join(root, name), name); err != nil {
 				return err
@@ -128,6 +133,34 @@ func (r Root) host(root string) error {
 		return err
 	}
 	return bindHostMounts(root)
+}
+
+// maxCopied bounds a file worth copying, in bytes.
+const maxCopied = 1 << 20
+
+// copyReadable copies what this user may read, without owners.
+func copyReadable(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fs.SkipDir // not readable
+		}
+		target := to + strings.TrimPrefix(path, from)
+		switch {
+		case d.IsDir():
+			return os.Mkdir(target, 0o755)
+		case d.Type()&fs.ModeSymlink != 0:
+			if link, err := os.Readlink(path); err == nil {
+				return os.Symlink(link, target)
+			}
+		case d.Type().IsRegular():
+			if info, err := d.Info(); err == nil && info.Size() <= maxCopied {
+				if data, err := os.ReadFile(path); err == nil {
+					return os.WriteFile(target, data, info.Mode().Perm()|0o200)
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // bindHostMounts shows file systems and files that are mounted below the
@@ -317,7 +350,13 @@ func bind(source, target string, readOnly bool) error {
 	if !readOnly {
 		return nil
 	}
-	return syscall.Mount("", target, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+	// In a user namespace the restrictions a mount has must be repeated.
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(target, &st); err != nil {
+		return err
+	}
+	const restrictions = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC | syscall.MS_NOATIME | syscall.MS_NODIRATIME
+	return syscall.Mount("", target, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY|uintptr(st.Flags)&restrictions, "")
 }
 
 // resolve follows the symbolic links of path as they will be seen from inside

@@ -40,6 +40,9 @@ type Root struct {
 	// Bare: nothing but this program, at ProgramPath. Otherwise the programs
 	// of the host.
 	Bare bool
+	// Foreign: files of the host belong to users this namespace does not know;
+	// what must be written to is copied instead of overlaid.
+	Foreign bool
 }
 
 // ProgramPath is where a bare container finds its only program.
