@@ -54,11 +54,11 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
     next: "Ask whoever runs Periscope to set exec.enabled for it, or use another cluster.",
   },
   E_CAP_USER: {
-    title: "You have as many shells open as you may",
+    title: "Your limit of open shells is reached",
     next: "End one of the shells listed here, then try again.",
   },
   E_CAP_CLUSTER: {
-    title: "This cluster has as many shells open as it allows",
+    title: "This cluster's limit of open shells is reached",
     next: "Wait until somebody ends one, or ask whoever runs Periscope to raise the limit.",
   },
   E_FORBIDDEN: {

@@ -1,4 +1,4 @@
-import { Link, useParams } from "@tanstack/react-router";
+import { Link, useLocation, useParams } from "@tanstack/react-router";
 import { Search } from "lucide-react";
 import { Fragment, type ReactNode } from "react";
 import { commandKeyName } from "../lib/platform.ts";
@@ -31,14 +31,23 @@ const PART = "min-w-0 truncate rounded hover:text-accent hover:underline aria-[c
 
 function Breadcrumb() {
   const { cluster, namespace, pod } = useParams({ strict: false });
-  const parts: [key: string, ReactNode][] = [
-    [
+  const settings = useLocation().pathname === "/settings";
+  const parts: [key: string, ReactNode][] = [];
+  if (settings) {
+    parts.push([
+      "settings",
+      <Link key="s" to="/settings" className={`${PART} font-sans text-sm`}>
+        Settings
+      </Link>,
+    ]);
+  } else {
+    parts.push([
       "clusters",
       <Link key="c" to="/clusters" activeOptions={{ exact: true }} className={`${PART} shrink-0 font-sans text-sm`}>
         Clusters
       </Link>,
-    ],
-  ];
+    ]);
+  }
   if (cluster) {
     parts.push([
       "cluster",

@@ -1,7 +1,7 @@
 import { type ISearchOptions, SearchAddon } from "@xterm/addon-search";
 import type { Terminal } from "@xterm/xterm";
 import { theme } from "../lib/theme.ts";
-import { searchColours } from "./palettes.ts";
+import { palettes, searchColours } from "./palettes.ts";
 
 export interface SearchResult {
   /** -1 where there are too many to number. */
@@ -12,21 +12,26 @@ export interface SearchResult {
 /** Finding text in the terminal's screen and scrollback. */
 export class TerminalSearch {
   readonly #addon = new SearchAddon({ highlightLimit: 2000 });
+  readonly #term: Terminal;
 
   constructor(term: Terminal) {
+    this.#term = term;
     term.loadAddon(this.#addon);
   }
 
   next(text: string, caseSensitive: boolean, incremental = false): void {
+    this.#markSelection();
     this.#addon.findNext(text, { ...options(caseSensitive), incremental });
   }
 
   previous(text: string, caseSensitive: boolean): void {
+    this.#markSelection();
     this.#addon.findPrevious(text, options(caseSensitive));
   }
 
   clear(): void {
     this.#addon.clearDecorations();
+    this.#term.options.theme = palettes[theme.get()];
   }
 
   watch(listener: (result: SearchResult) => void): () => void {
@@ -34,6 +39,13 @@ export class TerminalSearch {
       listener({ index: resultIndex, count: resultCount }),
     );
     return () => subscription.dispose();
+  }
+
+  /** The match one is at is also selected, which would hide its colour. */
+  #markSelection(): void {
+    const now = theme.get();
+    const { active } = searchColours[now];
+    this.#term.options.theme = { ...palettes[now], selectionBackground: active, selectionInactiveBackground: active };
   }
 }
 

@@ -93,16 +93,17 @@ export class TerminalView {
 
   /** A dim line of the page's own among the output. */
   note(text: string, parsed?: () => void): void {
-    this.#term.write(`\r\n\x1b[0;2m── ${text} ──\x1b[0m\r\n`, parsed);
+    this.#term.write(noteLine(text), parsed);
   }
 
-  /** Undoes what a program that was cut off has left behind: full screen, mouse reports, a hidden cursor. */
-  leaveProgramModes(): void {
-    this.#term.write(
-      "\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h",
-    );
-    this.#term.options.cursorBlink = false;
+  /** Undoes what a program that was cut off has left behind (full screen, mouse reports), and takes no more typing. */
+  end(text: string): void {
     this.#term.options.disableStdin = true;
+    // What the terminal is in is known only once everything before has been parsed.
+    this.#term.write("", () => {
+      const leaveFullScreen = this.#term.buffer.active.type === "alternate" ? "\x1b[?1049l" : "";
+      this.#term.write(`${leaveFullScreen}${PLAIN_MODES}${noteLine(text)}${HIDE_CURSOR}`);
+    });
   }
 
   /** Types, as the keyboard would. */
@@ -181,6 +182,14 @@ export class TerminalView {
     else if (use === "deleteWord") this.type("\x17");
     else this.#events.key(use);
   }
+}
+
+const HIDE_CURSOR = "\x1b[?25l";
+/** No mouse reports, no focus reports, no bracketed paste, plain cursor keys and keypad. */
+const PLAIN_MODES = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>";
+
+function noteLine(text: string): string {
+  return `\r\n\x1b[0;2m── ${text} ──\x1b[0m\r\n`;
 }
 
 /** A program may set the clipboard (OSC 52), as in any terminal; it may never read what else is in it. */

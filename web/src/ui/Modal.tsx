@@ -15,6 +15,12 @@ interface ModalProps {
   leavesFocus?: boolean;
 }
 
+/** The dialog itself, not its first button: nothing there is meant yet. A field that asks for the focus has it already. */
+function focusWhole(event: Event): void {
+  event.preventDefault();
+  if (event.currentTarget instanceof HTMLElement) event.currentTarget.focus();
+}
+
 /** Said outright, or Radix warns of a missing description. */
 const NO_DESCRIPTION = { "aria-describedby": undefined };
 
@@ -33,8 +39,9 @@ export function Modal({
         <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <Dialog.Content
           {...(description ? {} : NO_DESCRIPTION)}
+          onOpenAutoFocus={focusWhole}
           onCloseAutoFocus={(event) => leavesFocus && event.preventDefault()}
-          className={`fixed top-1/2 left-1/2 z-40 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 animate-fade overflow-auto rounded-lg border border-line bg-raised p-5 shadow-(--shadow) ${width}`}
+          className={`fixed top-1/2 left-1/2 z-40 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 animate-fade overflow-auto rounded-lg border border-line bg-raised p-5 outline-none shadow-(--shadow) ${width}`}
         >
           <div className="mb-1 flex items-start justify-between gap-4">
             <Dialog.Title className="text-lg font-semibold">{title}</Dialog.Title>

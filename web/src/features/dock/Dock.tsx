@@ -42,7 +42,7 @@ export function Dock({ hiddenSeconds, signIn }: DockProps) {
       {open ? (
         <ErrorBoundary key={shell.id} what="this terminal">
           <div
-            className="flex min-h-0 flex-col max-sm:h-auto! max-sm:flex-1"
+            className="flex min-h-0 flex-col max-sm:h-auto! max-sm:max-h-none! max-sm:flex-1"
             style={layout === "full" ? { flex: 1 } : { height, maxHeight: "calc(100dvh - 160px)" }}
           >
             <ShellPanel shell={shell} signIn={signIn} />

@@ -78,7 +78,7 @@ function Pill({ state }: { state: ShellState }) {
       role="status"
       data-testid="shell-state"
       data-phase={state.phase}
-      className={`inline-flex h-5 min-w-0 shrink items-center rounded-full px-2 text-xs font-medium whitespace-nowrap ${looks[state.phase]}`}
+      className={`inline-flex h-5 min-w-0 items-center ${state.phase === "ended" ? "shrink" : "shrink-0"} rounded-full px-2 text-xs font-medium whitespace-nowrap ${looks[state.phase]}`}
     >
       <span className="truncate">
         {state.phase === "connecting" ? "connecting" : null}

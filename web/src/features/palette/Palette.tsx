@@ -53,7 +53,7 @@ function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "open" | 
   });
   return useMemo(() => {
     const pods = asked.map((c, i) => ({ cluster: c, pods: lists[i] ?? [] }));
-    return [...commandEntries(commands), ...clusterEntries(clusters ?? [], actions), ...podEntries(pods, actions)];
+    return [...podEntries(pods, actions), ...clusterEntries(clusters ?? [], actions), ...commandEntries(commands)];
   }, [clusters, asked, lists, commands, actions]);
 }
 
@@ -159,7 +159,7 @@ function Option({ id, entry, heading, active, onPoint, onRun }: OptionProps) {
         aria-selected={active}
         onPointerMove={onPoint}
         onClick={(event) => onRun(hasCommandKey(event))}
-        className={`flex h-9 cursor-default items-center gap-3 rounded-md px-2.5 ${active ? "bg-hover" : ""}`}
+        className={`flex h-9 cursor-default items-center gap-3 rounded-md px-2.5 ${active ? "bg-accent-soft" : ""}`}
       >
         <span className={`truncate ${entry.mono ? "font-mono text-xs" : "text-sm"}`}>{entry.name}</span>
         <span className="ml-auto shrink-0 font-mono text-xs text-muted">{entry.detail}</span>

@@ -33,6 +33,8 @@ export interface PaletteActions {
 }
 
 export const SHOWN = 60;
+/** Of each group, while nothing is typed. */
+const SHOWN_AT_FIRST = 7;
 
 export function commandEntries(commands: readonly Command[]): Entry[] {
   return commands.map(({ name, words = "", run }) => ({
@@ -78,12 +80,26 @@ export function podEntries(lists: readonly PalettePods[], actions: PaletteAction
 /** The best entries for what was typed, grouped, with the group of the best one first. */
 export function findEntries(entries: readonly Entry[], typed: string): Entry[] {
   const words = wordsOf(typed);
-  if (words.length === 0) return entries.slice(0, SHOWN);
+  if (words.length === 0) return firstOfEach(entries);
   const scored = entries
-    .map((entry) => ({ entry, score: matchScore(entry.text, words) }))
-    .filter(({ score }) => score > 0)
+    .map((entry) => ({ entry, score: matchScore(entry.text, words) + nameBonus(entry, words) }))
+    .filter(({ score }) => score >= 1)
     .sort((a, b) => b.score - a.score)
     .slice(0, SHOWN);
   const groups = [...new Set(scored.map(({ entry }) => entry.group))];
   return groups.flatMap((group) => scored.filter(({ entry }) => entry.group === group).map(({ entry }) => entry));
+}
+
+/** What is called so comes before what only belongs to it; not enough to make a match of what is none. */
+function nameBonus({ name }: Entry, [first = ""]: readonly string[]): number {
+  return name.toLowerCase().startsWith(first) ? 0.9 : 0;
+}
+
+function firstOfEach(entries: readonly Entry[]): Entry[] {
+  const taken = new Map<Entry["group"], number>();
+  return entries.filter(({ group }) => {
+    const count = (taken.get(group) ?? 0) + 1;
+    taken.set(group, count);
+    return count <= SHOWN_AT_FIRST;
+  });
 }

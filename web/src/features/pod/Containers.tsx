@@ -63,7 +63,7 @@ function ContainerCard({
         </Tip>
       </div>
       {container.message ? <p className="mt-1 text-sm text-muted wrap-anywhere">{container.message}</p> : null}
-      <dl className="mt-2 grid gap-x-6 gap-y-1 text-xs sm:grid-cols-[6rem_1fr]">
+      <dl className="mt-2 grid gap-x-6 gap-y-1 text-xs grid-cols-[6rem_1fr]">
         <Line name="Image">
           <span className="group flex items-center gap-1 font-mono wrap-anywhere">
             {container.image}

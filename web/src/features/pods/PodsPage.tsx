@@ -85,9 +85,18 @@ export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPa
       ) : null}
       {list.data && shownPods.length === 0 ? <NoPods ns={ns} q={q} onSearch={onSearch} /> : null}
       {list.isPending ? <Skeleton rows={14} label="Loading pods" /> : null}
-      {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
+      {list.isLoadingError ? (
+        <Fault fault={explainList(list.error, ns)} who={who} retry={() => void list.refetch()} />
+      ) : null}
     </div>
   );
+}
+
+/** Whoever may not list all namespaces can often list one. */
+function explainList(error: unknown, ns: string) {
+  const fault = explain(error);
+  if (fault.kind !== "forbidden" || ns) return fault;
+  return { ...fault, next: `Choose a namespace above: you may be allowed to see a single one. ${fault.next}` };
 }
 
 function useExecRights(cluster: string, ns: string, pods: readonly PodSummary[] | undefined) {

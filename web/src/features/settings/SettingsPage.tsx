@@ -106,7 +106,7 @@ function Group({ title, children }: { title: string; children: ReactNode }) {
 function Setting({ name, note, children }: { name: string; note?: string; children: ReactNode }) {
   return (
     <div className="flex flex-wrap items-center justify-between gap-x-6 gap-y-1 px-4 py-2.5">
-      <div className="min-w-0 flex-1 basis-48">
+      <div className="min-w-0 flex-1 basis-32">
         <p className="text-sm">{name}</p>
         {note ? <p className="text-xs text-muted">{note}</p> : null}
       </div>

@@ -1,0 +1,41 @@
+import { describe, expect, it, vi } from "vitest";
+import type { Cluster, PodSummary } from "../../api/types.ts";
+import { clusterEntries, commandEntries, findEntries, podEntries, SHOWN } from "./entries.ts";
+
+const cluster = { name: "demo", connected: true, environment: "dev" } as Cluster;
+const pods = Array.from(
+  { length: 500 },
+  (_, i) => ({ uid: `u${i}`, name: `api-${i}`, namespace: "shop" }) as PodSummary,
+);
+const actions = { goToCluster: vi.fn(), goToPod: vi.fn(), openShell: vi.fn() };
+const all = [
+  ...podEntries([{ cluster, pods }], actions),
+  ...clusterEntries([cluster], actions),
+  ...commandEntries([{ name: "Settings", words: "font", run: vi.fn() }]),
+];
+
+describe("the palette", () => {
+  it("shows a little of everything at first", () => {
+    expect(new Set(findEntries(all, "").map((entry) => entry.group))).toEqual(
+      new Set(["Pods", "Clusters", "Commands"]),
+    );
+  });
+
+  it("finds, bounds and groups", () => {
+    expect(findEntries(all, "api").length).toBe(SHOWN);
+    expect(findEntries(all, "shop 499").map((entry) => entry.name)).toEqual(["api-499"]);
+    expect(findEntries(all, "FONT").map((entry) => entry.name)).toEqual(["Settings"]);
+    expect(findEntries(all, "nothing of the kind")).toEqual([]);
+    const groups = findEntries(all, "demo").map((entry) => entry.group);
+    expect(groups[0]).toBe("Clusters");
+    expect(groups.lastIndexOf("Clusters")).toBe(groups.indexOf("Pods") - 1);
+  });
+
+  it("goes there, or opens a shell there", () => {
+    const [pod] = findEntries(all, "api-7");
+    pod?.run();
+    pod?.alternate?.();
+    expect(actions.goToPod).toHaveBeenCalledWith("demo", pods[7]);
+    expect(actions.openShell).toHaveBeenCalledWith(cluster, pods[7]);
+  });
+});
