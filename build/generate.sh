@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 go test -count=1 ./internal/httpapi -run TestOpenAPI -update >/dev/null
 go test -count=1 ./internal/config -run Markdown -update >/dev/null
-web/node_modules/.bin/openapi-typescript api/openapi.yaml --output web/src/api/schema.ts >/dev/null
+[ -d build/types/node_modules ] || npm --prefix build/types ci --no-audit --no-fund --loglevel=error >/dev/null
+build/types/node_modules/.bin/openapi-typescript api/openapi.yaml --output web/src/api/schema.ts >/dev/null
 
 if [ "${1:-}" = --check ]; then
   if ! git diff --quiet -- api/openapi.yaml web/src/api/schema.ts docs/configuration.md; then

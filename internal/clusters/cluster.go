@@ -149,10 +149,13 @@ type Summary struct {
 	Environment string            `json:"environment" doc:"Environment, where one is configured"`
 	Tags        map[string]string `json:"tags" doc:"Tags from the configuration"`
 	ExecEnabled bool              `json:"execEnabled" doc:"Whether shells may be opened here"`
-	Connected   bool              `json:"connected" doc:"Whether the last check got an answer"`
-	Version     string            `json:"version" doc:"Kubernetes version; empty while not connected"`
-	Message     string            `json:"message" doc:"Why it is not connected, in words for the user"`
-	CheckedAt   *time.Time        `json:"checkedAt" doc:"When it was last checked"`
+	// RequireReason makes the UI ask before it opens a shell.
+	RequireReason bool `json:"requireReason" doc:"Whether a reason must be given before a shell opens"`
+
+	Connected bool       `json:"connected" doc:"Whether the last check got an answer"`
+	Version   string     `json:"version" doc:"Kubernetes version; empty while not connected"`
+	Message   string     `json:"message" doc:"Why it is not connected, in words for the user"`
+	CheckedAt *time.Time `json:"checkedAt" doc:"When it was last checked"`
 }
 
 // Summary does not block: it tells what the last probe found.
@@ -164,6 +167,7 @@ func (c *Cluster) Summary() Summary {
 	return Summary{
 		Name: c.spec.Name, Backend: string(c.spec.Backend), Region: c.spec.Region, ARN: c.spec.ARN,
 		Environment: c.spec.Environment, Tags: tags, ExecEnabled: c.spec.Exec.Enabled,
-		Connected: h.connected(), Version: h.version, Message: h.message(), CheckedAt: h.checkedAt,
+		RequireReason: c.spec.Exec.RequireReason,
+		Connected:     h.connected(), Version: h.version, Message: h.message(), CheckedAt: h.checkedAt,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -44,7 +45,26 @@ func Describe() ([]byte, error) {
 	for _, r := range append(s.routes(), loginRoutes()...) {
 		describe(api, reg, r)
 	}
+	for name, schema := range reg.Map() {
+		markNull(schema, reg.TypeFromRef("#/components/schemas/"+name))
+	}
 	return api.YAML()
+}
+
+// markNull says of each pointer to a struct what the registry leaves out: that
+// it may be null.
+func markNull(schema *huma.Schema, t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		prop := schema.Properties[name]
+		if prop == nil || prop.Ref == "" || f.Type.Kind() != reflect.Pointer {
+			continue
+		}
+		schema.Properties[name] = &huma.Schema{
+			Description: f.Tag.Get("doc"), OneOf: []*huma.Schema{{Ref: prop.Ref}, {Type: "null"}},
+		}
+	}
 }
 
 // schemaName is a type's own name, but where that says too little without its
