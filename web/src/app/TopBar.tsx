@@ -13,11 +13,11 @@ export function TopBar({ menu, onPalette }: { menu: ReactNode; onPalette(): void
       <button
         type="button"
         onClick={onPalette}
-        aria-label="Command palette"
         className="ml-auto inline-flex h-8 shrink-0 items-center gap-2 rounded-md border border-line-strong bg-bg px-2.5 text-sm text-muted hover:bg-hover sm:w-56"
       >
         <Search aria-hidden className="size-3.5" />
-        <span className="max-sm:hidden">Go to…</span>
+        <span className="max-sm:sr-only">Go to…</span>
+        <span className="sr-only">command palette</span>
         <span aria-hidden className="ml-auto flex gap-1 max-sm:hidden">
           <Kbd keys={commandKeyName} />
           <Kbd keys="K" />

@@ -2,7 +2,7 @@ import { useEffect, useRef } from "react";
 import { ErrorBoundary } from "../../ui/ErrorBoundary.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { CloseDialog } from "./CloseDialog.tsx";
-import { DockTabs } from "./DockTabs.tsx";
+import { DockTabs, tabId } from "./DockTabs.tsx";
 import { EndedBar } from "./EndedBar.tsx";
 import { IdleBanner } from "./IdleBanner.tsx";
 import { KeyRow } from "./KeyRow.tsx";
@@ -42,6 +42,8 @@ export function Dock({ hiddenSeconds, signIn }: DockProps) {
       {open ? (
         <ErrorBoundary key={shell.id} what="this terminal">
           <div
+            role="tabpanel"
+            aria-labelledby={tabId(shell)}
             className="flex min-h-0 flex-col max-sm:h-auto! max-sm:max-h-none! max-sm:flex-1"
             style={layout === "full" ? { flex: 1 } : { height, maxHeight: "calc(100dvh - 160px)" }}
           >

@@ -5,6 +5,11 @@ import { useStore } from "../../ui/useStore.ts";
 import type { Shell } from "./shell.ts";
 import { type DockLayout, dock, requestClose, selectNeighbour, selectShell, setLayout } from "./store.ts";
 
+export function tabId(shell: Shell): string {
+  return `${shell.id}-tab`;
+}
+
+/** The list of tabs owns them from beside, because a tab's close button stands with it and is no tab. */
 export function DockTabs() {
   const { shells, activeId, layout } = useStore(dock);
   const key = (event: KeyboardEvent) => {
@@ -13,7 +18,8 @@ export function DockTabs() {
   };
   return (
     <div className="flex h-9 shrink-0 items-stretch border-b border-line bg-bg">
-      <div role="tablist" aria-label="Shells" onKeyDown={key} className="flex min-w-0 flex-1 overflow-x-auto">
+      <div role="tablist" aria-label="Shells" aria-owns={shells.map(tabId).join(" ")} className="sr-only" />
+      <div onKeyDown={key} className="flex min-w-0 flex-1 overflow-x-auto">
         {shells.map((shell) => (
           <Tab key={shell.id} shell={shell} selected={shell.id === activeId && layout !== "minimised"} />
         ))}
@@ -40,6 +46,7 @@ function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
       <button
         type="button"
         role="tab"
+        id={tabId(shell)}
         aria-selected={selected}
         aria-label={`${pod}, ${container}, ${phase}${news ? `, ${news}` : ""}`}
         title={`${shell.target.cluster} · ${shell.target.namespace}/${pod} · ${container}`}

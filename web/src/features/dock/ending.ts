@@ -20,6 +20,9 @@ export interface Ending {
 
 const CALM = new Set(["client_close", "completed", "container_exit", "taken_over"]);
 
+/** Ends in which the exit code is the shell's own and means something. */
+const SHELLS_OWN = new Set(["completed", "container_exit"]);
+
 const nothingMore = { detail: "", exitCode: null, calm: false, signIn: false, requestId: "", activeSessions: [] };
 
 export const HIDDEN_ENDING: Ending = {
@@ -38,14 +41,14 @@ export function endingOf(end: ExecEnd): Ending {
   if (end.kind === "lost") return lost(end.hadShell);
   if (end.kind === "refused") return refused(end.error);
   const { closed, error } = end;
-  if (error) return { ...refused(error), exitCode: closed.exitCode };
+  if (error) return refused(error);
   const { title, next } = closeSentence(closed.reason);
   return {
     ...nothingMore,
     title,
     next,
     detail: closed.message,
-    exitCode: closed.exitCode,
+    exitCode: SHELLS_OWN.has(closed.reason) ? closed.exitCode : null,
     calm: CALM.has(closed.reason),
     signIn: closed.reason === "unauthorized",
   };

@@ -42,7 +42,7 @@ function ContainerCard({
   return (
     <li className="rounded-lg border border-line bg-surface px-4 py-3">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
-        <h3 className="font-mono text-sm font-bold">{container.name}</h3>
+        <h2 className="font-mono text-sm font-bold">{container.name}</h2>
         {container.kind === "container" ? null : (
           <span className="rounded border border-line bg-sunken px-1.5 text-xs text-muted">{container.kind}</span>
         )}

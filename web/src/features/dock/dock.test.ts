@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import { CLOSE_REASONS, ERROR_CODES } from "../../api/sentences.ts";
+import type { ErrorFrame } from "../../stream/frames.ts";
+import { armCtrl } from "./ctrl.ts";
+import { endingOf } from "./ending.ts";
+import { gapNote } from "./gap.ts";
+
+const closed = (reason: string, exitCode: number | null = null) =>
+  ({ type: "closed", reason, exitCode, message: "" }) as const;
+
+function refusal(code: string): ErrorFrame {
+  return {
+    type: "error",
+    code,
+    message: "what the server said",
+    retryable: false,
+    requestId: "r1",
+    activeSessions: [],
+  };
+}
+
+describe("an ending", () => {
+  it.each(CLOSE_REASONS)("has words for %s", (reason) => {
+    const ending = endingOf({ kind: "said", closed: closed(reason), error: null });
+    expect(ending.title).not.toBe("");
+    expect(ending.next).not.toBe("");
+  });
+
+  it.each(ERROR_CODES)("has words for %s, and the server's own beside them", (code) => {
+    const ending = endingOf({ kind: "said", closed: closed("forbidden"), error: refusal(code) });
+    expect(ending).toMatchObject({ detail: "what the server said", requestId: "r1", calm: false });
+    expect(ending.title.charAt(0)).toBe(ending.title.charAt(0).toLowerCase());
+  });
+
+  it("shows an exit code only where it is the shell's own", () => {
+    expect(endingOf({ kind: "said", closed: closed("container_exit", 3), error: null }).exitCode).toBe(3);
+    expect(endingOf({ kind: "said", closed: closed("client_close", 0), error: null }).exitCode).toBeNull();
+  });
+
+  it("is honest about a lost connection", () => {
+    const lost = endingOf({ kind: "lost", hadShell: true, why: "silent" });
+    expect(lost.title).toBe("connection lost");
+    expect(lost.next).toMatch(/shell was ended/);
+    expect(endingOf({ kind: "lost", hadShell: false, why: "closed" }).next).toMatch(/WebSockets/);
+  });
+
+  it("offers to sign in where that helps", () => {
+    expect(endingOf({ kind: "refused", error: refusal("E_UNAUTHENTICATED") }).signIn).toBe(true);
+    expect(endingOf({ kind: "said", closed: closed("unauthorized"), error: null }).signIn).toBe(true);
+    expect(endingOf({ kind: "said", closed: closed("server_idle"), error: null }).signIn).toBe(false);
+  });
+});
+
+describe("the key row's Ctrl", () => {
+  const ctrl = (text: string) => [...armCtrl(new TextEncoder().encode(text))];
+
+  it("makes control bytes of one character", () => {
+    expect(ctrl("c")).toEqual([3]);
+    expect(ctrl("C")).toEqual([3]);
+    expect(ctrl("[")).toEqual([27]);
+    expect(ctrl(" ")).toEqual([0]);
+  });
+
+  it("leaves everything else", () => {
+    expect(ctrl("1")).toEqual([0x31]);
+    expect(ctrl("ab")).toEqual([0x61, 0x62]);
+    expect(ctrl("")).toEqual([]);
+    expect(ctrl("é")).toHaveLength(2);
+  });
+});
+
+it("says how much a gap left out, and why", () => {
+  expect(gapNote({ bytes: 5 * 1024 * 1024, why: "interrupt" })).toBe("5.0 MiB left out to let your interrupt through");
+  expect(gapNote({ bytes: 10, why: "__proto__" })).toBe("10 B left out");
+});
