@@ -3,19 +3,27 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/coder/websocket"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/periscope-console/periscope/internal/app/server"
+	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
@@ -383,6 +391,26 @@ func TestAPI(t *testing.T) {
 	var who struct{ AuthzMode, Mode string }
 	if code := p.call("GET", "/api/whoami", "", &who); code != 200 || who.AuthzMode != "shared" || who.Mode != "dev" {
 		t.Errorf("whoami: %d %+v", code, who)
+	}
+}
+
+func TestATakenPort(t *testing.T) {
+	c := kubetest.Shared(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	cfg, _, err := config.Load(config.Sources{
+		Args: []string{"--kubeconfig", c.Kubeconfig}, Environ: []string{"PORT=" + port}, ReadFile: os.ReadFile,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = server.New(cfg, server.Options{Log: slog.New(slog.DiscardHandler), Audit: io.Discard, Pages: fstest.MapFS{}})
+	if got := fault.PublicOf(err); !strings.Contains(got, port+" is taken") || !strings.Contains(got, "PORT") {
+		t.Errorf("the sentence is %q (%v)", got, err)
 	}
 }
 

@@ -1,0 +1,123 @@
+package podexec
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// at is the byte that the container prints at an offset.
+func at(offset int64) byte { return byte(offset*131 + offset>>8) }
+
+// reader is the client of an output, and checks what it is told.
+type reader struct {
+	t      *testing.T
+	o      *output
+	offset int64
+	acked  int64
+	sent   int64 // bytes sent and not acknowledged, gaps not counted
+	unread []gap // gaps not acknowledged yet
+	lost   int64
+}
+
+// step takes the next thing from the queue; false when there is none.
+func (r *reader) step(most int64) bool {
+	g, p := r.o.next(most)
+	switch {
+	case g != nil:
+		if g.from != r.offset || g.to <= g.from {
+			r.t.Fatalf("gap %v at offset %d", *g, r.offset)
+		}
+		r.offset = g.to
+		r.lost += g.to - g.from
+		r.unread = append(r.unread, *g)
+	case p != nil:
+		for i, b := range p {
+			if b != at(r.offset+int64(i)) {
+				r.t.Fatalf("byte %d is wrong", r.offset+int64(i))
+			}
+		}
+		r.offset += int64(len(p))
+		r.sent += int64(len(p))
+		r.o.release()
+	}
+	if r.sent > r.o.window {
+		r.t.Fatalf("%d bytes unacknowledged with a window of %d", r.sent, r.o.window)
+	}
+	return g != nil || p != nil
+}
+
+// ack acknowledges everything up to offset.
+func (r *reader) ack(offset int64) {
+	passed := offset - r.acked
+	for len(r.unread) > 0 && r.unread[0].from < offset {
+		g := r.unread[0]
+		passed -= min(g.to, offset) - max(g.from, r.acked)
+		if g.to > offset {
+			break
+		}
+		r.unread = r.unread[1:]
+	}
+	r.acked, r.sent = offset, r.sent-passed
+	if !r.o.ack(offset) {
+		r.t.Fatalf("an honest ack of %d was refused", offset)
+	}
+}
+
+// TestOutputKeepsItsPromises drives the queue at random and checks every byte,
+// the window, and at the end that nothing is missing but announced gaps.
+func TestOutputKeepsItsPromises(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		o := newOutput(256<<10, Window)
+		r := &reader{t: t, o: o}
+		written := int64(0)
+		draining := false
+		for range 600 {
+			switch rng.IntN(8) {
+			case 0, 1, 2:
+				if p := o.tryReserve(); p != nil {
+					n := 1 + rng.IntN(len(p))
+					for i := range n {
+						p[i] = at(written + int64(i))
+					}
+					written += int64(n)
+					o.commit(n, len(p))
+				}
+			case 3, 4, 5:
+				r.step(1 + rng.Int64N(bigChunk))
+			case 6:
+				if r.offset > r.acked {
+					r.ack(r.acked + 1 + rng.Int64N(r.offset-r.acked))
+				}
+			case 7:
+				if rng.IntN(4) == 0 {
+					draining = !draining
+					o.drain(draining)
+				}
+			}
+		}
+		o.drain(false)
+		for r.offset < written {
+			if !r.step(bigChunk) {
+				r.ack(r.offset)
+			}
+		}
+		if !o.empty() || o.total() != written {
+			t.Fatalf("seed %d: %d of %d bytes", seed, o.total(), written)
+		}
+		o.close()
+	}
+}
+
+func TestOutputHoldsTheReader(t *testing.T) {
+	o := newOutput(Window, Window)
+	total := int64(0)
+	for p := o.tryReserve(); p != nil; p = o.tryReserve() {
+		o.commit(len(p), len(p))
+		total += int64(len(p))
+	}
+	if total != Window {
+		t.Errorf("%d bytes were read ahead with a limit of %d", total, Window)
+	}
+	o.close()
+}
