@@ -9,7 +9,7 @@ import type {
   KubernetesEvent,
   Namespace,
   Pod,
-  PodPage,
+  PodList,
   PodSummary,
   Whoami,
 } from "./types.ts";
@@ -52,7 +52,7 @@ export async function pods(cluster: string, namespace: string, signal?: AbortSig
     const query = new URLSearchParams({ limit: String(PAGE) });
     if (namespace) query.set("namespace", namespace);
     if (next) query.set("continue", next);
-    const page = await request<PodPage>(`/api/clusters/${part(cluster)}/pods?${query}`, { signal });
+    const page = await request<PodList>(`/api/clusters/${part(cluster)}/pods?${query}`, { signal });
     all.push(...(page.pods ?? []));
     next = page.continue ?? "";
   } while (next);
