@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestCrash kills a cluster, and starts it again in the same folder.
+func TestCrash(t *testing.T) {
+	dir := t.TempDir()
+	mark := fmt.Sprintf("DEVCLUSTER_TEST_MARK=%d", time.Now().UnixNano())
+	c := start(t, dir)
+	c.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+	c.kubectl("run", "survivor", "--image=registry.local/test:1", "--env="+mark, "--", "sh", "-c", "sleep infinity & sleep infinity")
+	c.kubectl("run", "finished", "--image=registry.local/test:1", "--restart=Never", "--", "true")
+	c.kubectl("wait", "--for=condition=Ready", "pod/survivor", "--timeout=30s")
+	c.waitFor("pod/finished", "{.status.phase}", "Succeeded")
+	if marked(t, mark) == 0 {
+		t.Fatal("the pod's processes are not found")
+	}
+	c.kill()
+	wantGone(t, mark)
+
+	c = start(t, dir)
+	want(t, "state", c.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}"), "b")
+	c.waitFor("pod/survivor", "{.status.containerStatuses[0].restartCount}", "1")
+	c.kubectl("exec", "survivor", "--", "true")
+	want(t, "finished pod", c.kubectl("get", "pod", "finished", "-o", "jsonpath={.status.phase}"), "Succeeded")
+	c.stop()
+	wantGone(t, mark)
+}
+
+// TestSideBySide runs two clusters that know nothing of each other, and
+// refuses a second one in a folder.
+func TestSideBySide(t *testing.T) {
+	a, b := start(t, t.TempDir()), start(t, t.TempDir(), "--nodes", "3")
+	a.run("only-in-a", "sleep", "infinity")
+	want(t, "pods in b", b.kubectl("get", "pods", "-o", "name"), "")
+	want(t, "nodes in b", b.kubectl("get", "nodes", "-o", "name"), "node/node-1\nnode/node-2\nnode/node-3\n")
+	second := exec.Command(devclusterBin, "--dir", a.dir)
+	out, err := second.CombinedOutput()
+	if err == nil {
+		t.Error("two clusters run in one folder")
+	}
+	wantIn(t, "message", string(out), "another devcluster already runs in")
+	a.stop()
+	b.kubectl("get", "nodes")
+	b.stop()
+}
+
+// TestExitWithParent: a cluster does not outlive a parent that was killed.
+func TestExitWithParent(t *testing.T) {
+	dir := t.TempDir()
+	ready := filepath.Join(dir, "ready")
+	parent := exec.Command("sh", "-c", `"$0" --dir "$1" --exit-with-parent > "$2" & echo $!; wait`, devclusterBin, filepath.Join(dir, "c"), ready)
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	await(t, "ready", func() bool {
+		data, _ := os.ReadFile(ready)
+		return string(data) == "ready\n"
+	})
+	parent.Process.Kill()
+	parent.Wait()
+	await(t, "the end", func() bool {
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(state), ") Z ")
+	})
+}
+
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(readyTimeout)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come", what)
+		}
+		time.Sleep(20 * time.Millisecond) // another process can only be polled
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{nil, "--dir is missing"},
+		{[]string{"--dir", "x", "--nodes", "0"}, "--nodes must be between"},
+		{[]string{"--dir", "x", "--addr", "nowhere"}, "must be an IP address and a port"},
+		{[]string{"--dir", "x", "--colour", "red"}, "flag provided but not defined: -colour"},
+		{[]string{"--dir", "x", "surplus"}, `"surplus" is not a flag`},
+		{[]string{"--dir", "x", "--image", "a=/does/not/exist"}, "is not a folder"},
+	} {
+		cmd := exec.Command(devclusterBin, test.args...)
+		cmd.Dir = t.TempDir()
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			t.Errorf("%v is accepted", test.args)
+		}
+		wantIn(t, fmt.Sprint(test.args), string(out), test.says)
+		if n := strings.Count(string(out), "\n"); n != 1 {
+			t.Errorf("%v: %d lines for one mistake:\n%s", test.args, n, out)
+		}
+	}
+}
