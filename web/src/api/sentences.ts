@@ -123,8 +123,11 @@ export const CLOSE_SENTENCES: Record<CloseReason, Sentence> = {
   client_close: { title: "you disconnected", next: "Open a new shell to go on." },
   server_idle: { title: "idle too long", next: "Nothing was typed or printed for a while. Open a new shell to go on." },
   forced_close: { title: "ended from elsewhere", next: "You or an administrator ended it. Open a new shell to go on." },
-  completed: { title: "the command is done", next: "Open a new shell to go on." },
-  container_exit: { title: "the shell exited", next: "Open a new shell to go on." },
+  completed: { title: "the shell exited", next: "Open a new shell to go on." },
+  container_exit: {
+    title: "the container stopped",
+    next: "Its shells ended with it. Open a new one once it runs again.",
+  },
   pod_deleted: { title: "the pod is gone", next: "Go back to the list and choose the pod that replaced it." },
   tunnel_closed: {
     title: "the link to the cluster broke",

@@ -54,7 +54,10 @@ function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
         className="flex h-full min-w-0 items-center gap-2"
       >
         <PhaseDot phase={phase} />
-        <span className={`truncate font-mono text-xs ${unread ? "font-bold text-text" : ""}`}>{pod}</span>
+        <span className={`flex min-w-0 font-mono text-xs ${unread ? "font-bold text-text" : ""}`}>
+          <span className="truncate">{pod.slice(0, -TAIL)}</span>
+          <span>{pod.slice(-TAIL)}</span>
+        </span>
         {rang ? <Bell aria-hidden className="size-3 shrink-0 text-attention" /> : null}
         {unread && !rang ? <span aria-hidden className="size-1.5 shrink-0 rounded-full bg-accent" /> : null}
       </button>
@@ -69,6 +72,9 @@ function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
     </div>
   );
 }
+
+/** The end of a pod's name tells it from its siblings: it is never cut off. */
+const TAIL = 6;
 
 /** Filled: running; a ring: not yet; a square: ended. The shape says it, the colour repeats it. */
 function PhaseDot({ phase }: { phase: "connecting" | "connected" | "ended" }) {

@@ -18,7 +18,7 @@ export interface Ending {
   activeSessions: ActiveSession[];
 }
 
-const CALM = new Set(["client_close", "completed", "container_exit", "taken_over"]);
+const CALM = new Set(["client_close", "completed", "taken_over"]);
 
 /** Ends in which the exit code is the shell's own and means something. */
 const SHELLS_OWN = new Set(["completed", "container_exit"]);

@@ -1,7 +1,7 @@
 import { useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp } from "lucide-react";
-import { useRef } from "react";
+import { useCallback, useMemo, useRef } from "react";
 import type { PodSummary } from "../../api/types.ts";
 import { podTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
@@ -29,27 +29,29 @@ const CARD_PX = 92;
 /** Room for the row's actions, so that nothing moves when they appear. */
 const ACTIONS = "92px";
 
+function uidOf(pod: PodSummary): string {
+  return pod.uid;
+}
+
 export function PodTable(props: PodTableProps) {
   const { pods, shown, sort } = props;
   const phone = useMedia(PHONE);
   const scroller = useRef<HTMLDivElement>(null);
-  const table = useTable({
-    features,
-    columns,
-    data: pods,
-    getRowId: (pod) => pod.uid,
-    state: { sorting: [sort], columnVisibility: {} },
-  });
+  // With 30,000 rows all of these must stay the same objects while one scrolls: a new one sorts or measures again.
+  const state = useMemo(() => ({ sorting: [{ id: sort.id, desc: sort.desc }] }), [sort.id, sort.desc]);
+  const table = useTable({ features, columns, data: pods, getRowId: uidOf, state });
   const rows = table.getRowModel().rows;
+  const ids = useMemo(() => rows.map((row) => row.id), [rows]);
+  const getItemKey = useCallback((index: number) => ids[index] ?? index, [ids]);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => (phone ? CARD_PX : ROW_PX),
-    getItemKey: (index) => rows[index]?.id ?? index,
+    getItemKey,
     overscan: 12,
   });
   const cursor = useRowKeys({
-    ids: rows.map((row) => row.id),
+    ids,
     reveal: (index) => virtual.scrollToIndex(index),
     open: (index) => rows[index] && props.onOpenPod(rows[index].original),
     shell: (index) => rows[index] && props.onOpenShell(rows[index].original),

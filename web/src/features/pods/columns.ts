@@ -1,10 +1,9 @@
 import type { ColumnDef } from "@tanstack/react-table";
-import { columnVisibilityFeature, createSortedRowModel, rowSortingFeature, tableFeatures } from "@tanstack/react-table";
+import { createSortedRowModel, rowSortingFeature, tableFeatures } from "@tanstack/react-table";
 import type { PodSummary } from "../../api/types.ts";
 
 export const features = tableFeatures({
   rowSortingFeature,
-  columnVisibilityFeature,
   sortedRowModel: createSortedRowModel(),
 });
 
