@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/periscope-console/periscope/test/proc"
+)
+
+const (
+	namespace  = "default"
+	podName    = "bench"
+	startLimit = 3 * time.Minute
+)
+
+const clustersYAML = `clusters:
+  - {name: bench, backend: kubeconfig, kubeconfigPath: %q}
+`
+
+const authYAML = `mode: dev
+authorization: {mode: raw}
+dev: {subject: dev@local, email: dev@local, groups: [dev]}
+`
+
+// rig is the system under measurement.
+type rig struct {
+	bin, dir  string
+	cluster   *proc.Process
+	server    *periscope
+	ours      ours
+	reference *reference
+}
+
+func newRig(bin string) (*rig, error) {
+	dir, err := os.MkdirTemp("", "periscope-bench-")
+	if err != nil {
+		return nil, err
+	}
+	return &rig{bin: bin, dir: dir}, nil
+}
+
+// start has a cluster with a pod, and a Periscope that somebody is logged in to.
+func (r *rig) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	fmt.Println("starting a control plane, a node and Periscope")
+	if err := r.startCluster(ctx); err != nil {
+		return err
+	}
+	var err error
+	if r.server, err = r.startServer(ctx); err != nil {
+		return err
+	}
+	r.ours = ours{r.server}
+	return r.warmUp(ctx)
+}
+
+func (r *rig) startCluster(ctx context.Context) (err error) {
+	home := filepath.Join(r.dir, "cluster")
+	r.cluster, _, err = proc.Start(ctx, proc.Spec{
+		Name: "devcluster", Path: filepath.Join(r.bin, "devcluster"), Ready: "ready",
+		Args: []string{"--dir", home, "--addr", "127.0.0.1:0", "--exit-with-parent"},
+	})
+	if err != nil {
+		return err
+	}
+	if r.reference, err = newReference(filepath.Join(home, "kubeconfig")); err != nil {
+		return err
+	}
+	if err := r.grant(ctx); err != nil {
+		return err
+	}
+	return r.makePod(ctx)
+}
+
+// grant gives the group that Periscope impersonates the right to open shells.
+func (r *rig) grant(ctx context.Context) error {
+	_, err := r.reference.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "bench"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "periscope:dev"}},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+func (r *rig) makePod(ctx context.Context) error {
+	now := int64(0)
+	pods := r.reference.client.CoreV1().Pods(namespace)
+	_, err := pods.Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: podName},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: &now,
+			Containers: []corev1.Container{{
+				Name: "main", Image: "bench", ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"sleep", "86400"},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	w, err := pods.Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", podName).String()})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		if pod, ok := e.Object.(*corev1.Pod); ok && pod.Status.Phase == corev1.PodRunning {
+			return nil
+		}
+	}
+	return errors.New("the pod did not run in time")
+}
+
+// warmUp opens one shell on each side and learns which one ours is.
+func (r *rig) warmUp(ctx context.Context) error {
+	m := newMeter()
+	s, t, err := r.server.dial(ctx, command{TTY: true, out: m})
+	if err != nil {
+		return err
+	}
+	if err := s.await(ctx, m.first); err != nil {
+		return err
+	}
+	r.reference.shell = (<-t.hello).Shell // it comes before any output
+	if err := s.finish(ctx, "exit\n"); err != nil {
+		return err
+	}
+	_, err = openOnce(ctx, r.reference)
+	return err
+}
+
+// stop ends what was started, the last one first.
+func (r *rig) stop() {
+	if r.server != nil {
+		r.server.process.Stop()
+	}
+	if r.cluster != nil {
+		r.cluster.Stop()
+	}
+	if err := os.RemoveAll(r.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+}
+
+// periscope is one server process with a login.
+type periscope struct {
+	process *proc.Process
+	execURL string
+	cookie  string
+	metrics string // address of /metrics
+}
+
+// startServer starts a Periscope of the rig's cluster, as test/demo does.
+func (r *rig) startServer(ctx context.Context, environ ...string) (*periscope, error) {
+	clusters, auth := filepath.Join(r.dir, "clusters.yaml"), filepath.Join(r.dir, "auth.yaml")
+	list := fmt.Sprintf(clustersYAML, r.reference.kubeconfig)
+	if err := errors.Join(os.WriteFile(clusters, []byte(list), 0o600), os.WriteFile(auth, []byte(authYAML), 0o600)); err != nil {
+		return nil, err
+	}
+	metrics, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	process, line, err := proc.Start(ctx, proc.Spec{
+		Name: "periscope", Path: filepath.Join(r.bin, "periscope"), Args: []string{"serve"}, Ready: "Open http",
+		Env: append([]string{
+			"PORT=0", "PERISCOPE_BIND_ADDRESS=127.0.0.1", "PERISCOPE_METRICS_ADDRESS=" + metrics,
+			"PERISCOPE_CLUSTERS_FILE=" + clusters, "PERISCOPE_AUTH_FILE=" + auth,
+		}, environ...),
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, address, _ := strings.Cut(line, "Open ")
+	base := strings.TrimSuffix(address, "/")
+	p := &periscope{
+		process: process, metrics: "http://" + metrics + "/metrics",
+		execURL: "ws" + strings.TrimPrefix(base, "http") + "/api/clusters/bench/pods/" + namespace + "/" + podName + "/exec",
+	}
+	if p.cookie, err = login(ctx, base); err != nil {
+		process.Stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// freeAddress is an address that was free a moment ago.
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// login is what the page does in dev mode.
+func login(ctx context.Context, base string) (cookie string, err error) {
+	body, err := json.Marshal(map[string]string{"code": ""})
+	if err != nil {
+		return "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/auth/dev", strings.NewReader(string(body)))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK || len(resp.Cookies()) != 1 {
+		return "", fmt.Errorf("login: %s %s", resp.Status, answer)
+	}
+	c := resp.Cookies()[0]
+	return c.Name + "=" + c.Value, nil
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+type targetKind uint8
+
+const (
+	ratioAtMost targetKind = iota
+	ratioAtLeast
+	oursAtMost // an absolute limit, in the measure's unit
+)
+
+type target struct {
+	kind  targetKind
+	limit float64
+}
+
+// met judges medians. A target on a ratio is not met where there is none.
+func (t target) met(ours, ratio float64) bool {
+	switch t.kind {
+	case ratioAtMost:
+		return ratio <= t.limit
+	case ratioAtLeast:
+		return ratio >= t.limit
+	}
+	return ours <= t.limit
+}
+
+func (t target) text(unit string) string {
+	limit := strconv.FormatFloat(t.limit, 'g', -1, 64)
+	switch t.kind {
+	case ratioAtMost:
+		return "≤ " + limit + "×"
+	case ratioAtLeast:
+		return "≥ " + limit + "×"
+	}
+	return "≤ " + strings.TrimSpace(limit+" "+unit)
+}
+
+// measure is one figure of a row.
+type measure struct {
+	name, unit string
+	targets    []target
+}
+
+// row is one row of the table in docs/performance.md. A run gives one value for
+// each measure.
+type row struct {
+	number   int
+	title    string
+	pairs    int // how many, unless the command line says so
+	measures []measure
+	run      func(ctx context.Context, s side) ([]float64, error)
+	// alone stands instead of run where there is no reference. The note says
+	// under which circumstances it measured.
+	alone func(ctx context.Context, r *rig) (values []float64, note string, err error)
+}
+
+// table collects the lines to print.
+type table struct{ lines [][]string }
+
+func (t *table) measure(ctx context.Context, r *rig, w row, pairs int) error {
+	fmt.Printf("row %2d  %s ", w.number, w.title)
+	begun := time.Now()
+	var err error
+	if w.alone != nil {
+		err = t.single(ctx, r, w)
+	} else {
+		err = t.interleaved(ctx, r, w, pairs)
+	}
+	if err == nil {
+		fmt.Printf(" %.0f s\n", time.Since(begun).Seconds())
+	}
+	return err
+}
+
+func (t *table) single(ctx context.Context, r *rig, w row) error {
+	values, note, err := w.alone(ctx, r)
+	if err != nil {
+		return err
+	}
+	for i, m := range w.measures {
+		m.name += note
+		t.add(w.number, m, values[i:i+1], nil)
+	}
+	return nil
+}
+
+// interleaved runs ours, reference, ours, reference, and so on.
+func (t *table) interleaved(ctx context.Context, r *rig, w row, pairs int) error {
+	if pairs == 0 {
+		pairs = w.pairs
+	}
+	ours := make([][]float64, len(w.measures))
+	reference := make([][]float64, len(w.measures))
+	for range pairs {
+		if err := once(ctx, w, r.ours, ours); err != nil {
+			return fmt.Errorf("ours: %w", err)
+		}
+		if err := once(ctx, w, r.reference, reference); err != nil {
+			return fmt.Errorf("reference: %w", err)
+		}
+		fmt.Print(".")
+	}
+	for i, m := range w.measures {
+		t.add(w.number, m, ours[i], reference[i])
+	}
+	return nil
+}
+
+// runLimit bounds one run of one side.
+const runLimit = 2 * time.Minute
+
+func once(ctx context.Context, w row, s side, into [][]float64) error {
+	ctx, cancel := context.WithTimeout(ctx, runLimit)
+	defer cancel()
+	values, err := w.run(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i, v := range values {
+		into[i] = append(into[i], v)
+	}
+	return nil
+}
+
+func (t *table) add(number int, m measure, ours, reference []float64) {
+	o, ratio := median(ours), spreadOf(ratios(ours, reference))
+	ref, rel := "–", "–"
+	if len(reference) > 0 {
+		ref = figure(median(reference)) + " " + m.unit
+		rel = fmt.Sprintf("%s (%s–%s)", figure(ratio.median), figure(ratio.least), figure(ratio.most))
+	}
+	wanted, met := judge(m, o, ratio.median)
+	t.lines = append(t.lines, []string{
+		strconv.Itoa(number), m.name, strings.TrimSpace(figure(o) + " " + m.unit), ref, rel, wanted, met,
+	})
+}
+
+// judge names the targets of a measure and says whether all are met.
+func judge(m measure, ours, ratio float64) (wanted, met string) {
+	if len(m.targets) == 0 {
+		return "–", ""
+	}
+	met = "yes"
+	var words []string
+	for _, t := range m.targets {
+		words = append(words, t.text(m.unit))
+		if !t.met(ours, ratio) {
+			met = "NO"
+		}
+	}
+	return strings.Join(words, ", "), met
+}
+
+// figure keeps three digits, which is more than a shared machine repeats.
+func figure(v float64) string {
+	switch a := math.Abs(v); {
+	case math.IsNaN(v):
+		return "–"
+	case a >= 100:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case a >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	case a >= 0.1:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 3, 64)
+}
+
+// print writes the table, columns aligned.
+func (t *table) print(w io.Writer) error {
+	lines := append([][]string{{"row", "measure", "ours", "reference", "ratio: median (min–max)", "target", "met?"}}, t.lines...)
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, line := range lines {
+		var b strings.Builder
+		for i, cell := range line {
+			b.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(b.String(), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
