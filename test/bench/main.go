@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 )
 
@@ -31,8 +32,7 @@ import (
 const wholeLimit = 20 * time.Minute
 
 func main() {
-	klog.LogToStderr(false) // client-go's words on connections that end are no news here
-	klog.SetOutput(nothing{})
+	klog.SetLogger(logr.Discard()) // client-go's words on connections that end are no news here
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
@@ -45,10 +45,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-type nothing struct{}
-
-func (nothing) Write(p []byte) (int, error) { return len(p), nil }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == readCommand {

@@ -156,7 +156,7 @@ func judge(m measure, ours, ratio float64) (wanted, met string) {
 	for _, t := range m.targets {
 		words = append(words, t.text(m.unit))
 		if !t.met(ours, ratio) {
-			met = "NO"
+			met = "no"
 		}
 	}
 	return strings.Join(words, ", "), met
