@@ -52,14 +52,10 @@ export function Shell() {
           }}
         />
       </div>
-      <Palette
-        open={overlay === "palette"}
-        onClose={() => setOverlay("none")}
-        cluster={cluster}
-        commands={commands}
-        actions={actions}
-      />
-      <HelpDialog open={overlay === "help"} onClose={() => setOverlay("none")} />
+      {overlay === "palette" ? (
+        <Palette onClose={() => setOverlay("none")} cluster={cluster} commands={commands} actions={actions} />
+      ) : null}
+      {overlay === "help" ? <HelpDialog onClose={() => setOverlay("none")} /> : null}
       <Chooser />
       <NoticeBar />
     </div>

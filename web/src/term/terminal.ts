@@ -138,6 +138,8 @@ export class TerminalView {
     this.#term.unicode.activeVersion = "11";
     this.#term.loadAddon(new WebLinksAddon(openLink));
     this.#term.loadAddon(new ClipboardAddon(undefined, writeOnlyClipboard));
+    // Asked what the clipboard holds, a terminal stays silent: even an empty answer would be typed at the prompt.
+    this.#term.parser.registerOscHandler(CLIPBOARD, (data) => data.endsWith("?"));
   }
 
   #wire(): void {
@@ -184,6 +186,8 @@ export class TerminalView {
   }
 }
 
+/** The escape sequence "OSC 52". */
+const CLIPBOARD = 52;
 const HIDE_CURSOR = "\x1b[?25l";
 /** No mouse reports, no focus reports, no bracketed paste, plain cursor keys and keypad. */
 const PLAIN_MODES = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>";

@@ -2,46 +2,29 @@ import { X } from "lucide-react";
 import { Dialog } from "radix-ui";
 import type { ReactNode } from "react";
 import { IconButton } from "./Button.tsx";
+import { useReturnFocus } from "./useReturnFocus.ts";
 
 interface ModalProps {
-  open: boolean;
   onClose(): void;
   title: string;
   description?: ReactNode;
   children: ReactNode;
   /** Tailwind width class. */
   width?: string;
-  /** Something else takes the focus when this closes (a terminal): it is not handed back to what opened it. */
-  leavesFocus?: boolean;
 }
 
-/** The dialog itself, not its first button: nothing there is meant yet. A field that asks for the focus has it already. */
-function focusWhole(event: Event): void {
-  event.preventDefault();
-  if (event.currentTarget instanceof HTMLElement) event.currentTarget.focus();
-}
-
-/** Said outright, or Radix warns of a missing description. */
-const NO_DESCRIPTION = { "aria-describedby": undefined };
-
-export function Modal({
-  open,
-  onClose,
-  title,
-  description,
-  children,
-  width = "max-w-md",
-  leavesFocus = false,
-}: ModalProps) {
+/** A dialog that is open as long as it is rendered. */
+export function Modal({ onClose, title, description, children, width = "max-w-md" }: ModalProps) {
+  const returnFocus = useReturnFocus();
   return (
-    <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
+    <Dialog.Root open onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <Dialog.Content
           {...(description ? {} : NO_DESCRIPTION)}
           onOpenAutoFocus={focusWhole}
-          onCloseAutoFocus={(event) => leavesFocus && event.preventDefault()}
-          className={`fixed top-1/2 left-1/2 z-40 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 animate-fade overflow-auto rounded-lg border border-line bg-raised p-5 outline-none shadow-(--shadow) ${width}`}
+          onCloseAutoFocus={returnFocus}
+          className={`fixed top-1/2 left-1/2 z-40 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 animate-fade overflow-auto rounded-lg border border-line bg-raised p-5 shadow-(--shadow) outline-none ${width}`}
         >
           <div className="mb-1 flex items-start justify-between gap-4">
             <Dialog.Title className="text-lg font-semibold">{title}</Dialog.Title>
@@ -56,3 +39,12 @@ export function Modal({
     </Dialog.Root>
   );
 }
+
+/** The dialog itself, not its first button: nothing there is meant yet. A field that asks for the focus has it already. */
+function focusWhole(event: Event): void {
+  event.preventDefault();
+  if (event.currentTarget instanceof HTMLElement) event.currentTarget.focus();
+}
+
+/** Said outright, or Radix warns of a missing description. */
+const NO_DESCRIPTION = { "aria-describedby": undefined };

@@ -30,13 +30,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
     startShell(request, chosen, reason.trim());
   };
   return (
-    <Modal
-      open
-      leavesFocus
-      onClose={onClose}
-      title="Open shell"
-      description={`${request.pod.namespace}/${request.pod.name}`}
-    >
+    <Modal onClose={onClose} title="Open shell" description={`${request.pod.namespace}/${request.pod.name}`}>
       <form onSubmit={submit}>
         <fieldset>
           <legend className="mb-1 text-xs font-medium text-muted">Container</legend>

@@ -7,7 +7,6 @@ export function CloseDialog({ shell }: { shell: Shell | null }) {
   if (!shell) return null;
   return (
     <Modal
-      open
       onClose={cancelClose}
       title="End this shell?"
       description={`The shell in ${shell.target.pod} is still running. What runs in it ends with it.`}

@@ -72,9 +72,9 @@ const TERMINAL: Record<typeof platform, Section> = {
   },
 };
 
-export function HelpDialog({ open, onClose }: { open: boolean; onClose(): void }) {
+export function HelpDialog({ onClose }: { onClose(): void }) {
   return (
-    <Modal open={open} onClose={onClose} title="Keys" width="max-w-3xl">
+    <Modal onClose={onClose} title="Keys" width="max-w-3xl">
       <div className="mt-3 grid gap-x-10 gap-y-6 sm:grid-cols-2">
         <div className="flex flex-col gap-6">
           {PAGE.map((section) => (

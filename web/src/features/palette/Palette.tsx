@@ -5,6 +5,7 @@ import { clustersQuery, podsQuery } from "../../api/queries.ts";
 import type { PodSummary } from "../../api/types.ts";
 import { commandKeyName, hasCommandKey } from "../../lib/platform.ts";
 import { Kbd } from "../../ui/Kbd.tsx";
+import { useReturnFocus } from "../../ui/useReturnFocus.ts";
 import {
   type Command,
   clusterEntries,
@@ -15,8 +16,8 @@ import {
   podEntries,
 } from "./entries.ts";
 
+/** Open as long as it is rendered. */
 interface PaletteProps {
-  open: boolean;
   onClose(): void;
   /** Where one is: its pods come first, and alone while one is in a cluster. */
   cluster: string;
@@ -24,13 +25,15 @@ interface PaletteProps {
   actions: PaletteActions;
 }
 
-export function Palette({ open, onClose, ...rest }: PaletteProps) {
+export function Palette({ onClose, ...rest }: PaletteProps) {
+  const returnFocus = useReturnFocus();
   return (
-    <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
+    <Dialog.Root open onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <Dialog.Content
           aria-describedby={undefined}
+          onCloseAutoFocus={returnFocus}
           className="fixed top-[12dvh] left-1/2 z-40 flex max-h-[70dvh] w-[calc(100vw-24px)] max-w-2xl -translate-x-1/2 animate-fade flex-col overflow-hidden rounded-lg border border-line-strong bg-raised shadow-(--shadow)"
         >
           <Dialog.Title className="sr-only">Command palette</Dialog.Title>
@@ -41,7 +44,7 @@ export function Palette({ open, onClose, ...rest }: PaletteProps) {
   );
 }
 
-function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "open" | "onClose">): Entry[] {
+function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "onClose">): Entry[] {
   const clusters = useQuery(clustersQuery()).data;
   const asked = useMemo(
     () => (clusters ?? []).filter((c) => c.connected && (cluster === "" || c.name === cluster)),
@@ -62,7 +65,7 @@ function dataOf(results: { data: PodSummary[] | undefined }[]) {
   return results.map((result) => result.data);
 }
 
-function PaletteBody({ onClose, ...rest }: Omit<PaletteProps, "open">) {
+function PaletteBody({ onClose, ...rest }: PaletteProps) {
   const id = useId();
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);
