@@ -166,27 +166,87 @@ func TestNobodyThere(t *testing.T) {
 func TestCancelledDials(t *testing.T) {
 	stop := make(chan struct{})
 	asked := make(chan struct{}, 10)
-	cfg := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	cfg := serve(t, func(http.ResponseWriter, *http.Request) {
 		asked <- struct{}{}
 		<-stop
 	})
 	defer close(stop)
+	why := fault.New(fault.ShuttingDown, "test", "This server is going down. Come back in a minute.")
 	for _, kind := range []Kind{WebSocket, SPDY, Auto} {
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		_, err := New(kind).Dial(ctx, cfg, shell)
-		cancel()
-		wantFault(t, err, fault.Timeout)
-
 		ctx, abandon := context.WithCancelCause(context.Background())
-		why := fault.New(fault.ShuttingDown, "test", "This server is going down. Come back in a minute.")
-		<-asked
 		go func() {
 			<-asked
 			abandon(why)
 		}()
-		_, err = New(kind).Dial(ctx, cfg, shell)
+		_, err := New(kind).Dial(ctx, cfg, shell)
 		wantFault(t, err, fault.ShuttingDown)
+
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		_, err = New(kind).Dial(ctx, silent(t), shell)
+		cancel()
+		wantFault(t, err, fault.Timeout)
 	}
+}
+
+// silent is a cluster that never answers.
+func silent(t *testing.T) *rest.Config {
+	over := make(chan struct{})
+	cfg := serve(t, func(http.ResponseWriter, *http.Request) { <-over })
+	t.Cleanup(func() { close(over) })
+	return cfg
+}
+
+// TestAnAbandonedDialIsHungUp: net/http would go on with a handshake that nobody
+// waits for, in the hope of a use for the connection.
+func TestAnAbandonedDialIsHungUp(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	hungUp := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			hungUp <- err
+			return
+		}
+		defer c.Close()
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_, err = io.Copy(io.Discard, c)
+		hungUp <- err
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err = New(WebSocket).Dial(ctx, &rest.Config{Host: "https://" + l.Addr().String()}, shell)
+	wantFault(t, err, fault.Timeout)
+	if err := <-hungUp; err != nil {
+		t.Errorf("the connection stood on: %v", err)
+	}
+}
+
+// TestTheKernelTakesInLittle: what waits in a socket is what Ctrl-C waits for.
+func TestTheKernelTakesInLittle(t *testing.T) {
+	cfg := echoServer(t)
+	asked := make(chan int, 1)
+	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return &sized{c, asked}, err
+	}
+	_ = open(t, cfg, script).Close()
+	if n := <-asked; n != 128<<10 {
+		t.Errorf("a receive buffer of %d bytes", n)
+	}
+}
+
+type sized struct {
+	net.Conn
+	asked chan int
+}
+
+func (s *sized) SetReadBuffer(n int) error {
+	s.asked <- n
+	return nil
 }
 
 // TestTheStreamOutlivesTheDial also sends bytes right behind the 101.

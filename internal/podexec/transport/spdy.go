@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"sync/atomic"
 
 	clientremote "k8s.io/client-go/tools/remotecommand"
@@ -36,29 +37,37 @@ type spdyStream struct {
 	result Result // settled before output ends
 }
 
-func newSPDYStream(l *link, t *taken, req Request) (Stream, error) {
-	exec, err := t.executor()
+func newSPDYStream(l *link, answer http.Header, req Request) (Stream, error) {
+	s := &spdyStream{link: l, conn: &taken{answer: answer}, req: req, output: newHandover(), sizes: newSizes()}
+	exec, err := s.connect()
 	if err != nil {
 		_ = l.abort()
 		return nil, fault.Wrap(err, fault.Internal, op, "Periscope could not open the stream. Tell whoever runs this server.")
 	}
-	// client-go logs each lost connection; here that is a Result.
-	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
-	s := &spdyStream{link: l, conn: t, req: req, cancel: cancel, output: newHandover(), sizes: newSizes()}
 	s.stdinOut, s.stdin = io.Pipe()
 	s.Resize(req.Size)
+	// client-go logs each lost connection; here that is a Result.
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
+	s.cancel = cancel
 	s.tasks.enter()
 	go s.run(ctx, exec)
 	s.tasks.every(beat, s.beat)
 	return s, nil
 }
 
+func (s *spdyStream) connect() (exec clientremote.Executor, err error) {
+	if s.conn.conn, err = newSPDYConn(s.link, &s.tasks); err != nil {
+		return nil, err
+	}
+	return s.conn.executor()
+}
+
 func (s *spdyStream) run(ctx context.Context, exec clientremote.Executor) {
 	defer s.tasks.leave()
 	err := exec.StreamWithContext(ctx, s.options())
 	s.result = s.verdict(err)
-	s.output.end()
 	_ = s.stdinOut.CloseWithError(io.ErrClosedPipe)
+	s.output.end()
 	s.sizes.close()
 	s.tasks.close()
 }
@@ -97,7 +106,9 @@ func (s *spdyStream) beat() {
 		cause := errSilent
 		s.cause.CompareAndSwap(nil, &cause)
 		_ = s.link.abort()
+		return
 	}
+	s.conn.conn.ping(&s.tasks)
 }
 
 func (s *spdyStream) Read(p []byte) (int, Channel, error) {

@@ -88,6 +88,17 @@ func TestSPDYLost(t *testing.T) {
 	wantFault(t, s.Result().Err, fault.ClusterUnreachable)
 }
 
+// TestSPDYClosedAtOnce: the executor is still asking for its streams.
+func TestSPDYClosedAtOnce(t *testing.T) {
+	for range 50 {
+		began := time.Now()
+		_ = openSPDY(t, echoServer(t), script).Close()
+		if d := time.Since(began); d > 5*time.Second {
+			t.Fatalf("close took %v", d)
+		}
+	}
+}
+
 func TestSPDYCloseUnblocks(t *testing.T) {
 	over := make(chan struct{})
 	s := openSPDY(t, spdyScripted(t, func(p *spdyPeer) {

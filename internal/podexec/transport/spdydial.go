@@ -36,7 +36,7 @@ func (d *spdyDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (S
 		_ = l.abort()
 		return nil, notSpoken("switched to %q, not to SPDY", answer.Get("Upgrade"))
 	}
-	return newSPDYStream(l, &taken{link: l, answer: answer}, req)
+	return newSPDYStream(l, answer, req)
 }
 
 // executor makes client-go believe that it upgraded the connection, wherever to.
@@ -49,7 +49,7 @@ func (t *taken) executor() (clientremote.Executor, error) {
 // upgrader. It keeps what comes over the error stream: client-go makes a text of
 // it, and takes a lost connection for a command that ended well.
 type taken struct {
-	link   *link
+	conn   *spdyConn
 	answer http.Header
 
 	mu     sync.Mutex
@@ -64,11 +64,7 @@ func (t *taken) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *taken) NewConnection(*http.Response) (httpstream.Connection, error) {
-	c, err := streamspdy.NewClientConnectionWithPings(linkConn{t.link}, beat)
-	if err != nil {
-		return nil, err
-	}
-	return watched{c, t}, nil
+	return watched{t.conn, t}, nil
 }
 
 func (t *taken) keep(p []byte) {

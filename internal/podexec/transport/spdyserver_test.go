@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ func acceptSPDY(t *testing.T, w http.ResponseWriter, r *http.Request) *spdyPeer 
 		t.Error(err)
 		return nil
 	}
+	w = quiet{w}
 	arrived := make(chan httpstream.Stream, 5)
 	c := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(s httpstream.Stream, _ <-chan struct{}) error {
 		arrived <- s
@@ -49,6 +52,22 @@ func acceptSPDY(t *testing.T, w http.ResponseWriter, r *http.Request) *spdyPeer 
 		}
 	}
 	return p
+}
+
+// quiet hands out connections whose Close never fails: spdystream would hold a
+// goroutine for a second to report it, and that looks like a leak.
+type quiet struct{ http.ResponseWriter }
+
+func (q quiet) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(q.ResponseWriter).Hijack()
+	return quietConn{c}, rw, err
+}
+
+type quietConn struct{ net.Conn }
+
+func (c quietConn) Close() error {
+	_ = c.Conn.Close()
+	return nil
 }
 
 // end sends the status and closes in the order of a kubelet.

@@ -53,13 +53,14 @@ func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string,
 		return nil, nil, err
 	}
 	l := &link{}
-	rt, err := u.roundTripper(cfg, l)
+	rt, hangUp, err := u.roundTripper(cfg, l)
 	if err != nil {
 		return nil, nil, fault.Wrap(err, fault.ClusterUnreachable, op,
 			"The credentials kept for this cluster cannot be used. Ask whoever runs Periscope to check them.")
 	}
 	resp, err := rt.RoundTrip(req)
 	if err != nil {
+		hangUp()
 		return nil, nil, dialFault(ctx, err)
 	}
 	if err := l.takeOver(resp); err != nil {
@@ -135,8 +136,9 @@ func query(r Request) url.Values {
 
 // roundTripper is cfg's own way to the cluster, good for one upgrade: its
 // dialer, proxy, TLS, credentials and impersonation. The connection it makes
-// becomes l's.
-func (u *upgrader) roundTripper(cfg *rest.Config, l *link) (http.RoundTripper, error) {
+// becomes l's. hangUp ends a dial that was given up: net/http would go on with
+// it, in the hope of a later request.
+func (u *upgrader) roundTripper(cfg *rest.Config, l *link) (rt http.RoundTripper, hangUp func(), err error) {
 	cfg = rest.CopyConfig(cfg)
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
@@ -145,24 +147,27 @@ func (u *upgrader) roundTripper(cfg *rest.Config, l *link) (http.RoundTripper, e
 	cfg.Dial = bounded(cfg.Dial)
 	// Files are read at each dial, so a rotated certificate is a new key.
 	if err := rest.LoadTLSFiles(cfg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tc, err := cfg.TransportConfig()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	rt := tc.Transport
-	if rt == nil {
-		if rt, err = u.transport(cfg.Host, tc, l); err != nil {
-			return nil, err
-		}
+	if tc.Transport != nil {
+		rt, err = transport.HTTPWrappersForConfig(tc, tc.Transport)
+		return rt, func() {}, err
 	}
-	return transport.HTTPWrappersForConfig(tc, rt)
+	own, err := u.transport(cfg.Host, tc, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	rt, err = transport.HTTPWrappersForConfig(tc, own)
+	return rt, own.CloseIdleConnections, err
 }
 
 // transport dials once and keeps nothing. It speaks HTTP/1.1 alone, since only
 // that can be upgraded.
-func (u *upgrader) transport(host string, tc *transport.Config, l *link) (http.RoundTripper, error) {
+func (u *upgrader) transport(host string, tc *transport.Config, l *link) (*http.Transport, error) {
 	tlsConfig, err := u.tlsConfig(host, tc)
 	if err != nil {
 		return nil, err
