@@ -14,6 +14,7 @@ import { PodsPage } from "../features/pods/PodsPage.tsx";
 import { SettingsPage } from "../features/settings/SettingsPage.tsx";
 import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message, Skeleton } from "../ui/states.tsx";
+import { useTitle } from "./useTitle.ts";
 
 /** Each route hands its page what the address says and what other features do for it. */
 const root = getRouteApi("__root__");
@@ -26,11 +27,13 @@ function useWho(): string {
 }
 
 export function ClustersRoute() {
+  useTitle("Clusters");
   return <ClustersPage who={useWho()} />;
 }
 
 export function ClusterRoute() {
   const { cluster: name } = clusterApi.useParams();
+  useTitle(name);
   const search = clusterApi.useSearch();
   const navigate = clusterApi.useNavigate();
   const who = useWho();
@@ -51,6 +54,7 @@ export function ClusterRoute() {
 
 export function PodRoute() {
   const params = podApi.useParams();
+  useTitle(params.pod, params.cluster);
   const { tab = "containers" } = podApi.useSearch();
   const navigate = podApi.useNavigate();
   const who = useWho();
@@ -79,6 +83,7 @@ export function PodRoute() {
 }
 
 export function SettingsRoute() {
+  useTitle("Settings");
   const { who } = root.useRouteContext();
   const version = useQuery(featuresQuery()).data?.version ?? "";
   const leave = () => {

@@ -57,8 +57,16 @@ export interface FaultText {
 
 const FAULT_ICONS = { forbidden: Lock, offline: WifiOff, other: CircleX };
 
+interface FaultProps {
+  fault: FaultText;
+  who?: string;
+  retry?: () => void;
+  /** Other ways on, beside trying again. */
+  actions?: ReactNode;
+}
+
 /** What happened, why, what to do next, and the request id to hand on. */
-export function Fault({ fault, who, retry }: { fault: FaultText; who?: string; retry?: () => void }) {
+export function Fault({ fault, who, retry, actions }: FaultProps) {
   const Icon = FAULT_ICONS[fault.kind];
   return (
     <div role="alert">
@@ -66,12 +74,15 @@ export function Fault({ fault, who, retry }: { fault: FaultText; who?: string; r
         icon={<Icon aria-hidden />}
         title={fault.title}
         actions={
-          retry ? (
-            <Button onClick={retry}>
-              <RotateCw aria-hidden className="size-3.5" />
-              Try again
-            </Button>
-          ) : null
+          <>
+            {retry ? (
+              <Button onClick={retry}>
+                <RotateCw aria-hidden className="size-3.5" />
+                Try again
+              </Button>
+            ) : null}
+            {actions}
+          </>
         }
       >
         <p className="text-text">{fault.message}</p>

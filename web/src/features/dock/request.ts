@@ -1,11 +1,12 @@
-import { shellContainers } from "../../api/shells.ts";
+import { shellContainers, whyNoShell } from "../../api/shells.ts";
 import type { Cluster, PodSummary } from "../../api/types.ts";
+import { notify } from "../../lib/notice.ts";
 import { Store } from "../../lib/store.ts";
 import { openShell } from "./store.ts";
 
 /** Somebody wants a shell; which container, and why, may still be open. */
 export interface ShellRequest {
-  cluster: Pick<Cluster, "name" | "requireReason">;
+  cluster: Pick<Cluster, "name" | "execEnabled" | "requireReason">;
   pod: Pick<PodSummary, "namespace" | "name" | "containers" | "defaultContainer">;
   /** Already chosen by the reader. */
   container?: string;
@@ -14,8 +15,13 @@ export interface ShellRequest {
 /** The request that a dialog is asking about. */
 export const asked = new Store<ShellRequest | null>(null);
 
-/** Opens the shell where nothing is left to ask, else asks. */
+/** Opens the shell where nothing is left to ask, else asks; says why where none can be opened. */
 export function requestShell(request: ShellRequest): void {
+  const why = whyNoShell(request.cluster, request.pod, undefined);
+  if (why) {
+    notify(why);
+    return;
+  }
   const containers = shellContainers(request.pod);
   const only = request.container ?? (containers.length === 1 ? containers[0]?.name : undefined);
   if (only && !request.cluster.requireReason) startShell(request, only, "");

@@ -10,12 +10,14 @@ import { Tip } from "../../ui/Tip.tsx";
 
 interface ContainersProps {
   pod: Pod;
+  /** Shells are offered at all in this cluster. */
+  shells: boolean;
   /** Why no shell can be opened in this pod; empty where one can. */
   whyNot: string;
   onOpenShell(container: string): void;
 }
 
-export function Containers({ pod, whyNot, onOpenShell }: ContainersProps) {
+export function Containers({ pod, shells, whyNot, onOpenShell }: ContainersProps) {
   return (
     <ul aria-label="Containers" className="flex flex-col gap-3">
       {pod.containers.map((container) => (
@@ -23,7 +25,7 @@ export function Containers({ pod, whyNot, onOpenShell }: ContainersProps) {
           key={`${container.kind}/${container.name}`}
           container={container}
           whyNot={whyNot || (container.state === "running" ? "" : "This container is not running.")}
-          onOpenShell={() => onOpenShell(container.name)}
+          onOpenShell={shells ? () => onOpenShell(container.name) : null}
         />
       ))}
     </ul>
@@ -37,7 +39,8 @@ function ContainerCard({
 }: {
   container: Container;
   whyNot: string;
-  onOpenShell(): void;
+  /** Null: not offered. */
+  onOpenShell: (() => void) | null;
 }) {
   return (
     <li className="rounded-lg border border-line bg-surface px-4 py-3">
@@ -49,18 +52,20 @@ function ContainerCard({
         <span className="text-sm">
           <Status tone={containerTone(container)} word={stateWord(container)} />
         </span>
-        <Tip text={whyNot}>
-          <Button
-            size="sm"
-            aria-label={`Open shell in ${container.name}`}
-            aria-disabled={whyNot !== ""}
-            onClick={() => whyNot === "" && onOpenShell()}
-            className="ml-auto"
-          >
-            <SquareTerminal aria-hidden className="size-3.5" />
-            Shell
-          </Button>
-        </Tip>
+        {onOpenShell ? (
+          <Tip text={whyNot}>
+            <Button
+              size="sm"
+              aria-label={`Open shell in ${container.name}`}
+              aria-disabled={whyNot !== ""}
+              onClick={() => whyNot === "" && onOpenShell()}
+              className="ml-auto"
+            >
+              <SquareTerminal aria-hidden className="size-3.5" />
+              Shell
+            </Button>
+          </Tip>
+        ) : null}
       </div>
       {container.message ? <p className="mt-1 text-sm text-muted wrap-anywhere">{container.message}</p> : null}
       <dl className="mt-2 grid gap-x-6 gap-y-1 text-xs grid-cols-[6rem_1fr]">

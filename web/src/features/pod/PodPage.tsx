@@ -51,7 +51,14 @@ export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone 
 
   if (!pod) {
     if (!query.isLoadingError) return <Skeleton rows={10} label="Loading the pod" />;
-    return <Fault fault={explain(query.error)} who={who} retry={() => void query.refetch()} />;
+    return (
+      <Fault
+        fault={explain(query.error)}
+        who={who}
+        retry={() => void query.refetch()}
+        actions={<Button onClick={onGone}>Show the pods of {target.namespace}</Button>}
+      />
+    );
   }
   const whyNot = gone ? "The pod is gone." : whyNoShell(cluster, pod, rights);
   return (
@@ -68,7 +75,11 @@ export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone 
       )}
       <div className="mx-auto max-w-6xl px-4 py-5">
         <Heading pod={pod} gone={gone}>
-          <ShellAction pod={pod} whyNot={whyNot} onOpen={(container) => onOpenShell(pod, container)} />
+          {cluster.execEnabled ? (
+            <ShellAction pod={pod} whyNot={whyNot} onOpen={(container) => onOpenShell(pod, container)} />
+          ) : (
+            <p className="text-sm text-muted">{whyNot}</p>
+          )}
         </Heading>
         <Facts pod={pod} />
         <Tabs.Root value={tab} onValueChange={(next) => onTab(next as PodTab)}>
@@ -84,7 +95,12 @@ export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone 
             ))}
           </Tabs.List>
           <Tabs.Content value="containers">
-            <Containers pod={pod} whyNot={whyNot} onOpenShell={(container) => onOpenShell(pod, container)} />
+            <Containers
+              pod={pod}
+              shells={cluster.execEnabled}
+              whyNot={whyNot}
+              onOpenShell={(container) => onOpenShell(pod, container)}
+            />
           </Tabs.Content>
           <Tabs.Content value="events">
             <Events target={target} who={who} />

@@ -19,6 +19,8 @@ export interface PodTableProps {
   sort: { id: ColumnId; desc: boolean };
   onSort(sort: { id: ColumnId; desc: boolean }): void;
   changed: ReadonlySet<string>;
+  /** Shells are offered at all in this cluster. */
+  shells: boolean;
   whyNoShell(pod: PodSummary): string;
   onOpenShell(pod: PodSummary): void;
   onOpenPod(pod: PodSummary): void;
@@ -153,12 +155,14 @@ function Line({ table, pod, look, template }: RowProps) {
         </span>
       ))}
       <span role="cell" className="flex justify-end">
-        <ShellButton
-          pod={pod.name}
-          whyNot={table.whyNoShell(pod)}
-          onOpen={() => table.onOpenShell(pod)}
-          className={`focus-visible:opacity-100 pointer-fine:not-group-hover:opacity-0 ${look.current ? "opacity-100!" : ""}`}
-        />
+        {table.shells ? (
+          <ShellButton
+            pod={pod.name}
+            whyNot={table.whyNoShell(pod)}
+            onOpen={() => table.onOpenShell(pod)}
+            className={`focus-visible:opacity-100 pointer-fine:not-group-hover:opacity-0 ${look.current ? "opacity-100!" : ""}`}
+          />
+        ) : null}
       </span>
     </div>
   );
@@ -188,12 +192,14 @@ function Card({ table, pod, look }: RowProps) {
         <span className="flex items-center gap-3 text-sm">
           <Status tone={podTone(pod)} word={pod.status} />
           <Ready pod={pod} />
-          <ShellButton
-            pod={pod.name}
-            whyNot={table.whyNoShell(pod)}
-            onOpen={() => table.onOpenShell(pod)}
-            className="ml-auto"
-          />
+          {table.shells ? (
+            <ShellButton
+              pod={pod.name}
+              whyNot={table.whyNoShell(pod)}
+              onOpen={() => table.onOpenShell(pod)}
+              className="ml-auto"
+            />
+          ) : null}
         </span>
       </div>
     </div>

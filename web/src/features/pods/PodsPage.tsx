@@ -78,6 +78,7 @@ export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPa
           sort={parseSort(sort)}
           onSort={(next) => onSearch({ sort: formatSort(next) })}
           changed={changed}
+          shells={cluster.execEnabled}
           whyNoShell={whyNot}
           onOpenShell={openShell}
           onOpenPod={openPod}

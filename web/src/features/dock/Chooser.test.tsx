@@ -1,0 +1,64 @@
+import { fireEvent, render, screen } from "@testing-library/react";
+import { afterEach, describe, expect, it } from "vitest";
+import { notice } from "../../lib/notice.ts";
+import { TipProvider } from "../../ui/Tip.tsx";
+import { Chooser } from "./Chooser.tsx";
+import { asked, requestShell } from "./request.ts";
+import { dock } from "./store.ts";
+import { endAllShells } from "./watch.ts";
+
+const container = (name: string, state: "running" | "waiting" = "running") =>
+  ({ name, kind: "container", state, ready: true }) as const;
+const cluster = { name: "demo", execEnabled: true, requireReason: false };
+const pod = { namespace: "shop", name: "web-0", containers: [container("web")], defaultContainer: "web" };
+const two = { ...pod, containers: [container("proxy"), container("web"), container("late", "waiting")] };
+
+const targets = () => dock.get().shells.map((shell) => shell.target);
+
+afterEach(() => {
+  endAllShells();
+  asked.set(null);
+});
+
+describe("asking for a shell", () => {
+  it("opens at once where there is nothing to choose", () => {
+    requestShell({ cluster, pod });
+    requestShell({ cluster, pod: two, container: "proxy" });
+    expect(targets()).toMatchObject([{ container: "web" }, { container: "proxy" }]);
+    expect(asked.get()).toBeNull();
+  });
+
+  it("says why where none can be opened", () => {
+    requestShell({ cluster, pod: { ...pod, containers: [container("web", "waiting")] } });
+    expect(notice.get()?.text).toMatch(/running/);
+    requestShell({ cluster: { ...cluster, execEnabled: false }, pod });
+    expect(notice.get()?.text).toMatch(/switched off/);
+    expect(targets()).toEqual([]);
+  });
+
+  it("offers the running containers, the default one chosen", () => {
+    asked.set({ cluster, pod: two });
+    render(<Chooser />, { wrapper: TipProvider });
+    expect(screen.getByRole("dialog", { name: "Open shell" })).toBeTruthy();
+    const options = screen.getAllByRole<HTMLInputElement>("radio");
+    expect(options.map((option) => [option.value, option.checked])).toEqual([
+      ["proxy", false],
+      ["web", true],
+    ]);
+    fireEvent.click(screen.getByRole("button", { name: "Open shell" }));
+    expect(targets()).toMatchObject([
+      { cluster: "demo", namespace: "shop", pod: "web-0", container: "web", reason: "" },
+    ]);
+    expect(screen.queryByRole("dialog")).toBeNull();
+  });
+
+  it("asks for a reason where the cluster wants one", () => {
+    requestShell({ cluster: { ...cluster, requireReason: true }, pod });
+    render(<Chooser />, { wrapper: TipProvider });
+    const open = screen.getByRole<HTMLButtonElement>("button", { name: "Open shell" });
+    expect(open.disabled).toBe(true);
+    fireEvent.change(screen.getByLabelText(/^Reason/), { target: { value: "  INC-7  " } });
+    fireEvent.click(open);
+    expect(targets()).toMatchObject([{ reason: "INC-7" }]);
+  });
+});
