@@ -232,7 +232,7 @@ func (s *session) noReport(err error) error {
 // whyNotOpen gives a failed opening its kind: no shell in the image, or the
 // fault as it is.
 func (s *session) whyNotOpen(err error) error {
-	if !programMissing(err.Error()) {
+	if fault.KindOf(err) != fault.NoShell {
 		return err
 	}
 	if len(s.Command) == 0 {
@@ -328,7 +328,7 @@ func (s *session) whyEnded(err error) ending {
 	if res.Err == nil {
 		return endOf(Exited)
 	}
-	if len(s.Command) > 0 && programMissing(res.Err.Error()) {
+	if len(s.Command) > 0 && fault.KindOf(res.Err) == fault.NoShell {
 		return refusal(s.noProgram(res.Err))
 	}
 	return refusal(res.Err)

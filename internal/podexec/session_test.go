@@ -324,7 +324,7 @@ func TestNoShell(t *testing.T) {
 		r := newRig(t)
 		r.up.dial = func(transport.Request) (transport.Stream, error) {
 			s := newScript()
-			s.result.Err = errors.New(`OCI runtime exec failed: exec failed: unable to start container process: exec: "sh": executable file not found in $PATH: unknown`)
+			s.result.Err = fault.New(fault.NoShell, "t", "No sh.")
 			s.feed.Close()
 			return s, nil
 		}
