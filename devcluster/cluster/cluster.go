@@ -78,7 +78,7 @@ func newCluster(o Options, f *folder) (*cluster, error) {
 		return nil, fmt.Errorf("cannot listen on %s (choose another --addr, port 0 takes a free one): %w", o.Addr, err)
 	}
 	plane := controlplane.Options{
-		Dir: o.Dir, Logs: f.logs(), Listener: listener, Authority: authority,
+		Dir: o.Dir, Logs: f.logs(), Listener: listener, Authority: authority, KubeletClient: node.KubeletClient,
 		AuditLog: o.AuditLog, AuditPolicy: o.AuditPolicy, Log: o.Log,
 	}
 	cfg, err := controlplane.RESTConfig(plane, controlplane.Admin)

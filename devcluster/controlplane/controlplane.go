@@ -40,13 +40,15 @@ const (
 // Options says where the control plane lives. Dir has the folders pki, run and
 // logs already; pki holds the files that cluster.Prepare writes.
 type Options struct {
-	Dir         string
-	Logs        string
-	Listener    net.Listener
-	Authority   *pki.Authority
-	AuditLog    string
-	AuditPolicy string
-	Log         *slog.Logger
+	Dir       string
+	Logs      string
+	Listener  net.Listener
+	Authority *pki.Authority
+	// KubeletClient is whom nodes take orders from.
+	KubeletClient pki.Subject
+	AuditLog      string
+	AuditPolicy   string
+	Log           *slog.Logger
 }
 
 // Server is the address that clients use.

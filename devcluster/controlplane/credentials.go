@@ -17,7 +17,6 @@ import (
 // Identities of the components, as kubeadm names them.
 var (
 	Admin             = pki.Subject{Name: "devcluster-admin", Group: "system:masters"}
-	kubeletClient     = pki.Subject{Name: "kube-apiserver-kubelet-client", Group: "system:masters"}
 	managerSubject    = pki.Subject{Name: "system:kube-controller-manager"}
 	schedulerSubject  = pki.Subject{Name: "system:kube-scheduler"}
 	apiserverNames    = []string{"localhost", "127.0.0.1", serviceIP, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
@@ -35,7 +34,7 @@ func (c *controlPlane) prepare() error {
 		return err
 	}
 	serving := pki.Subject{Name: "kube-apiserver", Hosts: append([]string{host}, apiserverNames...)}
-	for name, subject := range map[string]pki.Subject{"apiserver": serving, "kubelet-client": kubeletClient} {
+	for name, subject := range map[string]pki.Subject{"apiserver": serving, "kubelet-client": c.o.KubeletClient} {
 		pair, err := c.o.Authority.Issue(subject)
 		if err != nil {
 			return err

@@ -288,6 +288,11 @@ func (p *process) signal(sig syscall.Signal) {
 	_ = p.c.request(shim.Request{ID: p.id, Op: shim.OpSignal, Signal: int(sig)}, nil)
 }
 
+// killGroup ends the process and what it started, unless that left its group.
+func (p *process) killGroup() {
+	_ = p.c.request(shim.Request{ID: p.id, Op: shim.OpSignal, Signal: int(syscall.SIGKILL), Group: true}, nil)
+}
+
 // kill ends the container with everything in it: the shim sees that the
 // socket is closed. It does not wait; see gone.
 func (c *container) kill() { c.control.Close() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -34,7 +35,6 @@ type instance struct {
 
 	stdin     *os.File // nil: the container takes no input
 	stdinOnce bool
-	stdinMu   sync.Mutex // one attached client's bytes at a time, and the closing
 	out, err  fanOut
 
 	stopOnce sync.Once
@@ -339,6 +339,33 @@ func (in *instance) execPipes(spec shim.Process, stdin io.Reader, stdout, stderr
 		case <-drained:
 		case <-time.After(drainPatience):
 		}
+	}
+	return p.code, nil
+}
+
+// check runs a command that must end with ctx, and answers its exit code.
+func (in *instance) check(ctx context.Context, command []string, output io.Writer) (int, error) {
+	s, err := newExecStreams(false)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	spec := rewritten(shim.Process{Args: command, Env: in.env, Dir: in.dir, UID: in.uid, GID: in.gid}, in.rewrite)
+	p, err := in.c.start(spec, s.theirs)
+	if err != nil {
+		return 0, err
+	}
+	drained := s.pump(output, output)
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		p.killGroup()
+		<-p.done
+		return 0, errors.New("command timed out")
+	}
+	select {
+	case <-drained:
+	case <-ctx.Done(): // a process in the background holds the output
 	}
 	return p.code, nil
 }

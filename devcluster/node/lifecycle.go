@@ -21,8 +21,23 @@ func (p *pod) preStop(t *tracked) func(context.Context) {
 	return func(ctx context.Context) { p.runHook(ctx, t.spec, in, t.spec.Lifecycle.PreStop) }
 }
 
+// startHook runs beside a container that has just started; if it fails, the
+// container is stopped.
+func (p *pod) startHook(ctx context.Context, spec *corev1.Pod, t *tracked) {
+	if t.spec.Lifecycle == nil || t.spec.Lifecycle.PostStart == nil {
+		return
+	}
+	in := t.instance
+	go func() {
+		if err := p.runHook(ctx, t.spec, in, t.spec.Lifecycle.PostStart); err != nil && ctx.Err() == nil {
+			p.n.containerEvent(spec, t, corev1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed: "+err.Error())
+			in.stop(grace(spec), nil)
+		}
+	}()
+}
+
 // runHook ends at the latest with ctx or the instance.
-func (p *pod) runHook(ctx context.Context, c *corev1.Container, in *instance, hook *corev1.LifecycleHandler) {
+func (p *pod) runHook(ctx context.Context, c *corev1.Container, in *instance, hook *corev1.LifecycleHandler) error {
 	var err error
 	switch {
 	case hook.Exec != nil:
@@ -39,6 +54,7 @@ func (p *pod) runHook(ctx context.Context, c *corev1.Container, in *instance, ho
 	if err != nil {
 		p.log.Warn("hook failed", "container", c.Name, "error", err)
 	}
+	return err
 }
 
 // probeClient reaches a pod the way dialPod does; as with the kubelet, nobody

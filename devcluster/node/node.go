@@ -65,6 +65,9 @@ func Identity(name string) pki.Subject {
 	return pki.Subject{Name: "system:node:" + name, Group: "system:nodes"}
 }
 
+// KubeletClient is how the apiserver appears at a node.
+var KubeletClient = pki.Subject{Name: "kube-apiserver-kubelet-client", Group: "system:masters"}
+
 // Serving is the subject of the certificate that a node shows.
 func Serving(name string) pki.Subject {
 	return pki.Subject{Name: "system:node:" + name, Group: "system:nodes", Hosts: []string{name, hostIP}}

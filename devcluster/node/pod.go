@@ -15,9 +15,9 @@ import (
 const (
 	// volumeRefresh is how often volumes follow their objects.
 	volumeRefresh = 30 * time.Second
-	retryDelay    = 2 * time.Second
-	// previousLogs are kept for kubectl logs --previous.
-	goneGrace = time.Second
+	// retryDelay: what is missing may come any moment.
+	retryDelay = 500 * time.Millisecond
+	leastGrace = time.Second
 )
 
 // pod runs one pod of this node. Its fields belong to the goroutine of run,
@@ -40,7 +40,6 @@ type pod struct {
 	refreshed  time.Time
 	failure    string
 	failureMsg string
-	resumed    bool // the API knows an earlier life of this pod
 	status     *statusWriter
 
 	mu    sync.Mutex
@@ -154,8 +153,13 @@ func (p *pod) step(ctx context.Context, spec *corev1.Pod, gone bool) (next time.
 	now := time.Now()
 	p.track(spec)
 	p.collect(spec, now)
-	if gone || spec.DeletionTimestamp != nil {
-		return now.Add(time.Minute), p.stopAll(spec, gone)
+	if gone {
+		return now.Add(time.Minute), p.stopAll(spec, true)
+	}
+	if spec.DeletionTimestamp != nil {
+		// A later request may have shortened the grace period.
+		end := spec.DeletionTimestamp.Add(leastGrace)
+		return maxTime(end, now.Add(leastGrace)), p.stopAll(spec, now.After(end))
 	}
 	if p.settled(spec) {
 		p.stopAll(spec, false)
@@ -256,32 +260,40 @@ func (p *pod) nextLook(spec *corev1.Pod, now time.Time) time.Time {
 	return next
 }
 
-// stopAll asks all containers to end, sidecars last, and says whether they have.
-func (p *pod) stopAll(spec *corev1.Pod, gone bool) bool {
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// stopAll asks all containers to end, or kills them, sidecars last, and says
+// whether they have ended.
+func (p *pod) stopAll(spec *corev1.Pod, kill bool) bool {
 	for _, t := range p.containers {
 		t.due = false
 	}
-	if p.stopKind(spec, gone, appContainer, initContainer, ephemeralContainer) {
+	if p.stopKind(spec, kill, appContainer, initContainer, ephemeralContainer) {
 		return false
 	}
-	return !p.stopKind(spec, gone, sidecarContainer)
+	return !p.stopKind(spec, kill, sidecarContainer)
 }
 
 // stopKind says whether any of these still runs.
-func (p *pod) stopKind(spec *corev1.Pod, gone bool, kinds ...kind) (running bool) {
+func (p *pod) stopKind(spec *corev1.Pod, kill bool, kinds ...kind) (running bool) {
 	for _, t := range p.containers {
 		for _, k := range kinds {
 			if t.kind == k && t.instance != nil {
 				running = true
-				p.stopContainer(spec, t, gone)
+				p.stopContainer(spec, t, kill)
 			}
 		}
 	}
 	return running
 }
 
-func (p *pod) stopContainer(spec *corev1.Pod, t *tracked, gone bool) {
-	if gone { // deleted by force
+func (p *pod) stopContainer(spec *corev1.Pod, t *tracked, kill bool) {
+	if kill {
 		t.instance.c.kill()
 		return
 	}
@@ -301,7 +313,7 @@ func grace(spec *corev1.Pod) time.Duration {
 	if spec.DeletionGracePeriodSeconds != nil {
 		seconds = *spec.DeletionGracePeriodSeconds
 	}
-	return max(time.Duration(seconds)*time.Second, goneGrace)
+	return max(time.Duration(seconds)*time.Second, leastGrace)
 }
 
 // killAll ends all containers at once and waits for them.
@@ -336,7 +348,7 @@ func (p *pod) finish(ctx context.Context, spec *corev1.Pod, gone bool) {
 func (p *pod) facts(spec *corev1.Pod) podFacts {
 	f := podFacts{
 		pod: spec, hostIP: hostIP, podIP: p.ip, started: p.started,
-		failure: p.failure, failureMessage: p.failureMsg, stopping: spec.DeletionTimestamp != nil,
+		failure: p.failure, failureMessage: p.failureMsg,
 	}
 	for _, t := range p.containers {
 		f.containers = append(f.containers, t.facts())

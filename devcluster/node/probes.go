@@ -1,13 +1,14 @@
 package node
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -141,32 +142,17 @@ func (p *pod) check(c *corev1.Container, in *instance, probe *corev1.Probe) func
 	return func(context.Context) error { return nil }
 }
 
-// execCheck runs a command; one that takes too long counts as failed and
-// goes on by itself, as with containerd without a time-out of its own.
+// execCheck runs a command in the container; one that takes too long is killed.
 func execCheck(ctx context.Context, in *instance, command []string) error {
-	type outcome struct {
-		code   int
-		output string
-		err    error
+	var output limited
+	code, err := in.check(ctx, command, &output)
+	if err != nil {
+		return err
 	}
-	result := make(chan outcome, 1)
-	go func() {
-		var output limited
-		code, err := in.exec(command, nil, &output, &output, false, nil)
-		result <- outcome{code, output.String(), err}
-	}()
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("command timed out")
-	case o := <-result:
-		if o.err != nil {
-			return o.err
-		}
-		if o.code != 0 {
-			return fmt.Errorf("%s", bytes.TrimSpace([]byte(o.output)))
-		}
-		return nil
+	if code != 0 {
+		return errors.New(strings.TrimSpace(output.String()))
 	}
+	return nil
 }
 
 func tcpCheck(ctx context.Context, ip string, port int32) error {

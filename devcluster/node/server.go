@@ -41,7 +41,7 @@ func (n *Node) newServer() (*server, error) {
 	s := &server{n: n, listener: listener, done: make(chan struct{})}
 	s.inner = newInnerServer(s.streamRoutes())
 	s.http = &http.Server{
-		Handler: s.routes(),
+		Handler: onlyAPIServer(s.routes()),
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{pair}, ClientCAs: n.o.ClientCA,
 			ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
@@ -65,6 +65,17 @@ func (s *server) stop() {
 	s.http.Close()
 	<-s.done
 	s.inner.stop()
+}
+
+// onlyAPIServer turns away other holders of a certificate of this cluster.
+func onlyAPIServer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name := r.TLS.PeerCertificates[0].Subject.CommonName; name != KubeletClient.Name {
+			http.Error(w, fmt.Sprintf("Forbidden (user=%s)", name), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *server) routes() http.Handler {

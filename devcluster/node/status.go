@@ -44,7 +44,6 @@ type podFacts struct {
 	podIP      string
 	started    time.Time
 	containers []containerFacts
-	stopping   bool
 	// failure overrides what the containers say.
 	failure, failureMessage string
 }

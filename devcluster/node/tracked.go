@@ -229,6 +229,7 @@ func (p *pod) watch(spec *corev1.Pod, t *tracked) {
 	}()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.health = &health{cancel: cancel}
+	p.startHook(ctx, spec, t)
 	p.startProbes(ctx, spec, t, in, t.health)
 }
 

@@ -16,6 +16,7 @@ const (
 	tiocgptn            = 0x80045430
 	tiocsptlck          = 0x40045431
 	tiocswinsz          = 0x5414
+	lastSignal          = syscall.Signal(64)
 )
 
 func becomeSubreaper() error {

@@ -179,13 +179,16 @@ func executable(name, path string) error {
 
 // reap waits for children, its own and adopted ones, and hands on the signals
 // that somebody in the container sends to process 1.
-func (s *shim) reap(signals <-chan os.Signal) {
-	for sig := range signals {
-		switch sig {
-		case syscall.SIGCHLD:
+func (s *shim) reap(ended, others <-chan os.Signal) {
+	for {
+		select {
+		case <-ended:
 			s.collect()
-		case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH:
-			s.signal(MainID, sig.(syscall.Signal))
+		case sig := <-others:
+			switch sig {
+			case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH:
+				s.signal(MainID, sig.(syscall.Signal), false)
+			}
 		}
 	}
 }

@@ -234,7 +234,11 @@ func makeSkeleton(root string) error {
 			return err
 		}
 	}
-	return os.MkdirAll(filepath.Join(root, "var/tmp"), 0o777)
+	shared := filepath.Join(root, "var/tmp")
+	if err := os.MkdirAll(shared, 0o777); err != nil {
+		return err
+	}
+	return os.Chmod(shared, os.ModeSticky|0o777)
 }
 
 func (b *Boot) writeFiles(root string) {

@@ -49,13 +49,14 @@ func run() int {
 	debug.SetGCPercent(20)
 	syscall.CloseOnExec(controlFD)
 	syscall.CloseOnExec(bootFD)
+	syscall.Umask(0o022)
 	s := &shim{children: map[int]uint64{}}
-	signals := resetSignals()
+	ended, others := resetSignals()
 	if err := s.setUp(); err != nil {
 		s.send(Reply{Kind: Ready, Error: err.Error()}, -1)
 		return 1
 	}
-	go s.reap(signals)
+	go s.reap(ended, others)
 	s.send(Reply{Kind: Ready}, -1)
 	s.serve()
 	s.end()
@@ -65,10 +66,21 @@ func run() int {
 // resetSignals installs a handler for every signal. Go resets handled signals
 // to their default in the processes it starts; one that was ignored when the
 // cluster was started (under nohup: SIGHUP) would stay ignored in every pod.
-func resetSignals() chan os.Signal {
-	ch := make(chan os.Signal, 64) // a full queue loses a forwarded signal, never a SIGCHLD that matters: the reaper takes all
-	signal.Notify(ch)
-	return ch
+//
+// Ends of children have a queue of their own, where one entry stands for any
+// number; when the other queue is full, a signal is lost.
+func resetSignals() (ended, others chan os.Signal) {
+	ended, others = make(chan os.Signal, 1), make(chan os.Signal, 16)
+	signal.Notify(ended, syscall.SIGCHLD)
+	for n := syscall.Signal(1); n <= lastSignal; n++ {
+		switch n {
+		case syscall.SIGCHLD, syscall.SIGKILL, syscall.SIGSTOP:
+		case syscall.SIGURG: // Go's own; handled already
+		default:
+			signal.Notify(others, n)
+		}
+	}
+	return ended, others
 }
 
 func (s *shim) setUp() error {
@@ -129,7 +141,7 @@ func (s *shim) handle(r Request, fds []int) {
 	case OpStart:
 		s.start(r.ID, fds)
 	case OpSignal:
-		s.signal(r.ID, syscall.Signal(r.Signal))
+		s.signal(r.ID, syscall.Signal(r.Signal), r.Group)
 	}
 }
 
@@ -150,14 +162,18 @@ func (s *shim) send(r Reply, fd int) {
 	}
 }
 
-// signal reaches one process, as a container runtime does, not its group.
-func (s *shim) signal(id uint64, sig syscall.Signal) {
+// signal reaches one process, as a container runtime does, or its group.
+func (s *shim) signal(id uint64, sig syscall.Signal, group bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for pid, owner := range s.children {
-		if owner == id {
-			syscall.Kill(pid, sig)
+		if owner != id {
+			continue
 		}
+		if group {
+			pid = -pid
+		}
+		syscall.Kill(pid, sig)
 	}
 }
 

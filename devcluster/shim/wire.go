@@ -77,6 +77,7 @@ type Request struct {
 	ID     uint64 `json:"id"`
 	Op     string `json:"op"`
 	Signal int    `json:"signal,omitempty"`
+	Group  bool   `json:"group,omitempty"` // signal the whole process group
 }
 
 // Process is a command to start.
