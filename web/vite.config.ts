@@ -17,7 +17,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 900,
   },
-  server: { proxy: { "/api": { target: server, changeOrigin: true, ws: true } } },
+  // The server answers only under its own Host and to its own Origin.
+  server: { proxy: { "/api": { target: server, changeOrigin: true, ws: true, headers: { origin: server } } } },
   test: {
     environment: "jsdom",
     include: ["src/**/*.test.{ts,tsx}"],

@@ -63,6 +63,7 @@ function refusal(response: Response, body: unknown, requestId: string): ApiFault
     text(said.message) || `The server answered ${response.status}.`,
     response.status,
     text(said.requestId) || requestId,
+    text(said.message) !== "",
   );
 }
 

@@ -6,6 +6,7 @@ export interface Explained {
   kind: "forbidden" | "offline" | "other";
   title: string;
   message: string;
+  /** What to do, unless the message says it. */
   next: string;
   requestId: string;
 }
@@ -13,7 +14,13 @@ export interface Explained {
 export function explain(thrown: unknown): Explained {
   const fault = asFault(thrown);
   const { title, next } = errorSentence(fault.code, fault.status);
-  return { kind: kindOf(fault.code, fault.status), title, message: fault.message, next, requestId: fault.requestId };
+  return {
+    kind: kindOf(fault.code, fault.status),
+    title,
+    message: fault.message,
+    next: fault.fromServer ? "" : next,
+    requestId: fault.requestId,
+  };
 }
 
 function kindOf(code: string, status: number): Explained["kind"] {

@@ -9,6 +9,8 @@ export class ApiFault extends Error {
     /** HTTP status; 0 where there was no answer. */
     readonly status: number,
     readonly requestId: string,
+    /** The message is the server's own sentence, which also says what to do next. */
+    readonly fromServer = false,
   ) {
     super(message);
   }

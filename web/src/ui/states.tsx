@@ -91,7 +91,7 @@ export function Fault({ fault, who, retry, actions }: FaultProps) {
             You are signed in as <span className="font-mono text-xs text-text">{who}</span>.
           </p>
         ) : null}
-        <p>{fault.next}</p>
+        {fault.next ? <p>{fault.next}</p> : null}
         {fault.requestId ? <RequestId id={fault.requestId} /> : null}
       </Message>
     </div>

@@ -37,7 +37,7 @@ function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
   const news = [unread ? "new output" : "", rang ? "bell" : ""].filter(Boolean).join(", ");
   return (
     <div
-      className={`group flex max-w-64 shrink-0 items-center border-r border-line pl-3 ${
+      className={`group flex max-w-72 shrink-0 items-center border-r border-line pl-3 ${
         selected
           ? "bg-surface text-text shadow-[inset_0_2px_0_var(--accent)]"
           : "text-muted hover:bg-hover hover:text-text"
@@ -54,7 +54,7 @@ function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
         className="flex h-full min-w-0 items-center gap-2"
       >
         <PhaseDot phase={phase} />
-        <span className={`flex min-w-0 font-mono text-xs ${unread ? "font-bold text-text" : ""}`}>
+        <span className={`flex min-w-0 font-mono text-xs whitespace-nowrap ${unread ? "font-bold text-text" : ""}`}>
           <span className="truncate">{pod.slice(0, -TAIL)}</span>
           <span>{pod.slice(-TAIL)}</span>
         </span>

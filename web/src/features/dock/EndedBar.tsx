@@ -22,7 +22,7 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
           {ending.exitCode === null ? null : <span className="text-muted"> · exit code {ending.exitCode}</span>}
         </p>
         {ending.detail ? <p className="wrap-anywhere">{ending.detail}</p> : null}
-        <p className="text-muted">{ending.next}</p>
+        {ending.next ? <p className="text-muted">{ending.next}</p> : null}
         <ReportIds ending={ending} sessionId={shell.state.get().hello?.sessionId ?? ""} />
         <ActiveSessions ending={ending} />
       </div>

@@ -32,6 +32,10 @@ describe("an ending", () => {
     expect(ending.title.charAt(0)).toBe(ending.title.charAt(0).toLowerCase());
   });
 
+  it.each(ERROR_CODES)("has a next step for %s where the server said nothing", (code) => {
+    expect(endingOf({ kind: "refused", error: { ...refusal(code), message: "" } }).next).not.toBe("");
+  });
+
   it("shows an exit code only where it is the shell's own", () => {
     expect(endingOf({ kind: "said", closed: closed("container_exit", 3), error: null }).exitCode).toBe(3);
     expect(endingOf({ kind: "said", closed: closed("client_close", 0), error: null }).exitCode).toBeNull();

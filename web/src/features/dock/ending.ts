@@ -9,6 +9,7 @@ export interface Ending {
   title: string;
   /** What the server said, where it said something of its own. */
   detail: string;
+  /** What to do, unless the detail says it. */
   next: string;
   exitCode: number | null;
   /** The reader caused it or it is the usual end; anything else is marked as trouble. */
@@ -70,7 +71,8 @@ function refused(error: ErrorFrame): Ending {
   return {
     ...nothingMore,
     title: title.charAt(0).toLowerCase() + title.slice(1),
-    next,
+    // The server's sentence says what to do, and knows more.
+    next: error.message ? "" : next,
     detail: error.message,
     signIn: error.code === "E_UNAUTHENTICATED",
     requestId: error.requestId,

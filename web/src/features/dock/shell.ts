@@ -235,8 +235,7 @@ export class Shell {
     if (!this.live) return;
     clearInterval(this.#progress);
     this.#set({ phase: "ended", ending, endedAt: Date.now(), idleUntil: null, waiting: 0, ctrlArmed: false });
-    if (!this.#terminal || !this.state.get().hello) return;
-    this.#terminal.end(ending.exitCode === null ? ending.title : `${ending.title} (exit code ${ending.exitCode})`);
+    this.#terminal?.end(ending.exitCode === null ? ending.title : `${ending.title} (exit code ${ending.exitCode})`);
   }
 
   #set(change: Partial<ShellState>): void {

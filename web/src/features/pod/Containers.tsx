@@ -75,9 +75,16 @@ function ContainerCard({
             <CopyButton quiet text={container.image} what="image" />
           </span>
         </Line>
-        <Line name={SINCE[container.state]}>
-          <Since state={container} />
-        </Line>
+        {container.state === "running" ? (
+          <Line name="Running for">
+            <Age at={container.startedAt} />
+          </Line>
+        ) : null}
+        {container.state === "terminated" ? (
+          <Line name="Ended">
+            <Age at={container.finishedAt} suffix=" ago" />
+          </Line>
+        ) : null}
         <Line name="Restarts">
           <span className="font-mono">{container.restarts}</span>
         </Line>
@@ -104,13 +111,6 @@ function stateWord({ state, ready, reason, exitCode }: Container): string {
 
 function portText({ name, port, protocol }: Container["ports"][number]): string {
   return `${port}/${protocol}${name ? ` ${name}` : ""}`;
-}
-
-const SINCE = { running: "Running for", waiting: "Waiting since", terminated: "Ended" };
-
-function Since({ state }: { state: ContainerState }) {
-  if (state.state === "terminated") return <Age at={state.finishedAt} suffix=" ago" />;
-  return <Age at={state.startedAt} />;
 }
 
 function LastState({ state }: { state: ContainerState }) {

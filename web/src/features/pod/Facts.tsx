@@ -5,7 +5,7 @@ import type { Pod } from "../../api/types.ts";
 export function Facts({ pod }: { pod: Pod }) {
   const owner = pod.owner ? `${pod.owner.kind}/${pod.owner.name}` : "";
   return (
-    <dl className="mb-5 grid grid-cols-2 sm:grid-cols-3 lg:grid-cols-6 gap-x-6 gap-y-3 rounded-lg border border-line bg-surface px-4 py-3">
+    <dl className="mb-5 grid grid-cols-2 gap-x-10 gap-y-3 rounded-lg sm:flex sm:flex-wrap border border-line bg-surface px-4 py-3">
       <Fact name="Node">{pod.node}</Fact>
       <Fact name="Pod IP">{pod.ip}</Fact>
       <Fact name="Host IP">{pod.hostIP}</Fact>

@@ -97,7 +97,7 @@ export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPa
 function explainList(error: unknown, ns: string) {
   const fault = explain(error);
   if (fault.kind !== "forbidden" || ns) return fault;
-  return { ...fault, next: `Choose a namespace above: you may be allowed to see a single one. ${fault.next}` };
+  return { ...fault, next: "Or choose a namespace above: you may be allowed to see a single one." };
 }
 
 function useExecRights(cluster: string, ns: string, pods: readonly PodSummary[] | undefined) {
