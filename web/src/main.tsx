@@ -3,7 +3,6 @@ import { RouterProvider } from "@tanstack/react-router";
 import { createRoot } from "react-dom/client";
 import { asFault } from "./api/fault.ts";
 import { router } from "./app/router.tsx";
-import "./app/styles.css";
 import { AuthGate } from "./features/auth/AuthGate.tsx";
 import { followTheme } from "./lib/theme.ts";
 import { ErrorBoundary } from "./ui/ErrorBoundary.tsx";

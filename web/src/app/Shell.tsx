@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Outlet, useNavigate, useParams } from "@tanstack/react-router";
+import { Outlet, useNavigate, useParams, useRouteContext } from "@tanstack/react-router";
 import { useEffect, useEffectEvent, useMemo, useState } from "react";
 import { featuresQuery } from "../api/queries.ts";
 import { session, signIn } from "../features/auth/session.ts";
@@ -25,6 +25,7 @@ type Overlay = "none" | "palette" | "help";
 export function Shell() {
   const [overlay, setOverlay] = useState<Overlay>("none");
   const { cluster = "" } = useParams({ strict: false });
+  const { who } = useRouteContext({ from: "__root__" });
   const navigate = useNavigate();
   const features = useQuery(featuresQuery()).data;
   const { commands, actions } = usePalette(() => setOverlay("help"));
@@ -36,6 +37,7 @@ export function Shell() {
       <div className="relative flex min-w-0 flex-1 flex-col">
         <TopBar
           menu={<RailMenu go={(to) => void navigate({ to })} onHelp={() => setOverlay("help")} />}
+          who={who.email || who.subject}
           onPalette={() => setOverlay("palette")}
         />
         <OfflineBar />

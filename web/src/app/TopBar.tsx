@@ -4,8 +4,15 @@ import { Fragment, type ReactNode } from "react";
 import { commandKeyName } from "../lib/platform.ts";
 import { Kbd } from "../ui/Kbd.tsx";
 
+interface TopBarProps {
+  menu: ReactNode;
+  /** Who is signed in: every shell is opened as them. */
+  who: string;
+  onPalette(): void;
+}
+
 /** Where one is, each part a link, and the way to everywhere else. */
-export function TopBar({ menu, onPalette }: { menu: ReactNode; onPalette(): void }) {
+export function TopBar({ menu, who, onPalette }: TopBarProps) {
   return (
     <header className="flex h-12 shrink-0 items-center gap-3 border-b border-line bg-surface px-4">
       {menu}
@@ -23,6 +30,13 @@ export function TopBar({ menu, onPalette }: { menu: ReactNode; onPalette(): void
           <Kbd keys="K" />
         </span>
       </button>
+      <Link
+        to="/settings"
+        title={`Signed in as ${who}`}
+        className="max-w-48 truncate rounded text-xs text-muted hover:text-text max-md:hidden"
+      >
+        {who}
+      </Link>
     </header>
   );
 }

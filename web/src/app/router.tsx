@@ -1,8 +1,9 @@
 import { createRootRouteWithContext, createRoute, createRouter, Link, redirect } from "@tanstack/react-router";
 import { Compass } from "lucide-react";
+import { explain } from "../api/explain.ts";
 import type { Whoami } from "../api/types.ts";
 import { buttonClass } from "../ui/Button.tsx";
-import { Message } from "../ui/states.tsx";
+import { Fault, Message } from "../ui/states.tsx";
 import { ClusterRoute, ClustersRoute, PodRoute, SettingsRoute } from "./pages.tsx";
 import { Shell } from "./Shell.tsx";
 import { parsePodSearch, parsePodsSearch } from "./search.ts";
@@ -42,7 +43,7 @@ export const settingsRoute = createRoute({ getParentRoute: () => root, path: "/s
 export const router = createRouter({
   routeTree: root.addChildren([indexRoute, clustersRoute, clusterRoute, podRoute, settingsRoute]),
   context: { who: undefined as unknown as Whoami },
-  defaultPreload: false,
+  defaultErrorComponent: ({ error, reset }) => <Fault fault={explain(error)} retry={reset} />,
 });
 
 declare module "@tanstack/react-router" {

@@ -6,6 +6,6 @@ export function isTyping(target: EventTarget | null): boolean {
   );
 }
 
-export function hasModifier(event: KeyboardEvent | React.KeyboardEvent): boolean {
+export function hasModifier(event: KeyboardEvent): boolean {
   return event.ctrlKey || event.metaKey || event.altKey;
 }

@@ -2,9 +2,10 @@ import { type ReactNode, useEffect } from "react";
 import { signedOut } from "../../api/client.ts";
 import { explain } from "../../api/explain.ts";
 import type { AuthConfig, Whoami } from "../../api/types.ts";
+import { BootFrame } from "../../ui/BootFrame.tsx";
 import { Button, buttonClass } from "../../ui/Button.tsx";
 import { Mark } from "../../ui/Mark.tsx";
-import { Fault, Skeleton } from "../../ui/states.tsx";
+import { Fault } from "../../ui/states.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { recheck, session, signIn, takeCode } from "./session.ts";
 
@@ -21,7 +22,7 @@ export function AuthGate({ children }: { children(who: Whoami): ReactNode }) {
     case "in":
       return children(state.who);
     case "checking":
-      return <Skeleton rows={3} label="Signing in" />;
+      return <BootFrame />;
     case "out":
       return <SignIn config={state.config} message={state.message} />;
     case "failed":

@@ -12,7 +12,7 @@ import { SearchBar } from "./SearchBar.tsx";
 import { ShellHeader } from "./ShellHeader.tsx";
 import type { Shell } from "./shell.ts";
 import { activeShell, dock } from "./store.ts";
-import { watchHidden, watchPage } from "./watch.ts";
+import { preloadTerminal, watchHidden, watchPage } from "./watch.ts";
 
 interface DockProps {
   /** After how many seconds of a hidden, idle page its shells are ended. */
@@ -25,6 +25,7 @@ export function Dock({ hiddenSeconds, signIn }: DockProps) {
   const { shells, layout, height, closing } = useStore(dock);
   const shell = activeShell(useStore(dock));
   useEffect(watchPage, []);
+  useEffect(preloadTerminal, []);
   useEffect(() => watchHidden(hiddenSeconds), [hiddenSeconds]);
 
   if (shells.length === 0) return null;

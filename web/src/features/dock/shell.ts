@@ -45,6 +45,9 @@ const PROGRESS_MS = 250;
 const INTERRUPT = 0x03;
 const PASTE_END = new TextEncoder().encode("\x1b[201~");
 
+/** The terminal's own code; the largest part of the page, so it is fetched on its own. */
+export const loadTerminal = () => import("../../term/terminal.ts");
+
 let count = 0;
 
 /** One shell: its terminal, its stream, and what the page shows of both. It lives until it is closed, on whatever page one is. */
@@ -147,7 +150,7 @@ export class Shell {
   }
 
   #load(): Promise<TerminalView> {
-    this.#loading ??= import("../../term/terminal.ts").then(async ({ createTerminal }) => {
+    this.#loading ??= loadTerminal().then(async ({ createTerminal }) => {
       this.#terminal = await createTerminal({
         input: (bytes) => this.#input(bytes),
         resize: (cols, rows) => this.#stream?.resize(cols, rows),

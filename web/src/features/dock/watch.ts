@@ -1,6 +1,15 @@
+import { loadTerminal } from "./shell.ts";
 import { dock, liveShells } from "./store.ts";
 
 const CHECK_MS = 15_000;
+/** Long enough for the first page to have fetched what it shows. */
+const QUIET_MS = 3_000;
+
+/** Fetches the terminal's code once the page is at rest, so that the first shell opens at once too. */
+export function preloadTerminal(): () => void {
+  const timer = setTimeout(() => void loadTerminal().catch(() => undefined), QUIET_MS);
+  return () => clearTimeout(timer);
+}
 
 /** Warns before the page is left while shells run, and asks their servers for a sign of life when the network returns. */
 export function watchPage(): () => void {

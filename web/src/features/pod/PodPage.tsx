@@ -82,39 +82,47 @@ export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone 
           )}
         </Heading>
         <Facts pod={pod} />
-        <Tabs.Root value={tab} onValueChange={(next) => onTab(next as PodTab)}>
-          <Tabs.List aria-label="About the pod" className="mb-4 flex gap-1 overflow-x-auto border-b border-line">
-            {POD_TABS.map((name) => (
-              <Tabs.Trigger
-                key={name}
-                value={name}
-                className="-mb-px h-9 border-b-2 border-transparent px-3 text-sm font-medium text-muted hover:text-text data-[state=active]:border-accent data-[state=active]:text-text"
-              >
-                {TAB_NAMES[name]}
-              </Tabs.Trigger>
-            ))}
-          </Tabs.List>
-          <Tabs.Content value="containers">
-            <Containers
-              pod={pod}
-              shells={cluster.execEnabled}
-              whyNot={whyNot}
-              onOpenShell={(container) => onOpenShell(pod, container)}
-            />
-          </Tabs.Content>
-          <Tabs.Content value="events">
-            <Events target={target} who={who} />
-          </Tabs.Content>
-          <Tabs.Content value="conditions">
-            <Conditions conditions={pod.conditions} />
-          </Tabs.Content>
-          <Tabs.Content value="metadata">
-            <Pairs title="Labels" pairs={pod.labels} />
-            <Pairs title="Annotations" pairs={pod.annotations} />
-          </Tabs.Content>
-        </Tabs.Root>
+        <PodTabs {...{ cluster, target, tab, onTab, who, onOpenShell }} pod={pod} whyNot={whyNot} />
       </div>
     </div>
+  );
+}
+
+type PodTabsProps = Omit<PodPageProps, "onGone"> & { pod: Pod; whyNot: string };
+
+function PodTabs({ cluster, target, tab, onTab, who, onOpenShell, pod, whyNot }: PodTabsProps) {
+  return (
+    <Tabs.Root value={tab} onValueChange={(next) => onTab(next as PodTab)}>
+      <Tabs.List aria-label="About the pod" className="mb-4 flex gap-1 overflow-x-auto border-b border-line">
+        {POD_TABS.map((name) => (
+          <Tabs.Trigger
+            key={name}
+            value={name}
+            className="-mb-px h-9 border-b-2 border-transparent px-3 text-sm font-medium text-muted hover:text-text data-[state=active]:border-accent data-[state=active]:text-text"
+          >
+            {TAB_NAMES[name]}
+          </Tabs.Trigger>
+        ))}
+      </Tabs.List>
+      <Tabs.Content value="containers">
+        <Containers
+          pod={pod}
+          shells={cluster.execEnabled}
+          whyNot={whyNot}
+          onOpenShell={(container) => onOpenShell(pod, container)}
+        />
+      </Tabs.Content>
+      <Tabs.Content value="events">
+        <Events target={target} who={who} />
+      </Tabs.Content>
+      <Tabs.Content value="conditions">
+        <Conditions conditions={pod.conditions} />
+      </Tabs.Content>
+      <Tabs.Content value="metadata">
+        <Pairs title="Labels" pairs={pod.labels} />
+        <Pairs title="Annotations" pairs={pod.annotations} />
+      </Tabs.Content>
+    </Tabs.Root>
   );
 }
 
