@@ -46,7 +46,8 @@ func idleSessions(ctx context.Context, r *rig) (values []float64, note string, e
 	n := float64(len(sessions))
 	values = []float64{
 		(after.resident - before.resident) / n / 1024,
-		(after.inUse - before.inUse) / n / 1024,
+		(after.heap - before.heap) / n / 1024,
+		(after.stacks - before.stacks) / n / 1024,
 		(after.goroutines - before.goroutines) / n,
 	}
 	return values, fmt.Sprintf(" (%d at once)", len(sessions)), endAll(ctx, sessions)

@@ -1,7 +1,7 @@
 // Bench measures what a user of Periscope feels against what client-go does on
 // the same apiserver, and prints the ratios beside their targets.
 //
-//	bench [-rows 1,5] [-pairs N] [-bin DIR]
+//	bench [-rows 1,5] [-pairs N] [-bin DIR] [-log FILE]
 //
 // It owns a dev cluster and a Periscope of its own for the time of its run and
 // talks to both over loopback: "ours" is the browser's protocol through
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wholeLimit)
 	defer cancel()
-	r, err := newRig(opt.bin)
+	r, err := newRig(opt)
 	if err != nil {
 		return err
 	}
@@ -83,6 +83,7 @@ type options struct {
 	rows  []row
 	pairs int
 	bin   string
+	log   string
 }
 
 func parse(args []string) (o options, err error) {
@@ -91,6 +92,7 @@ func parse(args []string) (o options, err error) {
 	flags.StringVar(&only, "rows", "", "rows to measure, such as 1,5 (default all)")
 	flags.IntVar(&o.pairs, "pairs", 0, "pairs of runs in each row (default each row's own)")
 	flags.StringVar(&o.bin, "bin", "bin", "folder of the built programs")
+	flags.StringVar(&o.log, "log", os.DevNull, "file for all that the cluster and Periscope write")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

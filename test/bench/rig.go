@@ -39,18 +39,24 @@ dev: {subject: dev@local, email: dev@local, groups: [dev]}
 // rig is the system under measurement.
 type rig struct {
 	bin, dir  string
+	log       *os.File
 	cluster   *proc.Process
 	server    *periscope
 	ours      ours
 	reference *reference
 }
 
-func newRig(bin string) (*rig, error) {
-	dir, err := os.MkdirTemp("", "periscope-bench-")
+func newRig(opt options) (*rig, error) {
+	log, err := os.Create(opt.log)
 	if err != nil {
 		return nil, err
 	}
-	return &rig{bin: bin, dir: dir}, nil
+	dir, err := os.MkdirTemp("", "periscope-bench-")
+	if err != nil {
+		log.Close()
+		return nil, err
+	}
+	return &rig{bin: opt.bin, dir: dir, log: log}, nil
 }
 
 // start has a cluster with a pod, and a Periscope that somebody is logged in to.
@@ -72,7 +78,7 @@ func (r *rig) start(ctx context.Context) error {
 func (r *rig) startCluster(ctx context.Context) (err error) {
 	home := filepath.Join(r.dir, "cluster")
 	r.cluster, _, err = proc.Start(ctx, proc.Spec{
-		Name: "devcluster", Path: filepath.Join(r.bin, "devcluster"), Ready: "ready",
+		Name: "devcluster", Path: filepath.Join(r.bin, "devcluster"), Ready: "ready", Log: r.log,
 		Args: []string{"--dir", home, "--addr", "127.0.0.1:0", "--exit-with-parent"},
 	})
 	if err != nil {
@@ -151,6 +157,7 @@ func (r *rig) stop() {
 	if r.cluster != nil {
 		r.cluster.Stop()
 	}
+	r.log.Close()
 	if err := os.RemoveAll(r.dir); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
@@ -176,7 +183,7 @@ func (r *rig) startServer(ctx context.Context, environ ...string) (*periscope, e
 		return nil, err
 	}
 	process, line, err := proc.Start(ctx, proc.Spec{
-		Name: "periscope", Path: filepath.Join(r.bin, "periscope"), Args: []string{"serve"}, Ready: "Open http",
+		Name: "periscope", Path: filepath.Join(r.bin, "periscope"), Args: []string{"serve"}, Ready: "Open http", Log: r.log,
 		Env: append([]string{
 			"PORT=0", "PERISCOPE_BIND_ADDRESS=127.0.0.1", "PERISCOPE_METRICS_ADDRESS=" + metrics,
 			"PERISCOPE_CLUSTERS_FILE=" + clusters, "PERISCOPE_AUTH_FILE=" + auth,

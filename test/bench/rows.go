@@ -38,7 +38,8 @@ var rows = []row{
 		number: 7, title: "idle sessions", alone: idleSessions,
 		measures: []measure{
 			{"resident memory per idle session", "KiB", []target{{oursAtMost, 64}}},
-			{"heap and stacks in use per idle session", "KiB", nil},
+			{"heap in use per idle session", "KiB", nil},
+			{"stacks in use per idle session", "KiB", nil},
 			{"goroutines per idle session", "", nil},
 		},
 	},

@@ -26,9 +26,9 @@ func cpuTime(pid int) (time.Duration, error) {
 
 // footprint is what a server process holds.
 type footprint struct {
-	resident, inUse float64 // bytes
-	goroutines      float64
-	collections     float64 // garbage collections so far
+	resident, heap, stacks float64 // bytes
+	goroutines             float64
+	collections            float64 // garbage collections so far
 }
 
 // settled is the footprint after two garbage collections: what is not in use is
@@ -57,7 +57,8 @@ func (p *periscope) footprint(ctx context.Context) (f footprint, err error) {
 	values, err := gauges(resp.Body)
 	return footprint{
 		resident:    values["process_resident_memory_bytes"],
-		inUse:       values["go_memstats_heap_inuse_bytes"] + values["go_memstats_stack_inuse_bytes"],
+		heap:        values["go_memstats_heap_inuse_bytes"],
+		stacks:      values["go_memstats_stack_inuse_bytes"],
 		goroutines:  values["go_goroutines"],
 		collections: values["go_gc_duration_seconds_count"],
 	}, err

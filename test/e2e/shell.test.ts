@@ -130,3 +130,54 @@ test("a pod without a shell says what to do", async () => {
   await expect.poll(() => dock(page).textContent(), { timeout: 20_000 }).toMatch(/no shell/i);
   await shot(page, "no-shell");
 });
+
+test("by keyboard alone: a row, s, the container, a prompt", async () => {
+  await page.goto("/clusters/demo?namespace=shop&q=storefront");
+  await page.getByRole("link", { name: /^storefront-/ }).first().waitFor();
+  await page.keyboard.press("j");
+  await page.keyboard.press("s");
+  const dialog = page.getByRole("dialog", { name: "Open shell" });
+  await dialog.getByRole("radio").first().waitFor();
+  await page.keyboard.press("ArrowDown");
+  await shot(page, "choose-container");
+  await page.keyboard.press("Enter");
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  expect(await dock(page).getByRole("tab").getAttribute("aria-label")).toContain("log-shipper");
+});
+
+test("the palette goes to a pod", async () => {
+  await page.goto("/");
+  await page.getByRole("list", { name: "Clusters" }).waitFor();
+  await page.keyboard.press("Control+K");
+  const palette = page.getByRole("dialog", { name: "Command palette" });
+  await palette.waitFor();
+  await page.keyboard.type("toolbox");
+  await palette.getByText("toolbox").first().waitFor();
+  await shot(page, "palette");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "toolbox" }).first().waitFor();
+});
+
+test("closing a shell that runs asks once", async () => {
+  await openShell(/^checkout-/);
+  const close = dock(page).getByRole("button", { name: /^Close shell/ });
+  await close.click();
+  const dialog = page.getByRole("dialog", { name: "End this shell?" });
+  await dialog.getByRole("button", { name: "Keep it" }).click();
+  await focusTerminal(page);
+  await typeLine(page, "clear; echo kept");
+  await onScreen(page, (text) => /^kept$/m.test(text), "the shell that was kept");
+  await close.click();
+  await dialog.getByRole("button", { name: "End shell" }).click();
+  await expect.poll(() => dock(page).count()).toBe(0);
+});
+
+test("search in the terminal", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "clear; seq 1 200 | sed 's/$/ needle/'");
+  await onScreen(page, (text) => /^200 needle$/m.test(text), "the lines");
+  await dock(page).getByRole("button", { name: "Find in terminal" }).click();
+  await page.keyboard.type("150 needle");
+  await onScreen(page, (text) => /^150 needle$/m.test(text), "the line that was found");
+  await shot(page, "search");
+});
