@@ -54,6 +54,32 @@ func TestSideBySide(t *testing.T) {
 	b.stop()
 }
 
+// TestImageFolder gives an image a root of its own, with nothing but a program.
+func TestImageFolder(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	folder := t.TempDir()
+	program, err := os.ReadFile(kubectlBin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "entrypoint"), program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, t.TempDir(), "--image", "registry.local/own="+folder)
+	// The program finds the cluster as one in a cluster does.
+	c.kubectl("create", "clusterrolebinding", "reader", "--clusterrole=view", "--serviceaccount=default:default")
+	c.kubectl("run", "own", "--image=registry.local/own:1.2", "--restart=Never", "--", "get", "pods", "-o", "name")
+	c.waitFor("pod/own", "{.status.phase}", "Succeeded")
+	want(t, "output", c.kubectl("logs", "own"), "pod/own\n")
+	c.stop()
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the image has changed: %v, %v", entries, err)
+	}
+}
+
 // TestExitWithParent: a cluster does not outlive a parent that was killed.
 func TestExitWithParent(t *testing.T) {
 	dir := t.TempDir()

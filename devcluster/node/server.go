@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cri-streaming/pkg/streaming/portforward"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 )
@@ -197,9 +199,18 @@ func (p *pod) logOf(container string, previous bool) (*containerLog, error) {
 	case previous:
 		return v.previous, nil
 	case !ok:
-		return nil, fmt.Errorf("container %q in pod %q is waiting to start: no run of it yet", container, spec.Name)
+		return nil, fmt.Errorf("container %q in pod %q is waiting to start: %s", container, spec.Name, waitingFor(spec.Status, container))
 	}
 	return v.log, nil
+}
+
+func waitingFor(s corev1.PodStatus, container string) string {
+	for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses) {
+		if c.Name == container && c.State.Waiting != nil {
+			return c.State.Waiting.Reason
+		}
+	}
+	return "ContainerCreating"
 }
 
 func parseLogOptions(r *http.Request) (logOptions, error) {

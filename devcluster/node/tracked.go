@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -98,7 +100,7 @@ func (p *pod) track(spec *corev1.Pod) {
 // resume takes over what the API knows of an earlier life of the pod, on a
 // node that has lost all its processes since.
 func (p *pod) resume(spec *corev1.Pod) {
-	statuses := append(append(spec.Status.InitContainerStatuses, spec.Status.ContainerStatuses...), spec.Status.EphemeralContainerStatuses...)
+	statuses := slices.Concat(spec.Status.InitContainerStatuses, spec.Status.ContainerStatuses, spec.Status.EphemeralContainerStatuses)
 	if len(statuses) == 0 {
 		return
 	}
@@ -124,7 +126,7 @@ func failureOf(s corev1.PodStatus) (reason, message string) {
 }
 
 func (t *tracked) resume(s corev1.ContainerStatus, policy corev1.RestartPolicy, over bool) {
-	_, id, _ := cutID(s.ContainerID)
+	_, id, _ := strings.Cut(s.ContainerID, "://")
 	if id == "" {
 		return
 	}
@@ -141,15 +143,6 @@ func (t *tracked) resume(s corev1.ContainerStatus, policy corev1.RestartPolicy, 
 	t.state = corev1.ContainerState{Terminated: ended}
 	// What an init container made is gone with the processes: it runs again.
 	t.due = !over && (t.kind == initContainer || startsAgain(t.kind, policy, ended.ExitCode))
-}
-
-func cutID(s string) (scheme, id string, ok bool) {
-	for i := 0; i+3 <= len(s); i++ {
-		if s[i:i+3] == "://" {
-			return s[:i], s[i+3:], true
-		}
-	}
-	return "", "", false
 }
 
 // collect takes note of instances that have ended.
