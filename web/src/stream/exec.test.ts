@@ -306,6 +306,18 @@ describe("liveness", () => {
     expect(socket.closedWith).toBe(1000);
   });
 
+  it("says when an answer is late, and when it comes after all", () => {
+    connect();
+    clock.pass(14_999);
+    expect(seen.doubts).toEqual([]);
+    clock.pass(1);
+    expect(seen.doubts).toEqual([true]);
+    socket.say({ type: "pong", id: 1 });
+    clock.pass(4_000);
+    expect(seen.doubts).toEqual([true, false]);
+    expect(seen.ends).toEqual([]);
+  });
+
   it("stays while anything at all arrives", () => {
     connect();
     for (let i = 0; i < 20; i++) {

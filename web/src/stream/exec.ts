@@ -38,6 +38,8 @@ export interface ExecHandlers {
   /** The server left bytes out. In the same order as the output. */
   gap(gap: { bytes: number; why: string }, parsed: () => void): void;
   idleWarning(secondsRemaining: number): void;
+  /** The server is slow to answer, or answers again. */
+  doubt(doubtful: boolean): void;
   /** Something was typed or printed: an idle warning is over. */
   activity(): void;
   ended(end: ExecEnd): void;
@@ -78,11 +80,11 @@ export class ExecStream {
     this.#size = clampSize(options.open.cols, options.open.rows);
     this.#stdin = new StdinQueue((bytes) => this.#socket.send(bytes));
     this.#output = new OutputMeter((offset) => this.#send({ type: "ack", offset }));
-    this.#liveness = new Liveness(
-      this.#clock,
-      (id) => this.#send({ type: "ping", id }),
-      () => this.#lose("silent"),
-    );
+    this.#liveness = new Liveness(this.#clock, {
+      ping: (id) => this.#send({ type: "ping", id }),
+      doubt: (doubtful) => options.handlers.doubt(doubtful),
+      lost: () => this.#lose("silent"),
+    });
     this.#socket = options.openSocket(options.url, SUBPROTOCOL);
     this.#listen();
   }

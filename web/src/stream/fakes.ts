@@ -91,6 +91,7 @@ export class Recorder implements ExecHandlers {
   readonly ends: ExecEnd[] = [];
   readonly gaps: { bytes: number; why: string }[] = [];
   readonly warnings: number[] = [];
+  readonly doubts: boolean[] = [];
   readonly unparsed: (() => void)[] = [];
   printed = 0;
   activities = 0;
@@ -108,6 +109,9 @@ export class Recorder implements ExecHandlers {
   }
   idleWarning(seconds: number): void {
     this.warnings.push(seconds);
+  }
+  doubt(doubtful: boolean): void {
+    this.doubts.push(doubtful);
   }
   activity(): void {
     this.activities++;

@@ -2,6 +2,8 @@ export const PING_EVERY_MS = 10_000;
 /** Nothing heard for this long, a ping included: the connection is gone. The server uses the same figure. */
 export const SILENCE_MS = 25_000;
 const TICK_MS = 5_000;
+/** A ping unanswered for this long is worth telling: what is typed now may not arrive. */
+const DOUBT_MS = 5_000;
 
 export interface Clock {
   now(): number;
@@ -16,25 +18,31 @@ export const systemClock: Clock = {
   },
 };
 
+export interface LivenessEvents {
+  ping(id: number): void;
+  /** The server is slow to answer, or answers again. */
+  doubt(doubtful: boolean): void;
+  lost(): void;
+}
+
 /**
  * Pings the server and notices when it has gone silent. Timers of a hidden tab run late, and of a
  * sleeping computer not at all: silence counts only while this clock was really ticking.
  */
 export class Liveness {
   readonly #clock: Clock;
-  readonly #ping: (id: number) => void;
-  readonly #lost: () => void;
+  readonly #events: LivenessEvents;
   #stop: (() => void) | null = null;
   #lastHeard = 0;
   #lastPing = 0;
   #lastTick = 0;
   #unanswered = false;
+  #doubtful = false;
   #id = 0;
 
-  constructor(clock: Clock, ping: (id: number) => void, lost: () => void) {
+  constructor(clock: Clock, events: LivenessEvents) {
     this.#clock = clock;
-    this.#ping = ping;
-    this.#lost = lost;
+    this.#events = events;
   }
 
   start(): void {
@@ -54,6 +62,7 @@ export class Liveness {
   heard(): void {
     this.#lastHeard = this.#clock.now();
     this.#unanswered = false;
+    this.#setDoubt(false);
   }
 
   /** Asks at once, as when the network came back. */
@@ -61,7 +70,7 @@ export class Liveness {
     if (!this.#stop) return;
     this.#lastPing = this.#clock.now();
     this.#unanswered = true;
-    this.#ping(++this.#id);
+    this.#events.ping(++this.#id);
   }
 
   #tick(): void {
@@ -73,9 +82,16 @@ export class Liveness {
       this.#lastHeard = now;
       this.probe();
     } else if (this.#unanswered && now - this.#lastHeard >= SILENCE_MS) {
-      this.#lost();
-    } else if (now - this.#lastPing >= PING_EVERY_MS) {
-      this.probe();
+      this.#events.lost();
+    } else {
+      if (this.#unanswered && now - this.#lastPing >= DOUBT_MS) this.#setDoubt(true);
+      if (now - this.#lastPing >= PING_EVERY_MS) this.probe();
     }
+  }
+
+  #setDoubt(doubtful: boolean): void {
+    if (doubtful === this.#doubtful) return;
+    this.#doubtful = doubtful;
+    this.#events.doubt(doubtful);
   }
 }

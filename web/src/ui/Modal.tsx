@@ -11,11 +11,13 @@ interface ModalProps {
   children: ReactNode;
   /** Tailwind width class. */
   width?: string;
+  /** Where the focus goes afterwards, instead of where it was. */
+  focusAfter?: () => void;
 }
 
 /** A dialog that is open as long as it is rendered. */
-export function Modal({ onClose, title, description, children, width = "max-w-md" }: ModalProps) {
-  const returnFocus = useReturnFocus();
+export function Modal({ onClose, title, description, children, width = "max-w-md", focusAfter }: ModalProps) {
+  const returnFocus = useReturnFocus(focusAfter);
   return (
     <Dialog.Root open onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>

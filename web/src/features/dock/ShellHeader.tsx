@@ -70,7 +70,7 @@ export function ShellHeader({ shell }: { shell: Shell }) {
 function Pill({ state }: { state: ShellState }) {
   const looks = {
     connecting: "bg-attention-soft text-attention",
-    connected: "bg-ok-soft text-ok",
+    connected: state.doubtful ? "bg-attention-soft text-attention" : "bg-ok-soft text-ok",
     ended: state.ending?.calm ? "bg-sunken text-muted" : "bg-broken-soft text-broken",
   };
   return (
@@ -82,7 +82,8 @@ function Pill({ state }: { state: ShellState }) {
     >
       <span className="truncate">
         {state.phase === "connecting" ? "connecting" : null}
-        {state.phase === "connected" ? <Connected since={state.connectedAt} /> : null}
+        {state.phase === "connected" && state.doubtful ? "connected, but not answering" : null}
+        {state.phase === "connected" && !state.doubtful ? <Connected since={state.connectedAt} /> : null}
         {state.phase === "ended" ? `ended: ${state.ending?.title ?? ""}` : null}
       </span>
     </span>

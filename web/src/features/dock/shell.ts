@@ -33,6 +33,8 @@ export interface ShellState {
   /** Pasted bytes still waiting for the program. */
   waiting: number;
   ctrlArmed: boolean;
+  /** The server is slow to answer: what is typed now may not arrive. */
+  doubtful: boolean;
 }
 
 /** What a shell asks of the dock around it. */
@@ -65,6 +67,7 @@ export class Shell {
     idleUntil: null,
     waiting: 0,
     ctrlArmed: false,
+    doubtful: false,
   });
   readonly #host: ShellHost;
   #terminal: TerminalView | null = null;
@@ -175,6 +178,7 @@ export class Shell {
         output: (bytes, parsed) => this.#output(terminal, bytes, parsed),
         gap: (gap, parsed) => this.#gap(terminal, gapNote(gap), parsed),
         idleWarning: (seconds) => this.#set({ idleUntil: Date.now() + seconds * 1000 }),
+        doubt: (doubtful) => this.#set({ doubtful }),
         activity: () => this.#active(),
         ended: (end) => this.#ended(end),
       },

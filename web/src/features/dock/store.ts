@@ -116,9 +116,13 @@ export function setHeight(height: number, roomPx: number): void {
   set({ height: bounded, layout: "panel" });
 }
 
+export function focusActive(): void {
+  activeShell(dock.get())?.focus();
+}
+
 export function setSearching(searching: boolean): void {
   set({ searching });
-  if (!searching) activeShell(dock.get())?.focus();
+  if (!searching) focusActive();
 }
 
 export function liveShells(): Shell[] {
