@@ -1,9 +1,9 @@
-import { useQuery } from "@tanstack/react-query";
+import { usePrefetchQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ServerOff } from "lucide-react";
 import type { ReactNode } from "react";
 import { explain } from "../api/explain.ts";
-import { clustersQuery, featuresQuery } from "../api/queries.ts";
+import { clustersQuery, featuresQuery, podQuery, podsQuery } from "../api/queries.ts";
 import type { Cluster } from "../api/types.ts";
 import { signOut } from "../features/auth/session.ts";
 import { ClustersPage } from "../features/clusters/ClustersPage.tsx";
@@ -33,8 +33,10 @@ export function ClustersRoute() {
 
 export function ClusterRoute() {
   const { cluster: name } = clusterApi.useParams();
-  useTitle(name);
   const search = clusterApi.useSearch();
+  useTitle(name);
+  // Beside the list of clusters that the page waits for, not after it.
+  usePrefetchQuery(podsQuery(name, search.ns ?? ""));
   const navigate = clusterApi.useNavigate();
   const who = useWho();
   return (
@@ -55,6 +57,7 @@ export function ClusterRoute() {
 export function PodRoute() {
   const params = podApi.useParams();
   useTitle(params.pod, params.cluster);
+  usePrefetchQuery(podQuery(params));
   const { tab = "containers" } = podApi.useSearch();
   const navigate = podApi.useNavigate();
   const who = useWho();

@@ -43,9 +43,12 @@ async function enter(code: string): Promise<SessionState> {
     if (byCookie.who) return { phase: "in", who: byCookie.who };
     return { phase: "out", config: await authConfig(), message: byCode.refused };
   }
+  // Asked beside the other, as most of a first visit is waiting for answers.
+  const asked = authConfig();
+  asked.catch(() => undefined);
   const byCookie = await tryEnter(whoami);
   if (byCookie.who) return { phase: "in", who: byCookie.who };
-  const config = await authConfig();
+  const config = await asked;
   if (config.mode !== "dev" || config.codeRequired) return { phase: "out", config, message: "" };
   const free = await tryEnter(() => devLogin(""));
   return free.who ? { phase: "in", who: free.who } : { phase: "out", config, message: free.refused };
