@@ -124,7 +124,7 @@ func (r *Registry) watch(ctx context.Context, c *Cluster) {
 }
 
 func pause() time.Duration {
-	spread := 1 + probeJitter*(2*rand.Float64()-1) //nolint:gosec // no secret depends on it
+	spread := 1 + probeJitter*(2*rand.Float64()-1) // no secret depends on it
 	return time.Duration(float64(probeEvery) * spread)
 }
 

@@ -297,7 +297,7 @@ func number(node ast.Node) (int64, bool) {
 	case int64:
 		return i, true
 	case uint64:
-		return int64(i), i < 1<<62 //nolint:gosec // checked
+		return int64(i), i < 1<<62
 	}
 	return 0, false
 }
