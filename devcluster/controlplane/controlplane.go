@@ -82,8 +82,9 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	}
 	e, socket, err := startEtcd(ctx, o)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
+	defer removeSocket(o.Dir, socket)
 	defer closeEtcd(e)
 	return c.run(ctx, socket, ready)
 }
@@ -118,7 +119,7 @@ func (c *controlPlane) run(ctx context.Context, socket string, ready func()) err
 	api := start("kube-apiserver", func(ctx context.Context) error { return runAPIServer(ctx, p.api) })
 	defer api.stop()
 	if err := c.waitReady(ctx, api); err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	manager := start("kube-controller-manager", func(ctx context.Context) error { return runControllerManager(ctx, p.manager) })
 	defer manager.stop()
@@ -136,6 +137,14 @@ func (c *controlPlane) run(ctx context.Context, socket string, ready func()) err
 	case <-sched.done:
 		return sched.failure()
 	}
+}
+
+// unlessStopped: what does not come up because it was told to stop has not failed.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // waitReady polls the readiness endpoint; the apiserver offers no other sign.

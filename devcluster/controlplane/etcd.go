@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"go.etcd.io/etcd/server/v3/embed"
 )
@@ -41,11 +43,17 @@ func startEtcd(ctx context.Context, o Options) (*embed.Etcd, string, error) {
 	return e, socket, err
 }
 
-// etcdSocket is inside dir, or, when that path is too long for a socket, in a
+// awkward characters mean something in the list of addresses that the
+// apiserver takes.
+func awkward(r rune) bool {
+	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-", r)
+}
+
+// etcdSocket is inside dir, or, when that path cannot name a socket, in a
 // short temporary folder.
 func etcdSocket(dir string) (string, error) {
 	socket := filepath.Join(dir, "run", "etcd.sock")
-	if len(socket) > maxSocketPath {
+	if len(socket) > maxSocketPath || strings.ContainsFunc(socket, awkward) {
 		short, err := os.MkdirTemp("", "devcluster-")
 		if err != nil {
 			return "", err
@@ -57,6 +65,13 @@ func etcdSocket(dir string) (string, error) {
 		err = nil
 	}
 	return socket, err
+}
+
+// removeSocket takes a temporary folder away again.
+func removeSocket(dir, socket string) {
+	if folder := filepath.Dir(socket); folder != filepath.Join(dir, "run") {
+		_ = os.RemoveAll(folder) // the machine's own cleaning comes later
+	}
 }
 
 func tryEtcd(ctx context.Context, data, socket, logs string) (*embed.Etcd, error) {
