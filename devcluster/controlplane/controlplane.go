@@ -117,10 +117,12 @@ func (c *controlPlane) run(ctx context.Context, socket string, ready func()) err
 		return err
 	}
 	api := start("kube-apiserver", func(ctx context.Context) error { return runAPIServer(ctx, p.api) })
-	defer api.stop()
+	// An apiserver that is stopped before it is ready ends the whole process
+	// with a fatal error; it is left to the end of the process instead.
 	if err := c.waitReady(ctx, api); err != nil {
 		return unlessStopped(ctx, err)
 	}
+	defer api.stop()
 	manager := start("kube-controller-manager", func(ctx context.Context) error { return runControllerManager(ctx, p.manager) })
 	defer manager.stop()
 	sched := start("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, p.scheduler) })
