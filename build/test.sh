@@ -29,7 +29,7 @@ start_cluster() {
 }
 
 say "The dev cluster's own tests"
-(cd devcluster && DEVCLUSTER_BIN="$PWD/../bin/devcluster" CGO_ENABLED=0 go test ./...)
+(cd devcluster && DEVCLUSTER_BIN="$PWD/../bin/devcluster" KUBECTL_BIN="$PWD/../bin/kubectl" CGO_ENABLED=0 go test -count=1 ./...)
 
 say "Go, with -race, against a real control plane"
 start_cluster
