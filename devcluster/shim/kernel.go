@@ -137,3 +137,22 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	}
 	return s, "", false
 }
+
+// The signals that C libraries keep for their threads (signal(7)). Go neither
+// handles nor resets them.
+const (
+	firstThreadSignal = 32
+	lastThreadSignal  = 34
+)
+
+// defaultThreadSignals sets those signals to their default, which a process may
+// have inherited as ignored. It cannot fail for a valid signal.
+func defaultThreadSignals() {
+	// All zeros is SIG_DFL without flags on every architecture; the kernel's
+	// sigaction is at most four words.
+	var action [4]uintptr
+	const maskSize = 8
+	for n := uintptr(firstThreadSignal); n <= lastThreadSignal; n++ {
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, n, uintptr(unsafe.Pointer(&action)), 0, maskSize, 0, 0)
+	}
+}

@@ -70,6 +70,7 @@ func run() int {
 // Ends of children have a queue of their own, where one entry stands for any
 // number; when the other queue is full, a signal is lost.
 func resetSignals() (ended, others chan os.Signal) {
+	defaultThreadSignals()
 	ended, others = make(chan os.Signal, 1), make(chan os.Signal, 16)
 	signal.Notify(ended, syscall.SIGCHLD)
 	for n := syscall.Signal(1); n <= lastSignal; n++ {
