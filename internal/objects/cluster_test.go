@@ -183,11 +183,13 @@ func printed(t *testing.T, cluster *kubetest.Cluster, ns string) map[string]stri
 
 // podEvents makes an event of this pod and one of an earlier pod of its name.
 func podEvents(t *testing.T, cluster *kubetest.Cluster, client *kube.Client, p *corev1.Pod) {
+	// Event times are whole seconds: only a later one is surely the newest.
+	later := metav1.NewTime(time.Now().Add(time.Minute))
 	for uid, reason := range map[types.UID]string{p.UID: "Mine", "earlier": "NotMine"} {
 		_, err := cluster.Client.CoreV1().Events(p.Namespace).Create(t.Context(), &corev1.Event{
 			ObjectMeta:     metav1.ObjectMeta{GenerateName: "e-"},
 			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: uid},
-			Reason:         reason, Message: "x", Type: "Normal", Count: 2, LastTimestamp: metav1.Now(), FirstTimestamp: metav1.Now(),
+			Reason:         reason, Message: "x", Type: "Normal", Count: 2, LastTimestamp: later, FirstTimestamp: metav1.Now(),
 			Source: corev1.EventSource{Component: "test"},
 		}, metav1.CreateOptions{})
 		if err != nil {
