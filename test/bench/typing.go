@@ -8,6 +8,7 @@ import (
 const (
 	// keystrokes in one run, and how many before them do not count.
 	keystrokes      = 400
+	floodKeystrokes = 2000 // a flood takes a moment to fill the buffers on its way
 	firstKeystrokes = 40
 	// typingLimit ends a run early where each keystroke takes long.
 	typingLimit = 6 * time.Second
@@ -29,12 +30,12 @@ func (e echo) Write(p []byte) (int, error) {
 
 // typing measures keystroke → echo.
 func typing(ctx context.Context, s side) ([]float64, error) {
-	times, err := typeInto(ctx, s)
+	times, err := typeInto(ctx, s, keystrokes)
 	return []float64{quantile(times, 0.5), quantile(times, 0.99)}, err
 }
 
-func typeInto(ctx context.Context, s side) (times []float64, err error) {
-	e := make(echo, keystrokes)
+func typeInto(ctx context.Context, s side, keystrokes int) (times []float64, err error) {
+	e := make(echo, 1)
 	t, err := s.open(ctx, command{Argv: []string{"sh", "-c", echoScript}, TTY: true, out: e})
 	if err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func typingBesideFlood(ctx context.Context, s side) ([]float64, error) {
 	if err := flood.await(ctx, m.first); err != nil {
 		return nil, err
 	}
-	times, err := typeInto(ctx, s)
+	times, err := typeInto(ctx, s, floodKeystrokes)
 	if err != nil {
 		return nil, err
 	}
