@@ -67,7 +67,9 @@ test("a paste of 200 KB arrives whole", async () => {
   await openShell(/^checkout-/);
   const line = `${"x".repeat(99)}\n`;
   const text = line.repeat(2000);
-  await typeLine(page, "stty -echo; head -c 200000 | md5sum");
+  // Until the line discipline is the command's, an editing shell would take the paste as marked by brackets.
+  await typeLine(page, "stty -echo; echo rea''dy; head -c 200000 | md5sum");
+  await onScreen(page, (seen) => /^ready$/m.test(seen), "that the command reads");
   await page.evaluate((value) => navigator.clipboard.writeText(value), text);
   await page.keyboard.press("Control+Shift+V");
   const { createHash } = await import("node:crypto");
