@@ -8,11 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/podexec"
+	"github.com/periscope-console/periscope/internal/wsock"
 )
 
 const (
@@ -45,14 +44,14 @@ func (s *server) exec(c *call) error {
 	if err != nil {
 		return err
 	}
+	login := c.login // the session outlives the call
 	req := podexec.Request{
-		Actor: c.actor, LoginDone: s.Logins.Done(c.login), RequestID: c.requestID, TTY: true,
-		Active:  func() { s.Logins.Touch(context.Background(), c.login) },
+		Actor: c.actor, LoginDone: s.Logins.Done(login), RequestID: c.requestID, TTY: true,
+		Active:  func() { s.Logins.Touch(context.Background(), login) },
 		Cluster: c.r.PathValue("cluster"), Namespace: c.r.PathValue("namespace"), Pod: c.r.PathValue("pod"),
 	}
 	if v2 {
-		s.execV2(c, req)
-		return nil
+		return s.execV2(c, req)
 	}
 	return s.execPlain(c, req)
 }
@@ -86,10 +85,10 @@ func (s *server) execPlain(c *call, req podexec.Request) error {
 	if err != nil {
 		return err
 	}
-	conn := accept(c, nil)
-	if conn == nil {
+	conn, err := wsock.Accept(c.w, c.r, "", podexec.MaxFrame)
+	if err != nil {
 		ticket.Discard()
-		return nil
+		return err
 	}
 	s.Sessions.Serve(ticket, conn, false)
 	return nil
@@ -97,23 +96,22 @@ func (s *server) execPlain(c *call, req podexec.Request) error {
 
 // execV2 refuses by frames, after the upgrade: a browser cannot read a refused
 // one.
-func (s *server) execV2(c *call, req podexec.Request) {
-	conn := accept(c, []string{podexec.Protocol})
-	if conn == nil {
-		return
+func (s *server) execV2(c *call, req podexec.Request) error {
+	conn, err := wsock.Accept(c.w, c.r, podexec.Protocol, podexec.MaxFrame)
+	if err != nil {
+		return err
 	}
 	ticket, err := s.openV2(conn, &req)
 	if err != nil {
 		podexec.Refuse(conn, err, c.requestID)
-		return
+		return nil
 	}
 	s.Sessions.Serve(ticket, conn, true)
+	return nil
 }
 
 func (s *server) openV2(conn podexec.Conn, req *podexec.Request) (*podexec.Ticket, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), openTime)
-	defer cancel()
-	if err := podexec.Opening(ctx, conn, req); err != nil {
+	if err := podexec.Opening(conn, req, openTime); err != nil {
 		return nil, err
 	}
 	return s.admit(context.Background(), *req)
@@ -200,17 +198,4 @@ func (c *call) flag(name string, otherwise bool) (bool, error) {
 		return false, nil
 	}
 	return false, fault.New(fault.Invalid, "httpapi.param", "The parameter %s must be true or false.", name)
-}
-
-// accept upgrades the request, or answers it and returns nil. Origin has been
-// checked by the guard.
-func accept(c *call, protocols []string) podexec.Conn {
-	ws, err := websocket.Accept(c.w, c.r, &websocket.AcceptOptions{
-		Subprotocols: protocols, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
-	})
-	if err != nil {
-		return nil
-	}
-	ws.SetReadLimit(-1) // socket bounds each message itself, to say so kindly
-	return &socket{ws: ws}
 }

@@ -1,7 +1,6 @@
 package podexec
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"sync"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
+	"github.com/periscope-console/periscope/internal/wsframe"
+	"github.com/periscope-console/periscope/internal/wsock"
 )
 
 const (
@@ -22,6 +23,14 @@ const (
 	// flushLimit is how long the rest of the output of a command that ended may
 	// take to reach the client without any progress.
 	flushLimit = 15 * time.Second
+	// ackEvery is how much stdin is acknowledged at once, and ackWithin how long
+	// less than that may wait: a keystroke's echo comes first.
+	ackEvery  = 16 << 10
+	ackWithin = 25 * time.Millisecond
+	// quickOutput is the most output that its reader sends itself, as an echo, and
+	// quickUnacked how much may then be unacknowledged: clients let 32 KiB gather.
+	quickOutput  = 2 << 10
+	quickUnacked = 40 << 10
 	// maxPongs bounds the pongs that wait to be written; the oldest goes first.
 	maxPongs = 8
 	// maxControlQueue bounds the other frames that wait; the oldest stay.
@@ -61,8 +70,11 @@ type control struct {
 	mu    sync.Mutex
 	queue [][]byte
 	pongs [][]byte
-	ack   int64
-	acked int64
+	ack   int64 // stdin up to here is with the container
+	acked int64 // and up to here the client has been told
+	ripe  bool  // it is to be told now
+	later *time.Timer
+	ping  bool
 }
 
 func newControl() *control { return &control{ready: newNotice()} }
@@ -76,11 +88,56 @@ func (c *control) push(frame []byte) {
 	c.ready.ring()
 }
 
+// stdinAck says how much stdin is with the container.
 func (c *control) stdinAck(offset int64) {
 	c.mu.Lock()
+	first := c.ack == c.acked
 	c.ack = offset
+	much := c.ack-c.acked >= ackEvery
+	switch {
+	case much:
+		c.ripe = true
+	case first && c.later == nil:
+		c.later = time.AfterFunc(ackWithin, c.ripen)
+	case first:
+		c.later.Reset(ackWithin)
+	}
+	c.mu.Unlock()
+	if much {
+		c.ready.ring()
+	}
+}
+
+func (c *control) ripen() {
+	c.mu.Lock()
+	c.ripe = true
 	c.mu.Unlock()
 	c.ready.ring()
+}
+
+// wantPing has a ping sent.
+func (c *control) wantPing() {
+	c.mu.Lock()
+	c.ping = true
+	c.mu.Unlock()
+	c.ready.ring()
+}
+
+// takePing says, once, that a ping is wanted.
+func (c *control) takePing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wanted := c.ping
+	c.ping = false
+	return wanted
+}
+
+// begun reports whether every frame that was pushed has been taken, hello among
+// them.
+func (c *control) begun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) == 0
 }
 
 func (c *control) pong(id json.RawMessage) {
@@ -102,8 +159,8 @@ func (c *control) next() []byte {
 		f := c.queue[0]
 		c.queue = c.queue[1:]
 		return f
-	case c.ack > c.acked:
-		c.acked = c.ack
+	case c.ripe && c.ack > c.acked:
+		c.acked, c.ripe = c.ack, false
 		return encode(stdinAck{"stdin_ack", c.ack})
 	case len(c.pongs) > 0:
 		f := c.pongs[0]
@@ -116,21 +173,28 @@ func (c *control) next() []byte {
 // read takes everything the client sends until its socket is closed. It goes on
 // after the end was chosen: acknowledgements of the last output still count.
 func (s *session) read() {
-	ctx := context.Background() // write closes the socket, which ends this
-	for {
-		binary, data, err := s.conn.Read(ctx)
-		if errors.Is(err, ErrTooBig) {
-			s.protocol("A message is over the limit of 1 MiB. Send it in smaller ones.")
-			return
-		}
+	for { // write closes the socket, which ends this
+		binary, data, err := s.conn.Read()
 		if err != nil {
-			s.finish(endOf(ClientLost))
+			s.unread(err)
 			return
 		}
-		s.clock.touch(&s.clock.seen)
 		if !s.take(binary, data) {
 			return
 		}
+	}
+}
+
+// unread ends the session of a client that cannot be read on.
+func (s *session) unread(err error) {
+	var rule wsframe.ProtocolError
+	switch {
+	case errors.Is(err, wsock.ErrTooBig):
+		s.protocol("A message is over the limit of 1 MiB. Send it in smaller ones.")
+	case errors.As(err, &rule):
+		s.protocol("The WebSocket brought " + string(rule) + ". Use another client, or look for what garbles the connection.")
+	default:
+		s.finish(endOf(ClientLost))
 	}
 }
 
@@ -151,6 +215,9 @@ func (s *session) takeStdin(p []byte) bool {
 	if s.Active != nil {
 		s.Active()
 	}
+	if s.direct(p) {
+		return true
+	}
 	limit := int64(0)
 	if s.v2 {
 		limit = StdinWindow
@@ -162,6 +229,17 @@ func (s *session) takeStdin(p []byte) bool {
 	return s.v2 || s.holdStdin()
 }
 
+// direct hands stdin to the container on this goroutine where nothing is before
+// it and the stream takes it at once: for a keystroke the hand-over to feed is
+// most of what a session costs.
+func (s *session) direct(p []byte) bool {
+	if !s.carrying.Load() || !s.in.idle() || !s.stream.TryWrite(p) {
+		return false
+	}
+	s.handed(p, s.in.passed(len(p)))
+	return true
+}
+
 // holdStdin stops the reading of a plain client's socket while too much of its
 // stdin waits for the program.
 func (s *session) holdStdin() bool {
@@ -170,7 +248,7 @@ func (s *session) holdStdin() bool {
 	}
 	s.clock.paused.Store(1)
 	defer s.clock.paused.Store(0)
-	defer s.clock.touch(&s.clock.seen)
+	defer s.clock.touch(&s.clock.excused)
 	for s.in.waiting() > plainStdin {
 		if !s.await(s.in.room) {
 			return false
@@ -233,10 +311,11 @@ func (s *session) resize(f clientFrame) {
 // output, the last words and the close code.
 func (s *session) write() {
 	defer close(s.connDone)
-	ctx := context.Background() // hurry closes the socket where a write hangs
-	ok := s.writeUntilStop(ctx)
+	ok := s.writeUntilStop() // hurry closes the socket where a write hangs
 	<-s.stop
-	if ok && s.end.reason != ClientLost && s.flush(ctx) {
+	if ok && s.end.reason != ClientLost && s.flush() {
+		s.turn.Lock()
+		defer s.turn.Unlock()
 		part(s.conn, s.end, s.RequestID)
 		return
 	}
@@ -244,26 +323,18 @@ func (s *session) write() {
 }
 
 // writeUntilStop is false when the socket broke.
-func (s *session) writeUntilStop(ctx context.Context) bool {
-	var last time.Time
-	join := time.NewTimer(joinFor)
+func (s *session) writeUntilStop() bool {
+	join := time.NewTimer(never)
 	defer join.Stop()
 	for {
-		if f := s.ctrl.next(); f != nil {
-			if !s.send(ctx, false, f) {
-				return false
-			}
+		wait, ok := s.sendDue()
+		switch {
+		case !ok:
+			return false
+		case wait == 0:
 			continue
 		}
-		if wait := s.due(last); wait == 0 {
-			if !s.sendOutput(ctx) {
-				return false
-			}
-			last = time.Now()
-			continue
-		} else {
-			join.Reset(wait)
-		}
+		join.Reset(wait)
 		select {
 		case <-s.ctrl.ready.c:
 		case <-s.out.ready.c:
@@ -277,38 +348,80 @@ func (s *session) writeUntilStop(ctx context.Context) bool {
 // never is a wait that only a bell ends.
 const never = time.Hour
 
+// sendDue sends what is due, one message at most, and says how long nothing else
+// will be; 0 means to look again. It is false when the socket broke.
+func (s *session) sendDue() (wait time.Duration, ok bool) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if f := s.ctrl.next(); f != nil {
+		return 0, s.send(false, f)
+	}
+	if s.ctrl.takePing() {
+		return 0, s.sent(s.conn.Ping)
+	}
+	if wait := s.due(); wait > 0 {
+		return wait, true
+	}
+	return 0, s.sendOutput()
+}
+
 // due is how long the output may still wait to be joined with more: not at all
 // when it is much, when somebody has just typed, or after a silence.
-func (s *session) due(last time.Time) time.Duration {
+func (s *session) due() time.Duration {
 	n, gapped := s.out.pending()
 	switch {
 	case gapped || n >= bigChunk:
 		return 0
 	case n == 0:
 		return never
-	case s.clock.in.Load() != 0 && s.clock.since(&s.clock.in) < typedFor:
+	case s.typed():
 		return 0
 	}
-	return max(0, joinFor-time.Since(last))
+	return max(0, joinFor-time.Since(s.sentAt))
 }
 
-// sendOutput sends one gap or one message of output.
-func (s *session) sendOutput(ctx context.Context) bool {
+// typed reports whether somebody has just typed and so waits for an echo.
+func (s *session) typed() bool {
+	return s.clock.in.Load() != 0 && s.clock.since(&s.clock.in) < typedFor
+}
+
+// quickly sends an echo on the goroutine that read it, for the reason that
+// direct has for a keystroke: nothing is before it, and the socket takes it at
+// once, since a v2 client says what has arrived.
+func (s *session) quickly() bool {
+	if !s.v2 || !s.typed() || !s.turn.TryLock() {
+		return false
+	}
+	defer s.turn.Unlock()
+	if s.ctx.Err() != nil || !s.ctrl.begun() || !s.out.small(quickOutput, quickUnacked) {
+		return false
+	}
+	return s.sendOutput()
+}
+
+// sendOutput sends one gap or one message of output. The caller has the turn.
+func (s *session) sendOutput() bool {
 	g, p := s.out.next(bigChunk)
 	switch {
 	case g != nil:
-		return s.send(ctx, false, encode(gapFrame{"gap", g.from, g.to, "interrupt"}))
+		return s.send(false, encode(gapFrame{"gap", g.from, g.to, "interrupt"}))
 	case p != nil:
-		ok := s.send(ctx, true, p)
+		ok := s.send(true, p)
 		s.out.release()
+		s.sentAt = time.Now()
 		return ok
 	}
 	return true
 }
 
-func (s *session) send(ctx context.Context, binary bool, p []byte) bool {
+func (s *session) send(binary bool, p []byte) bool {
+	return s.sent(func() error { return s.conn.Write(binary, p) })
+}
+
+// sent makes one write to the client, under the eyes of the timers.
+func (s *session) sent(write func() error) bool {
 	s.clock.touch(&s.clock.writing)
-	err := s.conn.Write(ctx, binary, p)
+	err := write()
 	s.clock.writing.Store(0)
 	if err != nil {
 		s.finish(endOf(ClientLost))
@@ -318,12 +431,12 @@ func (s *session) send(ctx context.Context, binary bool, p []byte) bool {
 
 // flush sends what is left of the output of a command that ended. It gives up
 // when the client takes nothing for flushLimit, and is false when it is gone.
-func (s *session) flush(ctx context.Context) bool {
+func (s *session) flush() bool {
 	idle := time.NewTimer(flushLimit)
 	defer idle.Stop()
 	for !s.out.empty() {
 		if n, gapped := s.out.pending(); n > 0 || gapped {
-			if !s.sendOutput(ctx) {
+			if !s.flushSome() {
 				return false
 			}
 			idle.Reset(flushLimit)
@@ -336,6 +449,12 @@ func (s *session) flush(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+func (s *session) flushSome() bool {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.sendOutput()
 }
 
 // hurry closes the client's socket when a write at the end hangs.

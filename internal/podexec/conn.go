@@ -1,31 +1,30 @@
 package podexec
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
 )
 
-// Conn is a client's WebSocket, message by message. Read belongs to one
-// goroutine; the others may be called from any.
+// Conn is a client's WebSocket, message by message; *wsock.Conn is one. Read
+// belongs to one goroutine; the others may be called from any.
 type Conn interface {
-	// Read returns the next message, valid until the next Read, or ErrTooBig
-	// where it is over MaxFrame; after that the Conn can still be written.
-	Read(ctx context.Context) (binary bool, p []byte, err error)
-	// Write sends p as one message. p may be reused afterwards.
-	Write(ctx context.Context, binary bool, p []byte) error
-	// Ping sends a ping and waits for its pong, which needs a Read under way.
-	Ping(ctx context.Context) error
+	// Read returns the next message, valid until the next Read. After
+	// wsock.ErrTooBig and wsframe.ProtocolError the Conn can still be written.
+	Read() (binary bool, p []byte, err error)
+	// Write sends p as one message. p may be reused afterwards. It may block
+	// until Abort.
+	Write(binary bool, p []byte) error
+	// Ping sends a ping; what comes for it breaks the Silence.
+	Ping() error
+	// Silence is how long nothing at all has come.
+	Silence() time.Duration
 	// Close sends a close frame, waits shortly for the client's, and closes.
 	Close(code int, reason string)
 	// Abort closes at once.
 	Abort()
 }
-
-// ErrTooBig is a message over MaxFrame.
-var ErrTooBig = errors.New("message over the frame limit")
 
 // How long the last words to a client may take.
 const partingLimit = 5 * time.Second
@@ -38,15 +37,14 @@ func Refuse(conn Conn, err error, requestID string) {
 
 // part sends the last frames and the close code.
 func part(conn Conn, e ending, requestID string) {
-	ctx, cancel := context.WithTimeout(context.Background(), partingLimit)
-	defer cancel()
+	defer time.AfterFunc(partingLimit, conn.Abort).Stop()
 	if e.fault != nil {
-		if conn.Write(ctx, false, encode(errorOf(e.fault, requestID))) != nil {
+		if conn.Write(false, encode(errorOf(e.fault, requestID))) != nil {
 			conn.Abort()
 			return
 		}
 	}
-	if conn.Write(ctx, false, encode(closedOf(e))) != nil {
+	if conn.Write(false, encode(closedOf(e))) != nil {
 		conn.Abort()
 		return
 	}
@@ -81,9 +79,11 @@ func closedOf(e ending) closedFrame {
 	return f
 }
 
-// Opening reads the first frame of a v2 client into req.
-func Opening(ctx context.Context, conn Conn, req *Request) error {
-	binary, data, err := conn.Read(ctx)
+// Opening reads the first frame of a v2 client into req. One that does not come
+// within limit is not waited for: the connection is closed.
+func Opening(conn Conn, req *Request, limit time.Duration) error {
+	defer time.AfterFunc(limit, conn.Abort).Stop()
+	binary, data, err := conn.Read()
 	if err != nil {
 		return fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame did not arrive. Send open as the first frame.")
 	}

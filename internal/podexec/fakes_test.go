@@ -75,6 +75,18 @@ func (s *script) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// TryWrite takes what Write would take at once.
+func (s *script) TryWrite(p []byte) bool {
+	s.mu.Lock()
+	blocked := s.block != nil
+	s.mu.Unlock()
+	if blocked || len(p) > 128 {
+		return false
+	}
+	_, _ = s.Write(p)
+	return true
+}
+
 func (s *script) CloseWrite() error { return nil }
 
 func (s *script) Resize(z transport.Size) {
@@ -170,25 +182,28 @@ type pipeConn struct {
 	gone     chan struct{}
 	once     sync.Once
 	mute     atomic.Bool // answers no ping
+	base     time.Time
+	heard    atomic.Int64 // since base
 
 	mu   sync.Mutex
 	code int
 }
 
 func newPipeConn() *pipeConn {
-	return &pipeConn{toServer: make(chan message), toClient: make(chan message, 1024), gone: make(chan struct{})}
+	return &pipeConn{toServer: make(chan message), toClient: make(chan message, 1024), gone: make(chan struct{}), base: time.Now()}
 }
 
-func (c *pipeConn) Read(context.Context) (bool, []byte, error) {
+func (c *pipeConn) Read() (bool, []byte, error) {
 	select {
 	case m := <-c.toServer:
+		c.hear()
 		return m.binary, m.data, nil
 	case <-c.gone:
 		return false, nil, io.EOF
 	}
 }
 
-func (c *pipeConn) Write(_ context.Context, binary bool, p []byte) error {
+func (c *pipeConn) Write(binary bool, p []byte) error {
 	select {
 	case c.toClient <- message{binary, bytes.Clone(p)}:
 		return nil
@@ -197,12 +212,17 @@ func (c *pipeConn) Write(_ context.Context, binary bool, p []byte) error {
 	}
 }
 
-func (c *pipeConn) Ping(ctx context.Context) error {
-	if c.mute.Load() {
-		<-ctx.Done()
-		return ctx.Err()
+func (c *pipeConn) Ping() error {
+	if !c.mute.Load() {
+		c.hear()
 	}
 	return nil
+}
+
+func (c *pipeConn) hear() { c.heard.Store(int64(time.Since(c.base))) }
+
+func (c *pipeConn) Silence() time.Duration {
+	return time.Since(c.base) - time.Duration(c.heard.Load())
 }
 
 func (c *pipeConn) Close(code int, _ string) {
@@ -318,7 +338,7 @@ func (r *rig) open(v2 bool) (*pipeConn, *script) {
 		r.t.Fatalf("Admit: %v", err)
 	}
 	conn := newPipeConn()
-	go r.ss.Serve(ticket, conn, v2)
+	r.ss.Serve(ticket, conn, v2)
 	synctest.Wait()
 	if _, frames := conn.drain(); find(frames, "hello") == nil {
 		r.t.Fatalf("no hello in %v", frames)

@@ -43,6 +43,24 @@ func (in *input) push(p []byte, limit int64) bool {
 	return true
 }
 
+// idle reports whether nothing waits or is being handed on, nor ever will be
+// refused. Only push changes that, and its goroutine asks.
+func (in *input) idle() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.received == in.done && !in.eof
+}
+
+// passed counts n bytes that went to the container's stream beside the queue,
+// and returns the offset that they reach.
+func (in *input) passed(n int) int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.received += int64(n)
+	in.done += int64(n)
+	return in.done
+}
+
 // closeWrite marks the end of stdin.
 func (in *input) closeWrite() {
 	in.mu.Lock()

@@ -143,7 +143,6 @@ func (o *output) commit(n, room int) {
 		o.trim()
 	}
 	o.mu.Unlock()
-	o.ready.ring()
 }
 
 // trim frees the chunks before head. The last one stays: it is being filled.
@@ -179,6 +178,15 @@ func (o *output) pending() (n int64, gapped bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.sendable(), o.gapped()
+}
+
+// small reports whether there is something to send, but at most n bytes, no gap,
+// and whether the client has acknowledged all but the last unacked.
+func (o *output) small(n, unacked int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sendable := o.sendable()
+	return sendable > 0 && sendable <= n && !o.gapped() && o.inflight() <= unacked
 }
 
 func (o *output) gapped() bool { return o.head > o.told && !o.draining && !o.discarded }

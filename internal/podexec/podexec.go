@@ -112,6 +112,7 @@ type Sessions struct {
 
 	mu       sync.Mutex
 	live     map[string]*session
+	unwatch  chan struct{} // closed when live becomes empty; ends watch
 	draining bool
 	wg       sync.WaitGroup
 }
@@ -299,8 +300,7 @@ func containerNames(pod *corev1.Pod) []string {
 	return names
 }
 
-// Serve runs a session over conn and returns when conn is finished with. The
-// session itself may outlive it for the seconds that its ending takes.
+// Serve starts a session over conn, which is the session's from now on.
 func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
 	s := newSession(ss, t, conn, v2)
 	ss.mu.Lock()
@@ -311,19 +311,48 @@ func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
 		return
 	}
 	ss.live[s.id] = s
-	ss.wg.Add(1)
+	if len(ss.live) == 1 {
+		ss.unwatch = make(chan struct{})
+		ss.wg.Go(ss.watch(ss.unwatch))
+	}
+	ss.wg.Go(s.run)
 	ss.mu.Unlock()
-	go func() {
-		defer ss.wg.Done()
-		s.run()
-	}()
-	<-s.connDone
+}
+
+// watch looks at every session's timers, until there is none: an idle session
+// costs no goroutine for them.
+func (ss *Sessions) watch(stop <-chan struct{}) func() {
+	return func() {
+		tick := time.NewTicker(keepTick)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				ss.checkAll()
+			}
+		}
+	}
+}
+
+func (ss *Sessions) checkAll() {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for _, s := range ss.live {
+		if s.carrying.Load() {
+			s.check()
+		}
+	}
 }
 
 func (ss *Sessions) remove(s *session) {
 	ss.mu.Lock()
+	defer ss.mu.Unlock()
 	delete(ss.live, s.id)
-	ss.mu.Unlock()
+	if len(ss.live) == 0 {
+		close(ss.unwatch)
+	}
 }
 
 // newID is a session's id: 128 random bits. It is also the event's id in audit

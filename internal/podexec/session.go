@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
@@ -29,21 +30,26 @@ const (
 //	run    begins, waits for the end, ends the command, writes audit
 //	read   client → input, acknowledgements, control (client.go)
 //	write  output and control → client, and the last words (client.go)
-//	keep   idle and liveness timers (timers.go)
-//	ping   pings to the client (timers.go)
 //	feed   input → container
 //	pump   container → output
+//
+// A keystroke goes from read to the container, and its echo from pump to the
+// client, without feed and write where neither can block (direct, quickly).
+// Sessions.watch looks at the timers (timers.go).
 type session struct {
 	Request
 	svc      *Sessions
 	id       string
 	place    Place
-	pod      *corev1.Pod
+	entered  entered
 	v2       bool
 	free     func()
 	conn     Conn
 	connDone chan struct{} // closed when conn is finished with
 	started  time.Time
+
+	turn   sync.Mutex // held by whoever writes to conn
+	sentAt time.Time  // the last output; guarded by turn
 
 	out  *output
 	in   *input
@@ -63,6 +69,7 @@ type session struct {
 	end     ending // valid once stop is closed
 
 	clock    clock
+	carrying atomic.Bool // hello has been said and stream may be written to
 	wg       sync.WaitGroup
 	draining atomic.Bool // an interrupt is reading on; see interrupt.go
 }
@@ -74,7 +81,7 @@ func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
-		Request: t.req, svc: ss, id: t.id, place: t.place, pod: t.pod, v2: v2, free: t.free,
+		Request: t.req, svc: ss, id: t.id, place: t.place, entered: enteredOf(t.pod, t.req.Container), v2: v2, free: t.free,
 		conn: conn, connDone: make(chan struct{}), started: time.Now(),
 		out: newOutput(max(t.place.Settings.Replay, Window), window), in: newInput(), ctrl: newControl(),
 		pumpDone: make(chan struct{}), feedDone: make(chan struct{}),
@@ -122,12 +129,16 @@ func (s *session) carry() {
 	live := s.svc.Metrics.live.WithLabelValues(s.Cluster, string(s.stream.Kind()))
 	live.Inc()
 	defer live.Dec()
-	s.goes(s.keep)
-	s.goes(s.ping)
 	s.goes(s.feed)
 	s.goes(s.pump)
+	s.clock.touch(&s.clock.pinged)
+	s.carrying.Store(true)
 	s.logStart()
-	<-s.stop
+	select {
+	case <-s.stop:
+	case <-s.LoginDone:
+		s.finish(endOf(Unauthorized))
+	}
 	s.goes(s.hurry)
 	s.record(s.endCommand())
 }
@@ -288,6 +299,7 @@ func (s *session) feedBack(rest []byte) {
 		}
 		n := copy(p, rest)
 		s.out.commit(n, len(p))
+		s.out.ready.ring()
 		rest = rest[n:]
 	}
 }
@@ -300,6 +312,9 @@ func (s *session) pump() {
 		if n > 0 {
 			s.clock.output(ch, n)
 			s.out.commit(n, len(p))
+			if !s.quickly() {
+				s.out.ready.ring()
+			}
 		}
 		if err != nil {
 			e := s.whyEnded(err)
@@ -351,15 +366,25 @@ func (s *session) podEnd(res transport.Result) (ending, bool) {
 		e = endOf(PodDeleted)
 	case err != nil:
 		return ending{}, false
-	case pod.UID != s.pod.UID || pod.DeletionTimestamp != nil:
+	case pod.UID != s.entered.pod || pod.DeletionTimestamp != nil:
 		e = endOf(PodDeleted)
-	case containerID(pod, s.Container) != containerID(s.pod, s.Container):
+	case containerID(pod, s.Container) != s.entered.container:
 		e = endOf(ContainerExit)
 	default:
 		return ending{}, false
 	}
 	e.exitCode = res.ExitCode
 	return e, true
+}
+
+// entered is what a session must find again to be in the same container.
+type entered struct {
+	pod       types.UID
+	container string // as containerID
+}
+
+func enteredOf(pod *corev1.Pod, container string) entered {
+	return entered{pod.UID, containerID(pod, container)}
 }
 
 // containerID is the id of a container while it runs, else empty.
@@ -416,14 +441,19 @@ func (s *session) hand(p []byte) bool {
 	if _, err := s.stream.Write(p); err != nil {
 		return false // the reader of the same stream learns why
 	}
-	offset := s.in.handed(len(p))
-	if s.v2 {
-		s.ctrl.stdinAck(offset)
-		if s.TTY && interrupts(p) {
-			s.interrupt()
-		}
-	}
+	s.handed(p, s.in.handed(len(p)))
 	return true
+}
+
+// handed does what follows from stdin, up to offset, being with the container.
+func (s *session) handed(p []byte, offset int64) {
+	if !s.v2 {
+		return
+	}
+	s.ctrl.stdinAck(offset)
+	if s.TTY && interrupts(p) {
+		s.interrupt()
+	}
 }
 
 // await waits for a bell; false when the session ends first.

@@ -296,6 +296,7 @@ func TestNoAuditNoShell(t *testing.T) {
 		}
 		conn := newPipeConn()
 		r.ss.Serve(ticket, conn, true)
+		synctest.Wait()
 		_, frames := conn.drain()
 		if e := find(frames, "error"); e == nil || e["code"] != "E_AUDIT_UNAVAILABLE" {
 			t.Errorf("frames %v", frames)
@@ -336,6 +337,7 @@ func TestNoShell(t *testing.T) {
 		}
 		conn := newPipeConn()
 		r.ss.Serve(ticket, conn, true)
+		synctest.Wait()
 		_, frames := conn.drain()
 		if e := find(frames, "error"); e == nil || e["code"] != "E_NO_SHELL" {
 			t.Errorf("frames %v", frames)
@@ -376,7 +378,7 @@ func TestShellIsEndedByAControlExec(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn := newPipeConn()
-		go r.ss.Serve(ticket, conn, true)
+		r.ss.Serve(ticket, conn, true)
 		synctest.Wait()
 		out, frames := conn.drain()
 		if h := find(frames, "hello"); h == nil || h["shell"] != "bash" || string(out) != "$ " {

@@ -22,7 +22,8 @@ type clock struct {
 	base     time.Time
 	in       atomic.Int64 // last stdin
 	out      atomic.Int64 // last output
-	seen     atomic.Int64 // last sign of life of the client
+	excused  atomic.Int64 // until when the client's silence does not count
+	pinged   atomic.Int64 // last ping to the client
 	writing  atomic.Int64 // since when a write to the client waits; 0: none does
 	paused   atomic.Int64 // not 0: the client's socket is not read, on purpose
 	stderr   atomic.Int64 // bytes of stderr
@@ -66,20 +67,13 @@ func (s *session) gone() time.Duration {
 	return 2 * s.place.Settings.Heartbeat
 }
 
-// keep watches the timers and the login until the session ends.
-func (s *session) keep() {
-	tick := time.NewTicker(keepTick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-s.LoginDone:
-			s.finish(endOf(Unauthorized))
-		case <-tick.C:
-			s.checkIdle()
-			s.checkClient()
-		}
+// check looks at the timers. It does not block.
+func (s *session) check() {
+	s.checkIdle()
+	s.checkClient()
+	if s.clock.since(&s.clock.pinged) >= s.heartbeat() {
+		s.clock.touch(&s.clock.pinged)
+		s.ctrl.wantPing()
 	}
 }
 
@@ -105,24 +99,7 @@ func (s *session) checkClient() {
 	if s.clock.paused.Load() != 0 {
 		return
 	}
-	if s.clock.since(&s.clock.seen) > s.gone() {
+	if min(s.conn.Silence(), s.clock.since(&s.clock.excused)) > s.gone() {
 		s.finish(endOf(HeartbeatTimeout))
-	}
-}
-
-// ping pings the client until the session ends. A pong is a sign of life; a
-// missing one is the timers' business.
-func (s *session) ping() {
-	tick := time.NewTicker(s.heartbeat())
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-tick.C:
-		}
-		if s.conn.Ping(s.ctx) == nil {
-			s.clock.touch(&s.clock.seen)
-		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/periscope-console/periscope/internal/fault"
-	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 // piped is scripted without a network, so that it can run on a test clock.

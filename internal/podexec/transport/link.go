@@ -6,9 +6,10 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 const (
@@ -24,6 +25,10 @@ const (
 	// read, and then answers no ping: its silence proves nothing.
 	swallows = 4 << 10
 )
+
+// maxQueued is how much unsent stdin leaves room for a keystroke: a quarter of
+// the least that kernels give a socket.
+const maxQueued = 4 << 10
 
 // errWouldWait is what a conn told not to wait answers. It is a temporary
 // net.Error, the one kind that crypto/tls passes on and can be read on after.
@@ -71,6 +76,9 @@ type link struct {
 	body io.ReadWriteCloser
 	conn *conn // nil where the rest.Config brought a Transport of its own
 
+	socket syscall.RawConn // of conn; nil where it is no socket
+	queued int             // what empty asked last; belongs to who has the sender's turn
+
 	waiting atomic.Int64 // since when Read waits, in nanoseconds of clock; 0: it does not
 	unread  atomic.Int64 // bytes of stdin sent since something arrived
 }
@@ -105,6 +113,16 @@ func (l *link) Poll(p []byte) (int, error) {
 }
 
 func (l *link) Write(p []byte) (int, error) { return l.body.Write(p) }
+
+// empty reports whether the kernel holds so little of what was sent that a small
+// write surely finds room.
+func (l *link) empty() bool {
+	if l.socket == nil {
+		return false
+	}
+	l.queued = maxQueued + 1
+	return l.socket.Control(l.askQueued) == nil && l.queued <= maxQueued
+}
 
 // dead says whether the peer is gone: somebody waits for it, it was pinged again
 // and again, and has no excuse. Nobody who pauses on purpose is in Read.

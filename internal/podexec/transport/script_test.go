@@ -15,7 +15,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 // peer is the server's end of an upgraded connection, for a test to play.

@@ -120,6 +120,10 @@ func (s *spdyStream) Read(p []byte) (int, Channel, error) {
 	return n, ch, err
 }
 
+// TryWrite is always false: who writes is a goroutine of the library's, which
+// cannot be asked whether it would wait.
+func (s *spdyStream) TryWrite([]byte) bool { return false }
+
 func (s *spdyStream) Write(p []byte) (int, error) {
 	if !s.req.Stdin || s.eof.Load() {
 		return 0, noInput()

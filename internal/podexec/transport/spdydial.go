@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
 	streamspdy "k8s.io/streaming/pkg/httpstream/spdy"
+
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 // spdyDialer makes the connection itself, as wsDialer does, and hands it to
@@ -32,7 +34,7 @@ func (d *spdyDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (S
 	if err != nil {
 		return nil, err
 	}
-	if !hasToken(answer.Values("Connection"), "upgrade") || !hasToken(answer.Values("Upgrade"), streamspdy.HeaderSpdy31) {
+	if !wsframe.HasToken(answer.Values("Connection"), "upgrade") || !wsframe.HasToken(answer.Values("Upgrade"), streamspdy.HeaderSpdy31) {
 		_ = l.abort()
 		return nil, notSpoken("switched to %q, not to SPDY", answer.Get("Upgrade"))
 	}

@@ -14,7 +14,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
 
-	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 // spdyPeer is the server's end of an exec over SPDY.

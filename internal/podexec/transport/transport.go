@@ -69,6 +69,10 @@ type Stream interface {
 	// Write hands all of p to the command's stdin or fails. It may block for as
 	// long as the program does not read.
 	io.Writer
+	// TryWrite is Write for a few bytes that the connection surely takes without
+	// waiting. When it is false nothing was written; Write does it. It belongs to
+	// the goroutine that writes, or to one that knows that no Write is under way.
+	TryWrite(p []byte) bool
 	// CloseWrite half-closes stdin: the program sees EOF and its output goes on.
 	// It is a no-op where the cluster's protocol has no half-close (before v5).
 	CloseWrite() error

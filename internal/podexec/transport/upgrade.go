@@ -81,6 +81,7 @@ func (l *link) takeOver(resp *http.Response) error {
 		return notSpoken("answered 101 with headers %q", resp.Header)
 	}
 	l.body = body
+	l.socket = socketOf(l.conn)
 	return nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/remotecommand"
 
 	"github.com/periscope-console/periscope/internal/fault"
-	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 // streamClose is the channel of v5 that half-closes another.
@@ -191,6 +191,11 @@ func (s *wsStream) Write(p []byte) (n int, err error) {
 		n += len(piece)
 	}
 	return n, nil
+}
+
+// TryWrite is for keystrokes. An error is the reader's to tell, as Write's is.
+func (s *wsStream) TryWrite(p []byte) bool {
+	return len(p) <= smallStdin && s.req.Stdin && !s.eof.Load() && s.out.tryMessage(remotecommand.StreamStdIn, p)
 }
 
 // CloseWrite is v5's close signal for the channel of stdin.

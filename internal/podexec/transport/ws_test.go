@@ -18,7 +18,7 @@ import (
 	"github.com/periscope-console/periscope/internal/badnet"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/kubetest"
-	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 func TestMain(m *testing.M) { kubetest.Main(m) }

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -11,6 +10,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/remotecommand"
 	"k8s.io/client-go/rest"
+
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 // New makes the dialer of one wire protocol. It may be shared by everything and
@@ -59,14 +60,12 @@ func newKey() string {
 
 // checkHandshake is RFC 6455, section 4.1, on the answer.
 func checkHandshake(h http.Header, key string) error {
-	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-	sum := sha1.Sum([]byte(key + guid))
 	switch {
 	case !strings.EqualFold(h.Get("Upgrade"), "websocket"):
 		return fmt.Errorf("switched to %q, not to websocket", h.Get("Upgrade"))
-	case !hasToken(h.Values("Connection"), "upgrade"):
+	case !wsframe.HasToken(h.Values("Connection"), "upgrade"):
 		return fmt.Errorf("header Connection %q does not say upgrade", h.Values("Connection"))
-	case h.Get("Sec-Websocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]):
+	case h.Get("Sec-Websocket-Accept") != wsframe.AcceptKey(key):
 		return fmt.Errorf("wrong Sec-WebSocket-Accept %q", h.Get("Sec-Websocket-Accept"))
 	case h.Get("Sec-Websocket-Extensions") != "":
 		return fmt.Errorf("extensions %q that were not offered", h.Get("Sec-Websocket-Extensions"))
@@ -74,15 +73,4 @@ func checkHandshake(h http.Header, key string) error {
 		return fmt.Errorf("subprotocol %q, not v5", h.Get("Sec-Websocket-Protocol"))
 	}
 	return nil
-}
-
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for t := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.TrimSpace(t), token) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -7,13 +7,15 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/remotecommand"
 
-	"github.com/periscope-console/periscope/internal/podexec/transport/wsframe"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 const (
 	// stdinFrame is the most stdin in one frame. Servers take more, but a pong
 	// or a new size waits for no longer than one frame.
 	stdinFrame = 32 << 10
+	// smallStdin is the most stdin that is sent only if it need not wait.
+	smallStdin = 128
 	// farewell is how long a close frame may take to get out.
 	farewell = 250 * time.Millisecond
 )
@@ -169,6 +171,22 @@ func (s *sender) message(channel byte, p []byte) error {
 	defer frames.Put(b)
 	*b = wsframe.Append((*b)[:0], wsframe.Binary, []byte{channel}, p)
 	return s.write(*b)
+}
+
+// tryMessage is message for at most smallStdin bytes. It is false, and has sent
+// nothing, where it might have to wait.
+func (s *sender) tryMessage(channel byte, p []byte) bool {
+	if !s.turn.TryLock() {
+		return false
+	}
+	defer s.yield()
+	if !s.link.empty() {
+		return false
+	}
+	s.flush()
+	s.link.unread.Add(int64(len(p)))
+	_ = s.write(wsframe.Append(s.small[:0], wsframe.Binary, []byte{channel}, p)) // kept in broken
+	return true
 }
 
 // goodbye sends a close frame if that takes no more than a moment, and says

@@ -7,10 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// Reader reads the messages of a server. It belongs to one goroutine.
+// Reader reads the messages of a peer. It belongs to one goroutine.
 type Reader struct {
 	src     Source
 	control func(op Opcode, payload []byte)
+	client  bool // the peer is one: it masks its frames, and may send text
 
 	buf      []byte
 	pos, end int   // buf[pos:end] is read and not yet taken
@@ -19,13 +20,24 @@ type Reader struct {
 	left uint64 // payload of the present data frame still to be taken
 	fin  bool   // the present data frame is its message's last
 	open bool   // a message has begun and its end has not been told
+	kind Opcode // of that message
+	key  uint32 // mask of the present data frame; its lowest byte masks the next
 }
 
-// NewReader reads from src. Pings and pongs go to control, in the middle of a
+// NewReader reads a server's frames from src: binary messages alone, since an
+// exec stream knows no text. Pings and pongs go to control, in the middle of a
 // Read; payload is valid during that call only.
 func NewReader(src Source, control func(op Opcode, payload []byte)) *Reader {
-	return &Reader{src: src, control: control, buf: make([]byte, BufferSize)}
+	return &Reader{src: src, control: control, buf: make([]byte, ServerAhead)}
 }
+
+// NewClientReader is NewReader for a client's frames, binary and text.
+func NewClientReader(src Source, control func(op Opcode, payload []byte)) *Reader {
+	return &Reader{src: src, control: control, client: true, buf: make([]byte, ClientAhead)}
+}
+
+// Kind is Binary or Text, for the message that Read gave bytes or an end of last.
+func (r *Reader) Kind() Opcode { return r.kind }
 
 // Read takes payload bytes of the present message, or of the next one where
 // that has ended, and reports end with a message's last bytes (which may be
@@ -44,6 +56,7 @@ func (r *Reader) Read(p []byte, wait bool) (n int, end bool, err error) {
 		}
 	}
 	n, err = r.payload(p, wait)
+	r.key = unmask(p[:n], r.key)
 	r.left -= uint64(n)
 	if r.left == 0 && r.fin && n > 0 {
 		r.open = false
@@ -79,12 +92,12 @@ func (r *Reader) nextFrame(wait bool) error {
 		return err
 	}
 	b0, b1 := r.buf[r.pos], r.buf[r.pos+1]
-	if rule := brokenRule(b0, b1); rule != "" {
+	if rule := r.brokenRule(b0, b1); rule != "" {
 		return r.fail(ProtocolError(rule))
 	}
 	op, fin := Opcode(b0&0x0f), b0&0x80 != 0
 	if op >= Close {
-		return r.controlFrame(op, int(b1), wait)
+		return r.controlFrame(op, int(b1&0x7f), wait)
 	}
 	if (op == Continuation) != r.open {
 		return r.fail(ProtocolError("a message's frames out of order"))
@@ -93,19 +106,24 @@ func (r *Reader) nextFrame(wait bool) error {
 	if err != nil {
 		return err
 	}
+	if op != Continuation {
+		r.kind = op
+	}
 	r.left, r.fin, r.open = size, fin, true
 	return nil
 }
 
 // brokenRule names the rule that a header's first two bytes break.
-func brokenRule(b0, b1 byte) string {
-	op, fin, size := Opcode(b0&0x0f), b0&0x80 != 0, b1&0x7f
+func (r *Reader) brokenRule(b0, b1 byte) string {
+	op, fin, masked, size := Opcode(b0&0x0f), b0&0x80 != 0, b1&0x80 != 0, b1&0x7f
 	switch {
 	case b0&0x70 != 0:
 		return "a frame with reserved bits, though no extension was agreed"
-	case b1&0x80 != 0:
+	case masked && !r.client:
 		return "a masked frame, which only clients may"
-	case op == 1:
+	case !masked && r.client:
+		return "a frame without a mask, which only servers may"
+	case op == Text && !r.client:
 		return "text, which has no place in an exec stream"
 	case op > Pong || op > Binary && op < Close:
 		return "a frame of unknown kind"
@@ -117,22 +135,23 @@ func brokenRule(b0, b1 byte) string {
 	return ""
 }
 
-// length takes the header of a data frame and returns its payload's size.
+// length takes the header of a data frame, mask included, and returns its
+// payload's size.
 func (r *Reader) length(b1 byte, wait bool) (uint64, error) {
 	var size, least uint64
 	head := 2
-	switch b1 {
+	switch b1 & 0x7f {
 	case 126:
 		head, least = 4, 126
 	case 127:
 		head, least = 10, 1<<16
 	}
-	if err := r.need(head, wait); err != nil {
+	if err := r.need(head+r.maskSize(), wait); err != nil {
 		return 0, err
 	}
 	switch head {
 	case 2:
-		size = uint64(b1)
+		size = uint64(b1 & 0x7f)
 	case 4:
 		size = uint64(binary.BigEndian.Uint16(r.buf[r.pos+2:]))
 	case 10:
@@ -142,16 +161,36 @@ func (r *Reader) length(b1 byte, wait bool) (uint64, error) {
 		return 0, r.fail(ProtocolError("a frame length that is not in its shortest form"))
 	}
 	r.pos += head
+	r.key = r.mask()
 	return size, nil
+}
+
+func (r *Reader) maskSize() int {
+	if r.client {
+		return 4
+	}
+	return 0
+}
+
+// mask takes a frame's key; a server's frames have none, which is a key of 0.
+func (r *Reader) mask() uint32 {
+	if !r.client {
+		return 0
+	}
+	r.pos += 4
+	return binary.LittleEndian.Uint32(r.buf[r.pos-4:])
 }
 
 // controlFrame takes a whole control frame; the buffer has room for the largest.
 func (r *Reader) controlFrame(op Opcode, size int, wait bool) error {
-	if err := r.need(2+size, wait); err != nil {
+	if err := r.need(2+r.maskSize()+size, wait); err != nil {
 		return err
 	}
-	payload := r.buf[r.pos+2 : r.pos+2+size]
-	r.pos += 2 + size
+	r.pos += 2
+	key := r.mask()
+	payload := r.buf[r.pos : r.pos+size]
+	r.pos += size
+	unmask(payload, key)
 	if op == Close {
 		return r.fail(closeError(payload))
 	}

@@ -49,8 +49,12 @@ func frame(b0 byte, payload string) string {
 // read plays a whole stream: messages end in "|", control frames are "[op:payload]",
 // and its end is the error.
 func read(data string, step, room int) (string, error) {
+	return play(NewReader, data, step, room)
+}
+
+func play(newReader func(Source, func(Opcode, []byte)) *Reader, data string, step, room int) (string, error) {
 	var out strings.Builder
-	r := NewReader(&source{data: []byte(data), step: step}, func(op Opcode, payload []byte) {
+	r := newReader(&source{data: []byte(data), step: step}, func(op Opcode, payload []byte) {
 		fmt.Fprintf(&out, "[%d:%s]", op, payload)
 	})
 	p := make([]byte, room)
@@ -201,8 +205,8 @@ func TestReaderGoesOnAfterWouldWait(t *testing.T) {
 	}
 }
 
-// unmask is the server's view of one frame.
-func unmask(t *testing.T, b []byte) (op Opcode, payload, rest []byte) {
+// unmasked is the server's view of one frame.
+func unmasked(t *testing.T, b []byte) (op Opcode, payload, rest []byte) {
 	t.Helper()
 	if b[0]&0xf0 != fin || b[1]&0x80 == 0 {
 		t.Fatalf("header % x", b[:2])
@@ -230,7 +234,7 @@ func TestAppendIsWhatAServerReads(t *testing.T) {
 				p[i] = byte(rand.Uint32())
 			}
 			sent := bytes.Clone(p)
-			op, got, rest := unmask(t, Append([]byte{}, Binary, []byte(lead), p))
+			op, got, rest := unmasked(t, Append([]byte{}, Binary, []byte(lead), p))
 			if op != Binary || len(rest) != 0 || string(got) != lead+string(sent) {
 				t.Errorf("size %d, lead %q: differs", size, lead)
 			}
@@ -285,12 +289,87 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
+// clientStream is a client's messages with a ping inside one of them.
+func clientStream() string {
+	piece := Append(nil, Continuation, nil, []byte("cd"))
+	first := Append(nil, Text, nil, []byte("ab"))
+	first[0] &^= fin
+	b := append(first, Append(nil, Ping, nil, []byte("p"))...)
+	b = append(b, piece...)
+	for _, size := range []int{0, 1, 125, 126, ClientAhead, 65535, 65536} {
+		b = Append(b, Binary, []byte("x"), bytes.Repeat([]byte("y"), size))
+	}
+	return string(Append(b, Close, nil, []byte("\x03\xe9bye")))
+}
+
+func TestClientReaderUnderEverySplit(t *testing.T) {
+	want := "ab[9:p]cd|"
+	for _, size := range []int{0, 1, 125, 126, ClientAhead, 65535, 65536} {
+		want += "x" + strings.Repeat("y", size) + "|"
+	}
+	data := clientStream()
+	for _, step := range []int{1, 2, 3, 7, 255, 256, 257, 4096, 1 << 20} {
+		for _, room := range []int{1, 3, 256, 32 << 10} {
+			got, err := play(NewClientReader, data, step, room)
+			var closed *CloseError
+			if got != want || !errors.As(err, &closed) || closed.Code != 1001 {
+				t.Errorf("step %d room %d: %d bytes, want %d, end %v", step, room, len(got), len(want), err)
+			}
+		}
+	}
+}
+
+func TestClientReaderTellsTextFromBinary(t *testing.T) {
+	data := Append(Append(nil, Text, nil, []byte("{}")), Binary, nil, []byte("ls"))
+	r := NewClientReader(&source{data: data, step: 1 << 20}, func(Opcode, []byte) {})
+	p := make([]byte, 10)
+	for _, want := range []Opcode{Text, Binary} {
+		if _, end, err := r.Read(p, true); err != nil || !end || r.Kind() != want {
+			t.Errorf("kind %d, end %v, error %v, want kind %d", r.Kind(), end, err, want)
+		}
+	}
+}
+
+func TestClientReaderRefusesWhatIsNotMasked(t *testing.T) {
+	for _, data := range []string{frame(fin|2, "abc"), frame(fin|9, ""), frame(fin|1, strings.Repeat("x", 70_000))} {
+		_, err := play(NewClientReader, data, 1<<20, 100)
+		var rule ProtocolError
+		if !errors.As(err, &rule) || !strings.Contains(err.Error(), "mask") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// FuzzClientReader: as FuzzReader, for what a client may send.
+func FuzzClientReader(f *testing.F) {
+	f.Add([]byte(clientStream()[:200]), 3)
+	f.Add([]byte("\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00abcd"), 1)
+	f.Fuzz(func(t *testing.T, data []byte, step int) {
+		step = 1 + int(uint(step)%5000)
+		whole, err := play(NewClientReader, string(data), 1<<20, 32<<10)
+		split, err2 := play(NewClientReader, string(data), step, 1+step/2)
+		if whole != split || err.Error() != err2.Error() {
+			t.Errorf("split %d: %q (%v), whole: %q (%v)", step, split, err2, whole, err)
+		}
+	})
+}
+
+// TestHeaderIsWhatAClientReads: a server's frame is a header and the payload.
+func TestHeaderIsWhatAClientReads(t *testing.T) {
+	for _, size := range []int{0, 1, 125, 126, 65535, 65536} {
+		payload := strings.Repeat("z", size)
+		if got, _ := read(string(AppendHeader(nil, Binary, size))+payload, 1<<20, 100); got != payload+"|" {
+			t.Errorf("size %d: %d bytes", size, len(got))
+		}
+	}
+}
+
 // FuzzAppend: what is sent is what a server reads.
 func FuzzAppend(f *testing.F) {
 	f.Add([]byte{0}, []byte("ls\n"))
 	f.Fuzz(func(t *testing.T, lead, p []byte) {
 		want := string(lead) + string(p)
-		if _, got, rest := unmask(t, Append(nil, Binary, lead, p)); string(got) != want || len(rest) != 0 {
+		if _, got, rest := unmasked(t, Append(nil, Binary, lead, p)); string(got) != want || len(rest) != 0 {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})

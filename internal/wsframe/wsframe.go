@@ -1,11 +1,11 @@
-// Package wsframe is the client's half of RFC 6455 framing, cut to what an exec
-// stream needs: binary messages, read as a stream of bytes.
+// Package wsframe is RFC 6455 framing for both ends of a connection, without
+// extensions: messages are read as a stream of bytes.
 //
-// It owns frames: their headers, their masks and their rules. It does not own
-// the handshake, the connection, deadlines, or what a message's bytes mean. It
+// It owns frames (their headers, their masks and their rules) and what both ends
+// of a handshake must work out alike. It does not own the handshake itself, the connection, deadlines, or what a message's bytes mean. It
 // starts no goroutines, allocates nothing for a frame and holds no more than
-// BufferSize bytes of what it has read; a message is never assembled, so its
-// size needs no limit.
+// its buffer of what it has read; a message is never assembled, so its size
+// needs no limit.
 package wsframe
 
 import (
@@ -17,9 +17,10 @@ import (
 // Opcode says what a frame carries.
 type Opcode byte
 
-// The opcodes of RFC 6455, section 11.8. An exec stream knows no text.
+// The opcodes of RFC 6455, section 11.8.
 const (
 	Continuation Opcode = 0
+	Text         Opcode = 1
 	Binary       Opcode = 2
 	Close        Opcode = 8
 	Ping         Opcode = 9
@@ -27,12 +28,15 @@ const (
 )
 
 const (
-	// BufferSize is how much a Reader reads ahead: room for hundreds of tiny
-	// frames, and all that an idle stream pins.
-	BufferSize = 4 << 10
+	// ServerAhead is how much the Reader of a server's frames reads ahead: room
+	// for hundreds of tiny ones, and all that an idle stream pins.
+	ServerAhead = 4 << 10
+	// ClientAhead is the same for a client's frames, which come one by one: the
+	// keystrokes of a person. It has room for the largest control frame.
+	ClientAhead = 256
 	// MaxControl is the largest payload of a control frame.
 	MaxControl = 125
-	// MaxHeader is the largest header of a client's frame.
+	// MaxHeader is the largest header of a frame.
 	MaxHeader = 14
 )
 
@@ -51,7 +55,7 @@ type CloseError struct {
 	Reason string
 }
 
-// The close codes an exec stream meets.
+// Close codes of RFC 6455, section 7.4.1.
 const (
 	CloseNormal   uint16 = 1000
 	CloseNoStatus uint16 = 1005 // the frame had no code; never on the wire
