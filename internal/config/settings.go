@@ -66,7 +66,7 @@ var settings = []Setting{
 		read: resume},
 	{Env: "PERISCOPE_EXEC_REPLAY_KIB", Default: "256", Unit: "KiB", Meaning: "Output that is kept for a client which comes back; at least 128",
 		read: func(c *Config, v string) error { return kib(v, 128, 16384, &c.Exec.ReplayBytes) }},
-	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: auto, ws or spdy",
+	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: ws, spdy or auto, which is WebSocket, and SPDY where that fails: after three failed upgrades in a row for 30 minutes without another try",
 		read: func(c *Config, v string) error { return oneOf(v, &c.Exec.Transport, "auto", "ws", "spdy") }},
 	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once before the server is ready, so that the first shell is fast",
 		read: func(c *Config, v string) error { return truth(v, &c.ProbeClustersOnBoot) }},

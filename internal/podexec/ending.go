@@ -63,7 +63,7 @@ func (s *session) closeStream() {
 func (s *session) controlExec() ended {
 	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
 	defer cancel()
-	stream, err := s.place.Upstream.Dial(ctx, s.id, transport.Request{
+	stream, _, err := s.dial(ctx, transport.Request{
 		Namespace: s.Namespace, Pod: s.Pod, Container: s.Container, Command: endCommand(s.proc),
 	})
 	if err != nil {

@@ -127,11 +127,12 @@ func (c *cluster) Pod(context.Context, string, string) (*corev1.Pod, error) {
 
 func (c *cluster) CheckExec(context.Context, string, string) error { return c.deny }
 
-func (c *cluster) Dial(_ context.Context, _ string, req transport.Request) (transport.Stream, error) {
+func (c *cluster) Dial(_ context.Context, _ string, req transport.Request) (transport.Stream, transport.Choice, error) {
 	c.mu.Lock()
 	c.dials = append(c.dials, req)
 	c.mu.Unlock()
-	return c.dial(req)
+	s, err := c.dial(req)
+	return s, transport.Choice{Kind: transport.WebSocket, Breaker: transport.Closed}, err
 }
 
 func (c *cluster) dialled() int {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
@@ -49,7 +50,19 @@ type hello struct {
 	User              string `json:"user"`
 	ServerIdleSeconds int    `json:"serverIdleSeconds"`
 	IdleWarnSeconds   int    `json:"idleWarnSeconds"`
+	CircuitBreaker    string `json:"circuitBreaker,omitempty"`
+	// WebSocketRetryAt is nil unless the breaker is open.
+	WebSocketRetryAt *time.Time `json:"webSocketRetryAt,omitempty"`
 	*helloV2
+}
+
+// utc is t as frames have it, nil for the zero time.
+func utc(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
 }
 
 // helloV2 is what the v2 mode adds.

@@ -51,8 +51,9 @@ type Upstream interface {
 	Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 	// CheckExec is nil when the actor may create pods/exec for the pod.
 	CheckExec(ctx context.Context, namespace, name string) error
-	// Dial opens an exec stream; auditID goes upstream with it.
-	Dial(ctx context.Context, auditID string, req transport.Request) (transport.Stream, error)
+	// Dial opens an exec stream; auditID goes upstream with it. The Choice is
+	// told in any case; its Kind is empty where nothing was dialled.
+	Dial(ctx context.Context, auditID string, req transport.Request) (transport.Stream, transport.Choice, error)
 }
 
 // Place is where a session goes.

@@ -20,6 +20,7 @@ func (s *session) event(verb string) audit.Event {
 	e.Extra["k8s_identity"] = k8sIdentity(s.Request)
 	if s.stream != nil {
 		e.Extra["transport"] = string(s.stream.Kind())
+		e.Extra["circuit_breaker"] = string(s.choice.Breaker)
 	}
 	return e
 }
@@ -58,8 +59,8 @@ func (s *session) auditStartFailed(ctx context.Context, why error) {
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
 	e.Extra["error"] = fault.KindOf(why).Code()
 	s.svc.emit(ctx, e)
-	s.svc.Log.Warn("exec.upgrade.error", "sessionId", s.id, "cluster", s.Cluster, "namespace", s.Namespace,
-		"pod", s.Pod, "requestId", s.RequestID, "upgrade_error", why)
+	s.svc.Log.Warn("exec.open.failed", "sessionId", s.id, "cluster", s.Cluster, "namespace", s.Namespace,
+		"pod", s.Pod, "requestId", s.RequestID, "error", why)
 }
 
 // auditRefusal records a session that was not admitted.

@@ -57,6 +57,7 @@ type session struct {
 	size sizer
 
 	stream   transport.Stream // set by begin before pump and feed start
+	choice   transport.Choice // how the stream was dialled
 	shell    string
 	proc     process
 	pumpDone chan struct{}
@@ -199,10 +200,10 @@ func (s *session) open(ctx context.Context) (rest []byte, err error) {
 	} else {
 		s.shell = s.Command[0]
 	}
-	if s.stream, err = s.place.Upstream.Dial(ctx, s.id, req); err != nil {
+	if s.stream, s.choice, err = s.dial(ctx, req); err != nil {
 		return nil, err
 	}
-	s.svc.Log.Info("exec.transport.choice", "transport", s.stream.Kind(), "sessionId", s.id, "cluster", s.Cluster)
+	s.svc.Log.Info("exec.transport.choice", "transport", s.choice.Kind, "circuit_breaker", s.choice.Breaker, "sessionId", s.id, "cluster", s.Cluster)
 	if len(s.Command) > 0 {
 		return nil, nil
 	}
@@ -276,6 +277,7 @@ func (s *session) hello() hello {
 		User:              s.userName(),
 		ServerIdleSeconds: int(s.place.Settings.ServerIdle / time.Second),
 		IdleWarnSeconds:   int(s.place.Settings.IdleWarn / time.Second),
+		CircuitBreaker:    string(s.choice.Breaker), WebSocketRetryAt: utc(s.choice.RetryAt),
 	}
 	if s.v2 {
 		h.helloV2 = &helloV2{Window: Window, StdinWindow: StdinWindow}

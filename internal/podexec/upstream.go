@@ -17,7 +17,7 @@ import (
 // Registry is the Directory of the process's clusters.
 type Registry struct {
 	Clusters *clusters.Registry
-	Dialer   transport.Dialer
+	Switch   *transport.Switch
 	// Replay is how much output is held for one session, in bytes.
 	Replay int64
 }
@@ -30,7 +30,7 @@ func (r Registry) Find(_ context.Context, name string, actor identity.Actor) (Pl
 	}
 	return Place{
 		Cluster: name, Settings: settingsOf(c.Exec(), r.Replay),
-		Upstream: upstream{cluster: c, as: actor.As, dialer: r.Dialer},
+		Upstream: upstream{cluster: c, as: actor.As, sw: r.Switch},
 	}, nil
 }
 
@@ -45,7 +45,7 @@ func settingsOf(p config.ExecPolicy, replay int64) Settings {
 type upstream struct {
 	cluster *clusters.Cluster
 	as      identity.Impersonation
-	dialer  transport.Dialer
+	sw      *transport.Switch
 }
 
 func (u upstream) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
@@ -88,10 +88,10 @@ func (u upstream) who() string {
 	return u.as.User
 }
 
-func (u upstream) Dial(ctx context.Context, auditID string, req transport.Request) (transport.Stream, error) {
+func (u upstream) Dial(ctx context.Context, auditID string, req transport.Request) (transport.Stream, transport.Choice, error) {
 	cfg, err := u.cluster.Config(ctx, u.as, auditID)
 	if err != nil {
-		return nil, err
+		return nil, transport.Choice{}, err
 	}
-	return u.dialer.Dial(ctx, cfg, req)
+	return u.sw.Dial(ctx, u.cluster.Name(), cfg, req)
 }

@@ -69,6 +69,12 @@ func start(t *testing.T, cluster *kubetest.Cluster, environ ...string) *product 
 
 func startWith(t *testing.T, args []string, environ ...string) *product {
 	t.Helper()
+	return startAt(t, time.Now, args, environ...)
+}
+
+// startAt gives the server's circuit breakers a clock.
+func startAt(t *testing.T, now func() time.Time, args []string, environ ...string) *product {
+	t.Helper()
 	cfg, _, err := config.Load(config.Sources{
 		Args: args, Environ: append([]string{"PORT=0"}, environ...), ReadFile: os.ReadFile,
 	})
@@ -77,7 +83,7 @@ func startWith(t *testing.T, args []string, environ ...string) *product {
 	}
 	p := &product{t: t, audit: &safeBuffer{}, log: &safeBuffer{}, ended: make(chan error, 1)}
 	s, err := server.New(cfg, server.Options{
-		Version: "test", Log: slog.New(slog.NewJSONHandler(p.log, nil)), Audit: p.audit, Pages: fstest.MapFS{},
+		Version: "test", Log: slog.New(slog.NewJSONHandler(p.log, nil)), Audit: p.audit, Pages: fstest.MapFS{}, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,8 @@ type Options struct {
 	// Audit gets one event a line; the process's stdout.
 	Audit io.Writer
 	Pages fs.FS
+	// Now is time.Now where it is nil. It is the clock of the circuit breakers.
+	Now func() time.Time
 	// Started is called once requests are answered, with the address to open.
 	Started func(url string)
 }
@@ -55,20 +57,24 @@ const (
 
 // Server is a built server that has not started.
 type Server struct {
-	cfg      config.Config
-	opt      Options
-	main     net.Listener
-	metrics  net.Listener // nil without a metrics address
-	registry *prometheus.Registry
-	clusters *clusters.Registry
-	logins   *websession.Manager
-	login    *devlogin.Login
-	sessions *podexec.Sessions
+	cfg        config.Config
+	opt        Options
+	main       net.Listener
+	metrics    net.Listener // nil without a metrics address
+	registry   *prometheus.Registry
+	clusters   *clusters.Registry
+	logins     *websession.Manager
+	login      *devlogin.Login
+	sessions   *podexec.Sessions
+	transports *transport.Switch
 }
 
 // New checks and opens everything that can fail before the first request, the
 // listeners included. Close or Run must follow.
 func New(cfg config.Config, opt Options) (*Server, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
 	s := &Server{cfg: cfg, opt: opt, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := s.build(); err != nil {
@@ -102,9 +108,10 @@ func openers() map[config.BackendKind]clusters.Opener {
 }
 
 func (s *Server) buildSessions() {
-	dialer := transport.New(transport.Kind(s.cfg.Exec.Transport))
+	s.transports = transport.NewSwitch(transport.Kind(s.cfg.Exec.Transport), s.opt.Now)
+	s.registry.MustRegister(s.transports)
 	s.sessions = podexec.New(podexec.Options{
-		Directory: podexec.Registry{Clusters: s.clusters, Dialer: dialer, Replay: int64(s.cfg.Exec.ReplayBytes)},
+		Directory: podexec.Registry{Clusters: s.clusters, Switch: s.transports, Replay: int64(s.cfg.Exec.ReplayBytes)},
 		Audit:     audit.NewLines(s.opt.Audit),
 		Log:       s.opt.Log,
 		Metrics:   podexec.NewMetrics(s.registry),

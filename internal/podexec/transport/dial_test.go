@@ -32,6 +32,23 @@ import (
 	"github.com/periscope-console/periscope/internal/fault"
 )
 
+// auto is a Switch that knows one cluster.
+type auto struct{ *Switch }
+
+func (a auto) Dial(ctx context.Context, cfg *rest.Config, req Request) (Stream, error) {
+	s, _, err := a.Switch.Dial(ctx, "c", cfg, req)
+	return s, err
+}
+
+func newAuto() Dialer { return auto{NewSwitch(Auto, time.Now)} }
+
+func newDialer(kind Kind) Dialer {
+	if kind == Auto {
+		return newAuto()
+	}
+	return New(kind)
+}
+
 func dialError(t *testing.T, d Dialer, cfg *rest.Config, req Request) error {
 	t.Helper()
 	s, err := d.Dial(context.Background(), cfg, req)
@@ -155,7 +172,7 @@ func TestNobodyThere(t *testing.T) {
 	bad := rest.CopyConfig(cut)
 	bad.CertFile = filepath.Join(t.TempDir(), "missing.pem")
 	for name, cfg := range map[string]*rest.Config{"cut": cut, "untrusted": untrusted, "gone": gone, "certificate": bad} {
-		err := dialError(t, New(Auto), cfg, shell)
+		err := dialError(t, newAuto(), cfg, shell)
 		wantFault(t, err, fault.ClusterUnreachable)
 		if IsUpgradeFailure(err) {
 			t.Errorf("%s: an upgrade failure: %v", name, err)
@@ -178,11 +195,11 @@ func TestCancelledDials(t *testing.T) {
 			<-asked
 			abandon(why)
 		}()
-		_, err := New(kind).Dial(ctx, cfg, shell)
+		_, err := newDialer(kind).Dial(ctx, cfg, shell)
 		wantFault(t, err, fault.ShuttingDown)
 
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		_, err = New(kind).Dial(ctx, silent(t), shell)
+		_, err = newDialer(kind).Dial(ctx, silent(t), shell)
 		cancel()
 		wantFault(t, err, fault.Timeout)
 	}
@@ -284,7 +301,7 @@ func TestBadNames(t *testing.T) {
 	}}
 	for _, bad := range []string{"", ".", "..", "a/b", "a%2fb"} {
 		for _, req := range []Request{{Namespace: bad, Pod: "pod"}, {Namespace: "ns", Pod: bad}} {
-			wantFault(t, dialError(t, New(Auto), cfg, req), fault.Invalid)
+			wantFault(t, dialError(t, newAuto(), cfg, req), fault.Invalid)
 		}
 	}
 	wantFault(t, dialError(t, New(WebSocket), &rest.Config{Host: "::"}, shell), fault.Invalid)
@@ -536,7 +553,7 @@ func TestAutoFallsBackOnlyWhereTheProtocolWasRefused(t *testing.T) {
 					})
 				})
 			}
-			s, err := New(Auto).Dial(context.Background(), cfg, script)
+			s, err := newAuto().Dial(context.Background(), cfg, script)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -596,5 +613,5 @@ func TestExecPlugins(t *testing.T) {
 	cfg := &rest.Config{Host: srv.URL, ExecProvider: &clientcmdapi.ExecConfig{
 		Command: "no-such-plugin", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
 	}}
-	wantFault(t, dialError(t, New(Auto), cfg, shell), fault.ClusterUnreachable)
+	wantFault(t, dialError(t, newAuto(), cfg, shell), fault.ClusterUnreachable)
 }

@@ -35,6 +35,21 @@ func IsUpgradeFailure(err error) bool {
 	return errors.As(err, &u)
 }
 
+// gatewayTrouble is the cause of a fault that a proxy between us and the cluster
+// brought about: it got no answer, or one that it did not understand, such as a
+// 101.
+type gatewayTrouble struct{ cause error }
+
+func (e *gatewayTrouble) Error() string { return e.cause.Error() }
+func (e *gatewayTrouble) Unwrap() error { return e.cause }
+
+// perhapsUpgradeFailure says that only another wire protocol can tell whether
+// the cluster or the upgrade was the trouble. As kubectl does, one may try it.
+func perhapsUpgradeFailure(err error) bool {
+	var g *gatewayTrouble
+	return errors.As(err, &g)
+}
+
 func notSpoken(format string, args ...any) *fault.Error {
 	cause := &upgradeFailure{fmt.Errorf(format, args...)}
 	return fault.Wrap(cause, fault.ClusterUnreachable, op,
@@ -55,7 +70,11 @@ func refusal(resp *http.Response) *fault.Error {
 	if st != nil {
 		return statusFault(st)
 	}
-	return codeFault(resp.StatusCode, fmt.Errorf("answered %s: %.200q", resp.Status, body))
+	cause := fmt.Errorf("answered %s: %.200q", resp.Status, body)
+	if resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable {
+		cause = &gatewayTrouble{cause}
+	}
+	return codeFault(resp.StatusCode, cause)
 }
 
 // statusIn is the Status object in body, or nil.

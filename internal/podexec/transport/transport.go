@@ -1,8 +1,8 @@
 // Package transport carries one exec stream to a container.
 //
 // It owns the dial, the two wire protocols (our own client for the WebSocket
-// subprotocol v5.channel.k8s.io, and SPDY through client-go) and what an exec's
-// end means. It does not own sessions, windows, audit or who may do what. A
+// subprotocol v5.channel.k8s.io, and SPDY through client-go), the choice between
+// them with its circuit breaker, and what an exec's end means. It does not own sessions, windows, audit or who may do what. A
 // Stream's goroutines are its own: Close ends them and waits.
 package transport
 
@@ -16,7 +16,7 @@ import (
 // Kind names a wire protocol, in the words of the audit field "transport".
 type Kind string
 
-// The wire protocols, and Auto, which tries WebSocket first.
+// The wire protocols, and Auto, for which a Switch tries WebSocket first.
 const (
 	WebSocket Kind = "ws"
 	SPDY      Kind = "spdy"

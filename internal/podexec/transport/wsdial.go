@@ -15,8 +15,8 @@ import (
 )
 
 // New makes the dialer of one wire protocol. It may be shared by everything and
-// should be: it remembers TLS sessions. An unknown kind is a programmer's
-// mistake, and panics.
+// should be: it remembers TLS sessions. A kind that is no wire protocol is a
+// programmer's mistake, and panics.
 func New(kind Kind) Dialer {
 	u := newUpgrader()
 	switch kind {
@@ -24,8 +24,6 @@ func New(kind Kind) Dialer {
 		return &wsDialer{u}
 	case SPDY:
 		return &spdyDialer{u}
-	case Auto:
-		return &autoDialer{first: &wsDialer{u}, second: &spdyDialer{u}}
 	}
 	panic("transport: no wire protocol is called " + string(kind))
 }
