@@ -31,6 +31,10 @@ export interface HelloFrame {
   shell: string;
   tty: boolean;
   transport: string;
+  /** "open" while the cluster is pinned to SPDY, because WebSocket failed there. */
+  circuitBreaker: string;
+  /** When WebSocket is tried there again, RFC 3339; empty unless the breaker is open. */
+  webSocketRetryAt: string;
   user: string;
   serverIdleSeconds: number;
   idleWarnSeconds: number;
@@ -108,6 +112,8 @@ function hello(f: Fields): HelloFrame {
     shell: str(f, "shell"),
     tty: f.tty !== false,
     transport: str(f, "transport"),
+    circuitBreaker: str(f, "circuitBreaker"),
+    webSocketRetryAt: str(f, "webSocketRetryAt"),
     user: str(f, "user"),
     serverIdleSeconds: count(f, "serverIdleSeconds"),
     idleWarnSeconds: count(f, "idleWarnSeconds"),

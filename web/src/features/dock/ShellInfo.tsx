@@ -4,14 +4,13 @@ import { clock } from "../../lib/clock.ts";
 import { CopyButton } from "../../ui/Copy.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import type { Shell } from "./shell.ts";
-
-const TRANSPORTS: Record<string, string> = { ws: "WebSocket", spdy: "SPDY" };
+import { transportText } from "./transport.ts";
 
 /** Everything known about one shell, for a report or out of curiosity. */
 export function ShellInfo({ shell }: { shell: Shell }) {
   const { hello } = useStore(shell.state);
   // The counters move while the popover is open; once a second is often enough.
-  useStore(clock);
+  const now = useStore(clock);
   const { bytesIn, bytesOut } = shell.traffic;
   return (
     <dl className="grid grid-cols-[auto_1fr] gap-x-4 gap-y-1.5 text-xs">
@@ -32,7 +31,7 @@ export function ShellInfo({ shell }: { shell: Shell }) {
       <Row name="Container">{hello?.container || shell.target.container}</Row>
       <Row name="Program">{hello?.shell || "–"}</Row>
       <Row name="You act as">{hello?.user || "–"}</Row>
-      <Row name="Transport">{hello ? (TRANSPORTS[hello.transport] ?? hello.transport) || "–" : "–"}</Row>
+      <Row name="Transport">{hello ? transportText(hello, now) : "–"}</Row>
       <Row name="Ends when idle">{hello?.serverIdleSeconds ? minutes(hello.serverIdleSeconds) : "never"}</Row>
       <Row name="Received">{formatBytes(bytesIn)}</Row>
       <Row name="Typed">{formatBytes(bytesOut)}</Row>
