@@ -127,12 +127,14 @@ func (c *Cluster) close() error {
 func (c *Cluster) probe(ctx context.Context) health {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	version, err := c.version(ctx)
+	version, err := c.Version(ctx)
 	now := time.Now().UTC()
 	return health{err: err, version: version, checkedAt: &now}
 }
 
-func (c *Cluster) version(ctx context.Context) (string, error) {
+// Version asks for the cluster's version under the server's own identity, over
+// the connections that everybody's requests share.
+func (c *Cluster) Version(ctx context.Context) (string, error) {
 	client, err := c.Client(ctx, identity.Impersonation{None: true}, "")
 	if err != nil {
 		return "", err

@@ -22,7 +22,8 @@ type Config struct {
 	Auth     Auth
 	Exec     Exec
 	Clusters []Cluster
-	// ProbeClustersOnBoot warms credentials before the server is ready.
+	// ProbeClustersOnBoot warms credentials and picks the wire protocol after the
+	// start, in the background.
 	ProbeClustersOnBoot bool
 	AuditEnabled        bool
 	LogLevel            slog.Level

@@ -68,7 +68,7 @@ var settings = []Setting{
 		read: func(c *Config, v string) error { return kib(v, 128, 16384, &c.Exec.ReplayBytes) }},
 	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: ws, spdy or auto, which is WebSocket, and SPDY where that fails: after three failed upgrades in a row for 30 minutes without another try",
 		read: func(c *Config, v string) error { return oneOf(v, &c.Exec.Transport, "auto", "ws", "spdy") }},
-	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once before the server is ready, so that the first shell is fast",
+	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once after the start, in the background, so that the first shell finds credentials and protocol ready",
 		read: func(c *Config, v string) error { return truth(v, &c.ProbeClustersOnBoot) }},
 	{Env: "PERISCOPE_DEV_ALLOW_ORIGINS", Meaning: "Further origins of this machine that dev mode takes, with commas, such as http://localhost:5173",
 		read: func(c *Config, v string) error { return each(v, loopbackOrigin, &c.Listen.DevAllowOrigins) }},

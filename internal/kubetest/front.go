@@ -58,7 +58,7 @@ func NewFront(t testing.TB, c *Cluster) *Front {
 		hangUp()
 	})
 	f.Config = &rest.Config{Host: srv.URL, QPS: -1}
-	f.Kubeconfig = writeKubeconfig(t, srv.URL)
+	f.Kubeconfig = Anonymous(t, srv.URL)
 	return f
 }
 
@@ -74,7 +74,8 @@ func adminTransport(cfg *rest.Config) (http.RoundTripper, func(), error) {
 	return rt, base.CloseIdleConnections, err
 }
 
-func writeKubeconfig(t testing.TB, server string) string {
+// Anonymous writes a kubeconfig without credentials for whatever is at a URL.
+func Anonymous(t testing.TB, server string) string {
 	path := filepath.Join(t.TempDir(), "front.kubeconfig")
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config

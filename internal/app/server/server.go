@@ -22,12 +22,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/bootprobe"
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/clusters/incluster"
 	"github.com/periscope-console/periscope/internal/clusters/kubeconfig"
 	"github.com/periscope-console/periscope/internal/config"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/httpapi"
+	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/life"
@@ -187,7 +189,16 @@ func (s *Server) Run(ctx context.Context) error {
 		life.Part{Name: "http", Run: s.serve(s.main, handler, s.opt.Started), Grace: httpGrace},
 		life.Part{Name: "sessions", Run: s.sessions.Run, Grace: sessionsGrace},
 	)
+	if s.cfg.ProbeClustersOnBoot {
+		parts = append(parts, life.Part{Name: "bootprobe", Run: s.bootProbe().Run, Grace: partGrace})
+	}
 	return errors.Join(life.Run(ctx, s.opt.Log, parts...), s.clusters.Close())
+}
+
+func (s *Server) bootProbe() *bootprobe.Probe {
+	return &bootprobe.Probe{
+		Clusters: s.clusters, Switch: s.transports, Shared: s.cfg.Auth.Policy.Mode == identity.Shared, Log: s.opt.Log,
+	}
 }
 
 // serve runs one listener as a part.

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,5 +96,49 @@ func TestAFixedTransportIsKept(t *testing.T) {
 	term.closed()
 	if n := front.WebSockets(); n != 0 {
 		t.Errorf("%d tries of WebSocket", n)
+	}
+}
+
+// TestProbeOnBoot: the first shell already knows better than to try WebSocket.
+func TestProbeOnBoot(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	front := kubetest.NewFront(t, c)
+	front.Strip()
+	p := start(t, &kubetest.Cluster{Kubeconfig: front.Kubeconfig}, "PERISCOPE_PROBE_CLUSTERS_ON_BOOT=1")
+	eventually(t, "the probe has ended", func() bool { return len(p.lines("cluster.probe")) == 1 })
+	if l := p.lines("cluster.probe")[0]; l["transport"] != "spdy" || l["circuit_breaker"] != "open" {
+		t.Errorf("the probe found %v", l)
+	}
+	term := p.open(p.clusterName(), ns, pod.Name, map[string]any{"command": []string{"echo", "here"}})
+	if hello := term.frame("hello"); hello["transport"] != "spdy" || hello["circuitBreaker"] != "open" {
+		t.Errorf("hello %v", hello)
+	}
+	term.closed()
+	if n := front.WebSockets(); n != 3 {
+		t.Errorf("%d tries of WebSocket", n)
+	}
+}
+
+// TestProbeOnBootDelaysNothing has a cluster that takes requests and never
+// answers: the server is ready meanwhile, and stops in time.
+func TestProbeOnBootDelaysNothing(t *testing.T) {
+	over := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
+	t.Cleanup(silent.Close)
+	t.Cleanup(func() { close(over) })
+	p := start(t, &kubetest.Cluster{Kubeconfig: kubetest.Anonymous(t, silent.URL)}, "PERISCOPE_PROBE_CLUSTERS_ON_BOOT=1")
+	resp, err := http.Get(p.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("readyz answers %d", resp.StatusCode)
+	}
+	p.end()
+	if l := p.lines("cluster.probe.failed"); len(l) != 0 {
+		t.Errorf("the shutdown is blamed on the cluster: %v", l)
 	}
 }

@@ -103,6 +103,12 @@ func (b *breaker) pin() {
 	b.era++
 }
 
+func (b *breaker) pinNow() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pin()
+}
+
 // state needs mu.
 func (b *breaker) state() State {
 	if b.trying || b.now().Before(b.retryAt) {

@@ -88,6 +88,21 @@ func TestHalfAnHourLaterOneTryDecides(t *testing.T) {
 	wantState(t, b, Closed, 0) // healed: the count begins anew
 }
 
+// TestAPinByKnowledge: one refusal confirms it, half an hour later.
+func TestAPinByKnowledge(t *testing.T) {
+	clock := newTestClock()
+	b := &breaker{now: clock.now}
+	b.pinNow()
+	wantState(t, b, Open, 30*time.Minute)
+	clock.advance(30 * time.Minute)
+	fail(t, b, 1)
+	wantState(t, b, Open, 30*time.Minute)
+	clock.advance(30 * time.Minute)
+	begin(t, b).done(works)
+	fail(t, b, 2)
+	wantState(t, b, Closed, 0)
+}
+
 func TestATryFromBeforeThePinCountsForNothing(t *testing.T) {
 	clock := newTestClock()
 	for _, v := range []verdict{works, refused, unclear} {

@@ -26,7 +26,11 @@ import (
 type spdyDialer struct{ *upgrader }
 
 func (d *spdyDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (Stream, error) {
-	l, answer, err := d.upgrade(ctx, cfg, http.MethodPost, req, http.Header{
+	u, err := execURL(cfg, req)
+	if err != nil {
+		return nil, err
+	}
+	l, answer, err := d.upgrade(ctx, cfg, http.MethodPost, u, http.Header{
 		"Upgrade": {streamspdy.HeaderSpdy31},
 		// Older versions say how a command ended in words alone.
 		httpstream.HeaderProtocolVersion: {remotecommand.StreamProtocolV5Name, remotecommand.StreamProtocolV4Name},

@@ -45,10 +45,10 @@ func newUpgrader() *upgrader { return &upgrader{tls: map[tlsKey]*tls.Config{}} }
 // upgrade sends one request, built from nothing, and takes over the connection
 // if the answer is 101. Anything else ends it: a connection whose upgrade was
 // refused is never used again (CVE-2018-1002105).
-func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string, r Request, h http.Header) (*link, http.Header, error) {
+func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string, to *url.URL, h http.Header) (*link, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	req, err := newRequest(ctx, cfg, method, r, h)
+	req, err := newRequest(ctx, method, to, h)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -85,13 +85,8 @@ func (l *link) takeOver(resp *http.Response) error {
 	return nil
 }
 
-// newRequest builds the exec request. Nothing in it comes from a client but the
-// fields of r.
-func newRequest(ctx context.Context, cfg *rest.Config, method string, r Request, h http.Header) (*http.Request, error) {
-	u, err := execURL(cfg, r)
-	if err != nil {
-		return nil, err
-	}
+// newRequest builds an upgrade.
+func newRequest(ctx context.Context, method string, u *url.URL, h http.Header) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, op, "The address of this cluster is not valid. Ask whoever runs Periscope to correct it.")
@@ -101,18 +96,29 @@ func newRequest(ctx context.Context, cfg *rest.Config, method string, r Request,
 	return req, nil
 }
 
+// execURL has nothing from a client but the fields of r.
 func execURL(cfg *rest.Config, r Request) (*url.URL, error) {
 	for _, segment := range []string{r.Namespace, r.Pod} {
 		if bad := content.IsPathSegmentName(segment); segment == "" || len(bad) > 0 {
 			return nil, fault.New(fault.Invalid, op, "%q is no name of a namespace or a pod. Check the spelling.", segment)
 		}
 	}
+	return apiURL(cfg, query(r), "namespaces", r.Namespace, "pods", r.Pod, "exec")
+}
+
+// watchURL is a watch that has one object and ends soon.
+func watchURL(cfg *rest.Config) (*url.URL, error) {
+	q := url.Values{"watch": {"true"}, "fieldSelector": {"metadata.name=default"}, "timeoutSeconds": {"1"}}
+	return apiURL(cfg, q, "namespaces")
+}
+
+func apiURL(cfg *rest.Config, q url.Values, path ...string) (*url.URL, error) {
 	base, prefix, err := rest.DefaultServerUrlFor(withGroupVersion(cfg))
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, op, "The address of this cluster is not valid. Ask whoever runs Periscope to correct it.")
 	}
-	u := base.JoinPath(prefix, "namespaces", r.Namespace, "pods", r.Pod, "exec")
-	u.RawQuery = query(r).Encode()
+	u := base.JoinPath(append([]string{prefix}, path...)...)
+	u.RawQuery = q.Encode()
 	return u, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/remotecommand"
@@ -33,21 +34,53 @@ type wsDialer struct{ *upgrader }
 // Dial opens a v5 stream. Version 5 alone is offered: before it there was no
 // half-close, and servers that old speak SPDY.
 func (d *wsDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (Stream, error) {
-	key := newKey()
-	l, answer, err := d.upgrade(ctx, cfg, http.MethodGet, req, http.Header{
-		"Upgrade":                {"websocket"},
-		"Sec-Websocket-Version":  {"13"},
-		"Sec-Websocket-Key":      {key},
-		"Sec-Websocket-Protocol": {remotecommand.StreamProtocolV5Name},
-	})
+	u, err := execURL(cfg, req)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHandshake(answer, key); err != nil {
+	l, err := d.handshake(ctx, cfg, u, remotecommand.StreamProtocolV5Name, http.Header{})
+	if err != nil {
+		return nil, err
+	}
+	return newWSStream(l, req), nil
+}
+
+// prove opens a watch of one namespace over a WebSocket, and hangs up. It is the
+// one upgrade that needs no pod: an exec into a pod that does not exist is
+// answered before anybody looks at its headers. So it tells whether WebSockets
+// reach the apiserver, and nothing about version 5.
+func (d *wsDialer) prove(ctx context.Context, cfg *rest.Config) error {
+	u, err := watchURL(cfg)
+	if err != nil {
+		return err
+	}
+	// The apiserver's watch takes nobody without an Origin for a WebSocket.
+	l, err := d.handshake(ctx, cfg, u, "", http.Header{"Origin": {"https://" + u.Host}})
+	if err != nil {
+		return err
+	}
+	_ = l.abort()
+	return nil
+}
+
+// handshake asks for one subprotocol, or for none where it is empty.
+func (d *wsDialer) handshake(ctx context.Context, cfg *rest.Config, u *url.URL, subprotocol string, h http.Header) (*link, error) {
+	key := newKey()
+	h.Set("Upgrade", "websocket")
+	h.Set("Sec-Websocket-Version", "13")
+	h.Set("Sec-Websocket-Key", key)
+	if subprotocol != "" {
+		h.Set("Sec-Websocket-Protocol", subprotocol)
+	}
+	l, answer, err := d.upgrade(ctx, cfg, http.MethodGet, u, h)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHandshake(answer, key, subprotocol); err != nil {
 		_ = l.abort()
 		return nil, notSpoken("%w", err)
 	}
-	return newWSStream(l, req), nil
+	return l, nil
 }
 
 func newKey() string {
@@ -57,7 +90,7 @@ func newKey() string {
 }
 
 // checkHandshake is RFC 6455, section 4.1, on the answer.
-func checkHandshake(h http.Header, key string) error {
+func checkHandshake(h http.Header, key, subprotocol string) error {
 	switch {
 	case !strings.EqualFold(h.Get("Upgrade"), "websocket"):
 		return fmt.Errorf("switched to %q, not to websocket", h.Get("Upgrade"))
@@ -67,8 +100,8 @@ func checkHandshake(h http.Header, key string) error {
 		return fmt.Errorf("wrong Sec-WebSocket-Accept %q", h.Get("Sec-Websocket-Accept"))
 	case h.Get("Sec-Websocket-Extensions") != "":
 		return fmt.Errorf("extensions %q that were not offered", h.Get("Sec-Websocket-Extensions"))
-	case h.Get("Sec-Websocket-Protocol") != remotecommand.StreamProtocolV5Name:
-		return fmt.Errorf("subprotocol %q, not v5", h.Get("Sec-Websocket-Protocol"))
+	case h.Get("Sec-Websocket-Protocol") != subprotocol:
+		return fmt.Errorf("subprotocol %q, not %q", h.Get("Sec-Websocket-Protocol"), subprotocol)
 	}
 	return nil
 }
