@@ -4,1200 +4,1200 @@
  */
 
 export interface paths {
-  "/api/auth/config": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/auth/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How one logs in */
+        get: operations["authConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** How one logs in */
-    get: operations["authConfig"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/auth/dev": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/auth/dev": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Log in to a server in dev mode */
+        post: operations["devLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /** Log in to a server in dev mode */
-    post: operations["devLogin"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/auth/logout": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/auth/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End the login */
+        post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /** End the login */
-    post: operations["logout"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/auth/whoami": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/auth/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is logged in */
+        get: operations["authWhoami"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** Who is logged in */
-    get: operations["authWhoami"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/clusters": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/clusters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The clusters of this server */
+        get: operations["listClusters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** The clusters of this server */
-    get: operations["listClusters"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/clusters/{cluster}/can-i": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/clusters/{cluster}/can-i": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the caller may do in a cluster */
+        post: operations["canI"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /** What the caller may do in a cluster */
-    post: operations["canI"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/clusters/{cluster}/namespaces": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/clusters/{cluster}/namespaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The namespaces of a cluster */
+        get: operations["listNamespaces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** The namespaces of a cluster */
-    get: operations["listNamespaces"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/clusters/{cluster}/pods": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/clusters/{cluster}/pods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The pods of a cluster or a namespace */
+        get: operations["listPods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** The pods of a cluster or a namespace */
-    get: operations["listPods"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/clusters/{cluster}/pods/{namespace}/{pod}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/clusters/{cluster}/pods/{namespace}/{pod}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One pod */
+        get: operations["getPod"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** One pod */
-    get: operations["getPod"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/clusters/{cluster}/pods/{namespace}/{pod}/events": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/clusters/{cluster}/pods/{namespace}/{pod}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to a pod */
+        get: operations["listPodEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** What happened to a pod */
-    get: operations["listPodEvents"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/clusters/{cluster}/pods/{namespace}/{pod}/exec": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/clusters/{cluster}/pods/{namespace}/{pod}/exec": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A shell or a command in a container, over a WebSocket (see terminal.md) */
+        get: operations["exec"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** A shell or a command in a container, over a WebSocket (see terminal.md) */
-    get: operations["exec"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/features": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/features": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this server offers */
+        get: operations["features"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** What this server offers */
-    get: operations["features"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/whoami": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is logged in */
+        get: operations["whoami"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** Who is logged in */
-    get: operations["whoami"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/healthz": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the process runs */
+        get: operations["healthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** Whether the process runs */
-    get: operations["healthz"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/readyz": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether requests can be served */
+        get: operations["readyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** Whether requests can be served */
-    get: operations["readyz"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-  schemas: {
-    AuthConfig: {
-      /** @description Whether POST /api/auth/dev needs the one-time code */
-      codeRequired: boolean;
-      /**
-       * @description How one logs in
-       * @enum {string}
-       */
-      mode: "dev" | "oidc";
-      /** @description Name of the login provider; empty in dev mode */
-      providerName: string;
+    schemas: {
+        AuthConfig: {
+            /** @description Whether POST /api/auth/dev needs the one-time code */
+            codeRequired: boolean;
+            /**
+             * @description How one logs in
+             * @enum {string}
+             */
+            mode: "dev" | "oidc";
+            /** @description Name of the login provider; empty in dev mode */
+            providerName: string;
+        };
+        CanIAnswer: {
+            results: components["schemas"]["Decision"][];
+        };
+        CanIRequest: {
+            /** @description 1 to 64 rights; or else one, by the other fields */
+            checks?: components["schemas"]["Check"][];
+            /** @description API group; empty for the core group */
+            group?: string;
+            /** @description Object; empty for all */
+            name?: string;
+            /** @description Namespace; empty for all */
+            namespace?: string;
+            /** @description Resource in the plural; pods/exec also names the subresource */
+            resource?: string;
+            /** @description Subresource, such as exec */
+            subresource?: string;
+            /** @description Verb, such as get or create */
+            verb?: string;
+        };
+        Check: {
+            /** @description API group; empty for the core group */
+            group?: string;
+            /** @description Object; empty for all */
+            name?: string;
+            /** @description Namespace; empty for all */
+            namespace?: string;
+            /** @description Resource in the plural; pods/exec also names the subresource */
+            resource: string;
+            /** @description Subresource, such as exec */
+            subresource?: string;
+            /** @description Verb, such as get or create */
+            verb: string;
+        };
+        Cluster: {
+            /** @description ARN, where one is configured */
+            arn: string;
+            /**
+             * @description How the server reaches it
+             * @enum {string}
+             */
+            backend: "eks" | "kubeconfig" | "in-cluster" | "agent";
+            /**
+             * Format: date-time
+             * @description When it was last checked
+             */
+            checkedAt: string | null;
+            /** @description Whether the last check got an answer */
+            connected: boolean;
+            /** @description Environment, where one is configured */
+            environment: string;
+            /** @description Whether shells may be opened here */
+            execEnabled: boolean;
+            /** @description Why it is not connected, in words for the user */
+            message: string;
+            /** @description Name of the cluster, unique */
+            name: string;
+            /** @description Region, where one is configured */
+            region: string;
+            /** @description Whether a reason must be given before a shell opens */
+            requireReason: boolean;
+            /** @description Tags from the configuration */
+            tags: {
+                [key: string]: string;
+            };
+            /** @description Kubernetes version; empty while not connected */
+            version: string;
+        };
+        ClusterList: {
+            clusters: components["schemas"]["Cluster"][];
+        };
+        Container: {
+            /**
+             * Format: int64
+             * @description Exit code; null unless terminated
+             */
+            exitCode: number | null;
+            /**
+             * Format: date-time
+             * @description When it ended
+             */
+            finishedAt: string | null;
+            /** @description Image as the pod names it */
+            image: string;
+            /** @description Image that was pulled */
+            imageID: string;
+            /**
+             * @description Kind
+             * @enum {string}
+             */
+            kind: "container" | "init" | "ephemeral";
+            /** @description How it ended before its last restart; null where it did not */
+            lastState: components["schemas"]["ContainerState"] | null;
+            /** @description Reason in words */
+            message: string;
+            /** @description Name */
+            name: string;
+            /** @description Ports it names */
+            ports: components["schemas"]["Port"][];
+            /** @description Whether it is ready */
+            ready: boolean;
+            /** @description Reason in one word */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Restarts
+             */
+            restarts: number;
+            /**
+             * Format: date-time
+             * @description When it started
+             */
+            startedAt: string | null;
+            /**
+             * @description State
+             * @enum {string}
+             */
+            state: "running" | "waiting" | "terminated";
+        };
+        ContainerState: {
+            /**
+             * Format: int64
+             * @description Exit code; null unless terminated
+             */
+            exitCode: number | null;
+            /**
+             * Format: date-time
+             * @description When it ended
+             */
+            finishedAt: string | null;
+            /** @description Reason in words */
+            message: string;
+            /** @description Reason in one word */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When it started
+             */
+            startedAt: string | null;
+            /**
+             * @description State
+             * @enum {string}
+             */
+            state: "running" | "waiting" | "terminated";
+        };
+        ContainerSummary: {
+            /**
+             * @description Kind
+             * @enum {string}
+             */
+            kind: "container" | "init" | "ephemeral";
+            /** @description Name */
+            name: string;
+            /** @description Whether it is ready */
+            ready: boolean;
+            /**
+             * @description State
+             * @enum {string}
+             */
+            state: "running" | "waiting" | "terminated";
+        };
+        Decision: {
+            /** @description Whether the caller may */
+            allowed: boolean;
+            /** @description Why not, in words for the user; may be empty when allowed */
+            reason: string;
+        };
+        ErrorBody: {
+            /** @description Error code, such as E_NOT_FOUND */
+            error: string;
+            /** @description One sentence that says what to do next */
+            message: string;
+            /** @description Id of this request in the server's log */
+            requestId: string;
+            /** @description The Kubernetes Status of an upstream refusal */
+            status?: unknown;
+        };
+        Event: {
+            /**
+             * Format: int64
+             * @description How often
+             */
+            count: number;
+            /**
+             * Format: date-time
+             * @description First time
+             */
+            firstSeen: string | null;
+            /**
+             * Format: date-time
+             * @description Last time
+             */
+            lastSeen: string | null;
+            /** @description What happened */
+            message: string;
+            /** @description Reason in one word */
+            reason: string;
+            /** @description Who reported it */
+            source: string;
+            /** @description Normal or Warning */
+            type: string;
+        };
+        EventList: {
+            /** @description Events, newest first */
+            events: components["schemas"]["Event"][];
+        };
+        ExecFeatures: {
+            /**
+             * Format: int64
+             * @description After how long a hidden, silent tab closes its shell
+             */
+            clientHiddenSeconds: number;
+            /** @description Whether a shell survives a lost connection */
+            resume: boolean;
+        };
+        Features: {
+            exec: components["schemas"]["ExecFeatures"];
+            /** @description Version of the server */
+            version: string;
+        };
+        LoginCode: {
+            /** @description The one-time code; empty where none is needed */
+            code: string;
+        };
+        Namespace: {
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt: string;
+            /** @description Name */
+            name: string;
+            /**
+             * @description Lifecycle phase
+             * @enum {string}
+             */
+            phase: "Active" | "Terminating";
+        };
+        NamespaceList: {
+            /** @description Namespaces by name */
+            namespaces: components["schemas"]["Namespace"][];
+        };
+        Owner: {
+            /** @description Kind, such as ReplicaSet */
+            kind: string;
+            /** @description Name */
+            name: string;
+        };
+        PodCondition: {
+            /**
+             * Format: date-time
+             * @description When it last changed
+             */
+            lastTransitionAt: string | null;
+            /** @description Reason in words */
+            message: string;
+            /** @description Reason in one word */
+            reason: string;
+            /**
+             * @description Whether it holds
+             * @enum {string}
+             */
+            status: "True" | "False" | "Unknown";
+            /** @description Type, such as Ready */
+            type: string;
+        };
+        PodDetail: {
+            /** @description Annotations */
+            annotations: {
+                [key: string]: string;
+            };
+            /** @description Conditions */
+            conditions: components["schemas"]["PodCondition"][];
+            /** @description Containers, then init, then ephemeral ones */
+            containers: components["schemas"]["Container"][];
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt: string;
+            /** @description Container that a shell opens in when none is chosen */
+            defaultContainer: string;
+            /** @description Address of its node */
+            hostIP: string;
+            /** @description Address; empty until known */
+            ip: string;
+            /** @description Labels */
+            labels: {
+                [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description When a container last ended and was restarted
+             */
+            lastRestartAt: string | null;
+            /** @description Name */
+            name: string;
+            /** @description Namespace */
+            namespace: string;
+            /** @description Node; empty until scheduled */
+            node: string;
+            /** @description Operating system it asks for; empty where it names none */
+            os: string;
+            /** @description What controls the pod; null where nothing does */
+            owner: components["schemas"]["Owner"] | null;
+            /**
+             * @description Lifecycle phase
+             * @enum {string}
+             */
+            phase: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
+            /**
+             * @description Quality of service class
+             * @enum {string}
+             */
+            qosClass: "Guaranteed" | "Burstable" | "BestEffort" | "";
+            /**
+             * Format: int64
+             * @description Containers that are ready
+             */
+            readyContainers: number;
+            /** @description Reason of the phase, where one is given */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Restarts of its containers
+             */
+            restarts: number;
+            /** @description Service account it runs as */
+            serviceAccount: string;
+            /** @description As kubectl get pods prints it */
+            status: string;
+            /**
+             * Format: int64
+             * @description Containers that should be
+             */
+            totalContainers: number;
+            /** @description Unique id, never used again */
+            uid: string;
+        };
+        PodList: {
+            /** @description Asks for the next page; empty on the last */
+            continue: string;
+            /** @description Pods of this page */
+            pods: components["schemas"]["PodSummary"][];
+            /** @description Version of the list, for a watch */
+            resourceVersion: string;
+        };
+        PodSummary: {
+            /** @description Containers, then init, then ephemeral ones */
+            containers: components["schemas"]["ContainerSummary"][];
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt: string;
+            /** @description Container that a shell opens in when none is chosen */
+            defaultContainer: string;
+            /** @description Address; empty until known */
+            ip: string;
+            /**
+             * Format: date-time
+             * @description When a container last ended and was restarted
+             */
+            lastRestartAt: string | null;
+            /** @description Name */
+            name: string;
+            /** @description Namespace */
+            namespace: string;
+            /** @description Node; empty until scheduled */
+            node: string;
+            /**
+             * @description Lifecycle phase
+             * @enum {string}
+             */
+            phase: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
+            /**
+             * Format: int64
+             * @description Containers that are ready
+             */
+            readyContainers: number;
+            /** @description Reason of the phase, where one is given */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Restarts of its containers
+             */
+            restarts: number;
+            /** @description As kubectl get pods prints it */
+            status: string;
+            /**
+             * Format: int64
+             * @description Containers that should be
+             */
+            totalContainers: number;
+            /** @description Unique id, never used again */
+            uid: string;
+        };
+        Port: {
+            /** @description Name, where it has one */
+            name: string;
+            /**
+             * Format: int64
+             * @description Number
+             */
+            port: number;
+            /**
+             * @description Protocol
+             * @enum {string}
+             */
+            protocol: "TCP" | "UDP" | "SCTP";
+        };
+        Whoami: {
+            /** @description Whether audit can be queried */
+            auditEnabled: boolean;
+            /**
+             * @description Whose audit events the caller sees
+             * @enum {string}
+             */
+            auditScope: "self" | "all";
+            /**
+             * @description How rights are found in a cluster
+             * @enum {string}
+             */
+            authzMode: "shared" | "tier" | "raw";
+            /** @description The login's e-mail address; may be empty */
+            email: string;
+            /**
+             * Format: date-time
+             * @description When the login ends; null when it lasts as long as the server
+             */
+            expiresAt: string | null;
+            /** @description The login's groups */
+            groups: string[];
+            /**
+             * @description How people log in
+             * @enum {string}
+             */
+            mode: "dev" | "oidc";
+            /** @description The login's subject */
+            subject: string;
+            /** @description The caller's tier, in mode tier */
+            tier: string;
+        };
     };
-    CanIAnswer: {
-      results: components["schemas"]["Decision"][];
-    };
-    CanIRequest: {
-      /** @description 1 to 64 rights; or else one, by the other fields */
-      checks?: components["schemas"]["Check"][];
-      /** @description API group; empty for the core group */
-      group?: string;
-      /** @description Object; empty for all */
-      name?: string;
-      /** @description Namespace; empty for all */
-      namespace?: string;
-      /** @description Resource in the plural; pods/exec also names the subresource */
-      resource?: string;
-      /** @description Subresource, such as exec */
-      subresource?: string;
-      /** @description Verb, such as get or create */
-      verb?: string;
-    };
-    Check: {
-      /** @description API group; empty for the core group */
-      group?: string;
-      /** @description Object; empty for all */
-      name?: string;
-      /** @description Namespace; empty for all */
-      namespace?: string;
-      /** @description Resource in the plural; pods/exec also names the subresource */
-      resource: string;
-      /** @description Subresource, such as exec */
-      subresource?: string;
-      /** @description Verb, such as get or create */
-      verb: string;
-    };
-    Cluster: {
-      /** @description ARN, where one is configured */
-      arn: string;
-      /**
-       * @description How the server reaches it
-       * @enum {string}
-       */
-      backend: "eks" | "kubeconfig" | "in-cluster" | "agent";
-      /**
-       * Format: date-time
-       * @description When it was last checked
-       */
-      checkedAt: string | null;
-      /** @description Whether the last check got an answer */
-      connected: boolean;
-      /** @description Environment, where one is configured */
-      environment: string;
-      /** @description Whether shells may be opened here */
-      execEnabled: boolean;
-      /** @description Why it is not connected, in words for the user */
-      message: string;
-      /** @description Name of the cluster, unique */
-      name: string;
-      /** @description Region, where one is configured */
-      region: string;
-      /** @description Whether a reason must be given before a shell opens */
-      requireReason: boolean;
-      /** @description Tags from the configuration */
-      tags: {
-        [key: string]: string;
-      };
-      /** @description Kubernetes version; empty while not connected */
-      version: string;
-    };
-    ClusterList: {
-      clusters: components["schemas"]["Cluster"][];
-    };
-    Container: {
-      /**
-       * Format: int64
-       * @description Exit code; null unless terminated
-       */
-      exitCode: number | null;
-      /**
-       * Format: date-time
-       * @description When it ended
-       */
-      finishedAt: string | null;
-      /** @description Image as the pod names it */
-      image: string;
-      /** @description Image that was pulled */
-      imageID: string;
-      /**
-       * @description Kind
-       * @enum {string}
-       */
-      kind: "container" | "init" | "ephemeral";
-      /** @description How it ended before its last restart; null where it did not */
-      lastState: components["schemas"]["ContainerState"] | null;
-      /** @description Reason in words */
-      message: string;
-      /** @description Name */
-      name: string;
-      /** @description Ports it names */
-      ports: components["schemas"]["Port"][];
-      /** @description Whether it is ready */
-      ready: boolean;
-      /** @description Reason in one word */
-      reason: string;
-      /**
-       * Format: int64
-       * @description Restarts
-       */
-      restarts: number;
-      /**
-       * Format: date-time
-       * @description When it started
-       */
-      startedAt: string | null;
-      /**
-       * @description State
-       * @enum {string}
-       */
-      state: "running" | "waiting" | "terminated";
-    };
-    ContainerState: {
-      /**
-       * Format: int64
-       * @description Exit code; null unless terminated
-       */
-      exitCode: number | null;
-      /**
-       * Format: date-time
-       * @description When it ended
-       */
-      finishedAt: string | null;
-      /** @description Reason in words */
-      message: string;
-      /** @description Reason in one word */
-      reason: string;
-      /**
-       * Format: date-time
-       * @description When it started
-       */
-      startedAt: string | null;
-      /**
-       * @description State
-       * @enum {string}
-       */
-      state: "running" | "waiting" | "terminated";
-    };
-    ContainerSummary: {
-      /**
-       * @description Kind
-       * @enum {string}
-       */
-      kind: "container" | "init" | "ephemeral";
-      /** @description Name */
-      name: string;
-      /** @description Whether it is ready */
-      ready: boolean;
-      /**
-       * @description State
-       * @enum {string}
-       */
-      state: "running" | "waiting" | "terminated";
-    };
-    Decision: {
-      /** @description Whether the caller may */
-      allowed: boolean;
-      /** @description Why not, in words for the user; may be empty when allowed */
-      reason: string;
-    };
-    ErrorBody: {
-      /** @description Error code, such as E_NOT_FOUND */
-      error: string;
-      /** @description One sentence that says what to do next */
-      message: string;
-      /** @description Id of this request in the server's log */
-      requestId: string;
-      /** @description The Kubernetes Status of an upstream refusal */
-      status?: unknown;
-    };
-    Event: {
-      /**
-       * Format: int64
-       * @description How often
-       */
-      count: number;
-      /**
-       * Format: date-time
-       * @description First time
-       */
-      firstSeen: string | null;
-      /**
-       * Format: date-time
-       * @description Last time
-       */
-      lastSeen: string | null;
-      /** @description What happened */
-      message: string;
-      /** @description Reason in one word */
-      reason: string;
-      /** @description Who reported it */
-      source: string;
-      /** @description Normal or Warning */
-      type: string;
-    };
-    EventList: {
-      /** @description Events, newest first */
-      events: components["schemas"]["Event"][];
-    };
-    ExecFeatures: {
-      /**
-       * Format: int64
-       * @description After how long a hidden, silent tab closes its shell
-       */
-      clientHiddenSeconds: number;
-      /** @description Whether a shell survives a lost connection */
-      resume: boolean;
-    };
-    Features: {
-      exec: components["schemas"]["ExecFeatures"];
-      /** @description Version of the server */
-      version: string;
-    };
-    LoginCode: {
-      /** @description The one-time code; empty where none is needed */
-      code: string;
-    };
-    Namespace: {
-      /**
-       * Format: date-time
-       * @description When it was created
-       */
-      createdAt: string;
-      /** @description Name */
-      name: string;
-      /**
-       * @description Lifecycle phase
-       * @enum {string}
-       */
-      phase: "Active" | "Terminating";
-    };
-    NamespaceList: {
-      /** @description Namespaces by name */
-      namespaces: components["schemas"]["Namespace"][];
-    };
-    Owner: {
-      /** @description Kind, such as ReplicaSet */
-      kind: string;
-      /** @description Name */
-      name: string;
-    };
-    PodCondition: {
-      /**
-       * Format: date-time
-       * @description When it last changed
-       */
-      lastTransitionAt: string | null;
-      /** @description Reason in words */
-      message: string;
-      /** @description Reason in one word */
-      reason: string;
-      /**
-       * @description Whether it holds
-       * @enum {string}
-       */
-      status: "True" | "False" | "Unknown";
-      /** @description Type, such as Ready */
-      type: string;
-    };
-    PodDetail: {
-      /** @description Annotations */
-      annotations: {
-        [key: string]: string;
-      };
-      /** @description Conditions */
-      conditions: components["schemas"]["PodCondition"][];
-      /** @description Containers, then init, then ephemeral ones */
-      containers: components["schemas"]["Container"][];
-      /**
-       * Format: date-time
-       * @description When it was created
-       */
-      createdAt: string;
-      /** @description Container that a shell opens in when none is chosen */
-      defaultContainer: string;
-      /** @description Address of its node */
-      hostIP: string;
-      /** @description Address; empty until known */
-      ip: string;
-      /** @description Labels */
-      labels: {
-        [key: string]: string;
-      };
-      /**
-       * Format: date-time
-       * @description When a container last ended and was restarted
-       */
-      lastRestartAt: string | null;
-      /** @description Name */
-      name: string;
-      /** @description Namespace */
-      namespace: string;
-      /** @description Node; empty until scheduled */
-      node: string;
-      /** @description Operating system it asks for; empty where it names none */
-      os: string;
-      /** @description What controls the pod; null where nothing does */
-      owner: components["schemas"]["Owner"] | null;
-      /**
-       * @description Lifecycle phase
-       * @enum {string}
-       */
-      phase: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
-      /**
-       * @description Quality of service class
-       * @enum {string}
-       */
-      qosClass: "Guaranteed" | "Burstable" | "BestEffort" | "";
-      /**
-       * Format: int64
-       * @description Containers that are ready
-       */
-      readyContainers: number;
-      /** @description Reason of the phase, where one is given */
-      reason: string;
-      /**
-       * Format: int64
-       * @description Restarts of its containers
-       */
-      restarts: number;
-      /** @description Service account it runs as */
-      serviceAccount: string;
-      /** @description As kubectl get pods prints it */
-      status: string;
-      /**
-       * Format: int64
-       * @description Containers that should be
-       */
-      totalContainers: number;
-      /** @description Unique id, never used again */
-      uid: string;
-    };
-    PodList: {
-      /** @description Asks for the next page; empty on the last */
-      continue: string;
-      /** @description Pods of this page */
-      pods: components["schemas"]["PodSummary"][];
-      /** @description Version of the list, for a watch */
-      resourceVersion: string;
-    };
-    PodSummary: {
-      /** @description Containers, then init, then ephemeral ones */
-      containers: components["schemas"]["ContainerSummary"][];
-      /**
-       * Format: date-time
-       * @description When it was created
-       */
-      createdAt: string;
-      /** @description Container that a shell opens in when none is chosen */
-      defaultContainer: string;
-      /** @description Address; empty until known */
-      ip: string;
-      /**
-       * Format: date-time
-       * @description When a container last ended and was restarted
-       */
-      lastRestartAt: string | null;
-      /** @description Name */
-      name: string;
-      /** @description Namespace */
-      namespace: string;
-      /** @description Node; empty until scheduled */
-      node: string;
-      /**
-       * @description Lifecycle phase
-       * @enum {string}
-       */
-      phase: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
-      /**
-       * Format: int64
-       * @description Containers that are ready
-       */
-      readyContainers: number;
-      /** @description Reason of the phase, where one is given */
-      reason: string;
-      /**
-       * Format: int64
-       * @description Restarts of its containers
-       */
-      restarts: number;
-      /** @description As kubectl get pods prints it */
-      status: string;
-      /**
-       * Format: int64
-       * @description Containers that should be
-       */
-      totalContainers: number;
-      /** @description Unique id, never used again */
-      uid: string;
-    };
-    Port: {
-      /** @description Name, where it has one */
-      name: string;
-      /**
-       * Format: int64
-       * @description Number
-       */
-      port: number;
-      /**
-       * @description Protocol
-       * @enum {string}
-       */
-      protocol: "TCP" | "UDP" | "SCTP";
-    };
-    Whoami: {
-      /** @description Whether audit can be queried */
-      auditEnabled: boolean;
-      /**
-       * @description Whose audit events the caller sees
-       * @enum {string}
-       */
-      auditScope: "self" | "all";
-      /**
-       * @description How rights are found in a cluster
-       * @enum {string}
-       */
-      authzMode: "shared" | "tier" | "raw";
-      /** @description The login's e-mail address; may be empty */
-      email: string;
-      /**
-       * Format: date-time
-       * @description When the login ends; null when it lasts as long as the server
-       */
-      expiresAt: string | null;
-      /** @description The login's groups */
-      groups: string[];
-      /**
-       * @description How people log in
-       * @enum {string}
-       */
-      mode: "dev" | "oidc";
-      /** @description The login's subject */
-      subject: string;
-      /** @description The caller's tier, in mode tier */
-      tier: string;
-    };
-  };
-  responses: never;
-  parameters: never;
-  requestBodies: never;
-  headers: never;
-  pathItems: never;
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-  authConfig: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    authConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthConfig"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    devLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["AuthConfig"];
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginCode"];
+            };
         };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whoami"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
     };
-  };
-  devLogin: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["LoginCode"];
-      };
+    authWhoami: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whoami"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    listClusters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Whoami"];
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
     };
-  };
-  logout: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    canI: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CanIRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CanIAnswer"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description Done */
-      204: {
-        headers: {
-          [name: string]: unknown;
+    listNamespaces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
         };
-        content?: never;
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamespaceList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
     };
-  };
-  authWhoami: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    listPods: {
+        parameters: {
+            query?: {
+                /** @description One namespace; all when empty */
+                namespace?: string;
+                /** @description A Kubernetes label selector */
+                labelSelector?: string;
+                /** @description At most so many items in one answer, 1 to 1000 */
+                limit?: number;
+                /** @description Where the answer before left off */
+                continue?: string;
+            };
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PodList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    getPod: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+                namespace: string;
+                pod: string;
+            };
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Whoami"];
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PodDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
     };
-  };
-  listClusters: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    listPodEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+                namespace: string;
+                pod: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    exec: {
+        parameters: {
+            query?: {
+                /** @description The container; the pod's default when empty */
+                container?: string;
+                /** @description base64url of a JSON array of strings; a shell when empty */
+                command?: string;
+                /** @description Whether to allocate a terminal; true when empty */
+                tty?: boolean;
+                /** @description Columns of the terminal */
+                cols?: number;
+                /** @description Rows of the terminal */
+                rows?: number;
+                /** @description Why, in one line of at most 512 bytes */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                cluster: string;
+                namespace: string;
+                pod: string;
+            };
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["ClusterList"];
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
     };
-  };
-  canI: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        cluster: string;
-      };
-      cookie?: never;
+    features: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Features"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["CanIRequest"];
-      };
+    whoami: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whoami"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    healthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["CanIAnswer"];
+        requestBody?: never;
+        responses: {
+            /** @description ok, as text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
         };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
     };
-  };
-  listNamespaces: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        cluster: string;
-      };
-      cookie?: never;
+    readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description ok, as text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["NamespaceList"];
-        };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  listPods: {
-    parameters: {
-      query?: {
-        /** @description One namespace; all when empty */
-        namespace?: string;
-        /** @description A Kubernetes label selector */
-        labelSelector?: string;
-        /** @description At most so many items in one answer, 1 to 1000 */
-        limit?: number;
-        /** @description Where the answer before left off */
-        continue?: string;
-      };
-      header?: never;
-      path: {
-        cluster: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["PodList"];
-        };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  getPod: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        cluster: string;
-        namespace: string;
-        pod: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["PodDetail"];
-        };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  listPodEvents: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        cluster: string;
-        namespace: string;
-        pod: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["EventList"];
-        };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  exec: {
-    parameters: {
-      query?: {
-        /** @description The container; the pod's default when empty */
-        container?: string;
-        /** @description base64url of a JSON array of strings; a shell when empty */
-        command?: string;
-        /** @description Whether to allocate a terminal; true when empty */
-        tty?: boolean;
-        /** @description Columns of the terminal */
-        cols?: number;
-        /** @description Rows of the terminal */
-        rows?: number;
-        /** @description Why, in one line of at most 512 bytes */
-        reason?: string;
-      };
-      header?: never;
-      path: {
-        cluster: string;
-        namespace: string;
-        pod: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description A WebSocket */
-      101: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  features: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Features"];
-        };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  whoami: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description The answer */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Whoami"];
-        };
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  healthz: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description ok, as text */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
-  readyz: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description ok, as text */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description What went wrong */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["ErrorBody"];
-        };
-      };
-    };
-  };
 }
