@@ -42,6 +42,7 @@ const (
 const (
 	ExecStart  = "pod.exec.session_start"
 	ExecEnd    = "pod.exec.session_end"
+	ExecKill   = "pod.exec.session_kill"
 	AuthLogin  = "auth.login"
 	AuthLogout = "auth.logout"
 	AuthDenied = "auth.denied"

@@ -21,6 +21,7 @@ func (s *server) routes() []route {
 		plain("/readyz", "readyz", "Whether requests can be served", s.Ready),
 	}
 	all = append(all, s.clusterRoutes()...)
+	all = append(all, s.sessionRoutes()...)
 	return append(all, s.execRoute())
 }
 

@@ -35,7 +35,7 @@ func (s *server) execRoute() route {
 			{"rows", "Rows of the terminal", "integer"},
 			{"reason", "Why, in one line of at most 512 bytes", "string"},
 		},
-		serve: s.exec,
+		endless: true, serve: s.exec,
 	}
 }
 

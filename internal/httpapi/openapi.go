@@ -11,6 +11,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
+	"github.com/periscope-console/periscope/internal/podexec"
 )
 
 var pathParam = regexp.MustCompile(`\{(\w+)\}`)
@@ -75,6 +76,8 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Cluster"
 	case reflect.TypeFor[devlogin.Config]():
 		return "AuthConfig"
+	case reflect.TypeFor[podexec.Info]():
+		return "ExecSession"
 	}
 	return huma.DefaultSchemaNamer(t, hint)
 }
@@ -94,11 +97,14 @@ func describe(api *huma.OpenAPI, reg huma.Registry, r route) {
 		item = &huma.PathItem{}
 		api.Paths[r.path] = item
 	}
-	if r.method == http.MethodPost {
+	switch r.method {
+	case http.MethodPost:
 		item.Post = op
-		return
+	case http.MethodDelete:
+		item.Delete = op
+	default:
+		item.Get = op
 	}
-	item.Get = op
 }
 
 // success is the answer when all goes well.
@@ -106,7 +112,7 @@ func success(reg huma.Registry, r route) (int, *huma.Response) {
 	switch {
 	case r.out != nil:
 		return http.StatusOK, jsonResponse(reg, r.out, "The answer")
-	case r.method == http.MethodPost:
+	case r.method == http.MethodPost, r.method == http.MethodDelete:
 		return http.StatusNoContent, &huma.Response{Description: "Done"}
 	case r.public:
 		return http.StatusOK, &huma.Response{Description: "ok, as text"}

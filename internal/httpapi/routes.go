@@ -28,6 +28,7 @@ type route struct {
 	summary      string
 	public       bool // needs no login
 	background   bool // polling: does not count as activity of the login
+	endless      bool // has no time limit: a terminal
 	query        []param
 	in, out      reflect.Type // JSON bodies; nil for none
 	serve        func(*call) error
@@ -70,7 +71,7 @@ func (s *server) serve(rt route, c *call) (err error) {
 	if !rt.background {
 		s.Logins.Touch(c.ctx(), c.login)
 	}
-	if rt.out != nil { // a terminal has no time limit
+	if !rt.endless {
 		ctx, cancel := context.WithTimeout(c.ctx(), callTime)
 		defer cancel()
 		c.r = c.r.WithContext(ctx)
@@ -113,6 +114,20 @@ func post[In, Out any](path, id, summary string, f func(*call, In) (Out, error))
 			v, err := f(c, in)
 			if err == nil {
 				answer(c.w, http.StatusOK, v)
+			}
+			return err
+		},
+	}
+}
+
+// remove is a row that ends what its path names and answers with nothing.
+func remove(path, id, summary string, f func(*call) error) route {
+	return route{
+		method: http.MethodDelete, path: path, id: id, summary: summary,
+		serve: func(c *call) error {
+			err := f(c)
+			if err == nil {
+				c.w.WriteHeader(http.StatusNoContent)
 			}
 			return err
 		},

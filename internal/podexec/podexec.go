@@ -87,17 +87,6 @@ type Request struct {
 	Reason    string
 }
 
-// Info describes a live session to its owner.
-type Info struct {
-	SessionID string    `json:"sessionId"`
-	Cluster   string    `json:"cluster"`
-	Namespace string    `json:"namespace"`
-	Pod       string    `json:"pod"`
-	Container string    `json:"container"`
-	StartedAt time.Time `json:"startedAt"`
-	State     string    `json:"state" enum:"attached,detached"`
-}
-
 // Options are what Sessions need from outside.
 type Options struct {
 	Directory Directory
@@ -142,19 +131,6 @@ func (ss *Sessions) Draining() bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	return ss.draining
-}
-
-// Of lists the live sessions of one person, in no particular order.
-func (ss *Sessions) Of(a identity.Actor) []Info {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	list := []Info{}
-	for _, s := range ss.live {
-		if s.Actor.Same(a) {
-			list = append(list, s.info())
-		}
-	}
-	return list
 }
 
 // Ticket is the right to start one session; it holds a cap slot. Either Serve or
@@ -247,7 +223,7 @@ func (ss *Sessions) reserve(req Request, set Settings) (func(), error) {
 	if hit == capNone {
 		return free, nil
 	}
-	own := ss.Of(req.Actor)
+	own := ss.of(req.Actor)
 	if hit == capUser {
 		ss.capHit(req, "user", set.MaxSessionsPerUser)
 		f := fault.New(fault.CapUser, "podexec.Admit",

@@ -72,7 +72,8 @@ type session struct {
 	clock    clock
 	carrying atomic.Bool // hello has been said and stream may be written to
 	wg       sync.WaitGroup
-	draining atomic.Bool // an interrupt is reading on; see interrupt.go
+	draining atomic.Bool  // an interrupt is reading on; see interrupt.go
+	kind     atomic.Value // transport.Kind, once the stream stands; for the list
 }
 
 func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
@@ -90,13 +91,6 @@ func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
 	}
 	s.clock.start()
 	return s
-}
-
-func (s *session) info() Info {
-	return Info{
-		SessionID: s.id, Cluster: s.Cluster, Namespace: s.Namespace, Pod: s.Pod,
-		Container: s.Container, StartedAt: s.started.UTC(), State: "attached",
-	}
 }
 
 // finish chooses the end; the first one counts. The slot is free at once: what
@@ -168,6 +162,7 @@ func (s *session) begin() error {
 		return err
 	}
 	s.svc.Metrics.open.WithLabelValues(s.Cluster).Observe(time.Since(s.started).Seconds())
+	s.kind.Store(s.stream.Kind())
 	s.size.attach(s.stream)
 	s.ctrl.push(encode(s.hello()))
 	s.feedBack(rest)
@@ -274,7 +269,7 @@ func (s *session) hello() hello {
 	h := hello{
 		Type: "hello", SessionID: s.id, Cluster: s.Cluster, Namespace: s.Namespace, Pod: s.Pod,
 		Container: s.Container, Shell: s.shell, TTY: s.TTY, Transport: string(s.stream.Kind()),
-		User:              s.userName(),
+		User:              nameOf(s.Actor),
 		ServerIdleSeconds: int(s.place.Settings.ServerIdle / time.Second),
 		IdleWarnSeconds:   int(s.place.Settings.IdleWarn / time.Second),
 		CircuitBreaker:    string(s.choice.Breaker), WebSocketRetryAt: utc(s.choice.RetryAt),
@@ -283,13 +278,6 @@ func (s *session) hello() hello {
 		h.helloV2 = &helloV2{Window: Window, StdinWindow: StdinWindow}
 	}
 	return h
-}
-
-func (s *session) userName() string {
-	if s.Actor.Email != "" {
-		return s.Actor.Email
-	}
-	return s.Actor.Subject
 }
 
 // feedBack puts output that was read with the report at the head of the queue.

@@ -45,13 +45,24 @@ type product struct {
 }
 
 type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu     sync.Mutex
+	buf    bytes.Buffer
+	broken error
+}
+
+// fail makes every Write fail with err; nil mends it.
+func (b *safeBuffer) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = err
 }
 
 func (b *safeBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.broken != nil {
+		return 0, b.broken
+	}
 	return b.buf.Write(p)
 }
 

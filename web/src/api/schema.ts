@@ -191,6 +191,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/exec/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Open shells: one's own, to an administrator everybody's */
+        get: operations["listExecSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exec/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a shell */
+        delete: operations["endExecSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/features": {
         parameters: {
             query?: never;
@@ -488,6 +522,51 @@ export interface components {
             /** @description Whether a shell survives a lost connection */
             resume: boolean;
         };
+        ExecSession: {
+            /**
+             * Format: int64
+             * @description Bytes of stdin so far
+             */
+            bytesIn: number;
+            /**
+             * Format: int64
+             * @description Bytes of output so far
+             */
+            bytesOut: number;
+            cluster: string;
+            container: string;
+            /** @description E-mail address of that login; may be empty */
+            email: string;
+            /**
+             * Format: date-time
+             * @description When something was last typed or printed
+             */
+            lastActivityAt: string;
+            namespace: string;
+            /** @description Whether it is the caller's */
+            own: boolean;
+            pod: string;
+            /** @description Why the shell was opened, as its owner said; may be empty */
+            reason: string;
+            /** @description Id of the session, also in audit and in the apiserver's own audit log */
+            sessionId: string;
+            /** Format: date-time */
+            startedAt: string;
+            /**
+             * @description Whether somebody is at it
+             * @enum {string}
+             */
+            state: "attached" | "detached";
+            /** @description Subject of the login whose shell it is */
+            subject: string;
+            /**
+             * @description How the cluster is spoken to; empty while the shell opens
+             * @enum {string}
+             */
+            transport: "" | "ws" | "spdy";
+            /** @description Whether it has a terminal */
+            tty: boolean;
+        };
         Features: {
             exec: components["schemas"]["ExecFeatures"];
             /** @description Version of the server */
@@ -683,6 +762,20 @@ export interface components {
              * @enum {string}
              */
             protocol: "TCP" | "UDP" | "SCTP";
+        };
+        SessionList: {
+            /**
+             * @description Whose shells the caller sees
+             * @enum {string}
+             */
+            scope: "self" | "all";
+            /** @description Newest first */
+            sessions: components["schemas"]["ExecSession"][];
+            /**
+             * Format: int64
+             * @description How many there are, also where the limit cut the list
+             */
+            total: number;
         };
         Whoami: {
             /** @description Whether audit can be queried */
@@ -1072,6 +1165,67 @@ export interface operations {
         responses: {
             /** @description A WebSocket */
             101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listExecSessions: {
+        parameters: {
+            query?: {
+                /** @description At most so many, the newest, 1 to 1000 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    endExecSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,39 @@
+package httpapi
+
+import "github.com/periscope-console/periscope/internal/podexec"
+
+// maxSessions bounds the list of sessions.
+const maxSessions = 1000
+
+// sessionRoutes are the list of open shells and the ending of one.
+func (s *server) sessionRoutes() []route {
+	return []route{
+		get("/api/exec/sessions", "listExecSessions", "Open shells: one's own, to an administrator everybody's", s.listSessions).polled().with(
+			param{"limit", "At most so many, the newest, 1 to 1000", "integer"}),
+		remove("/api/exec/sessions/{session}", "endExecSession", "End a shell", s.endSession),
+	}
+}
+
+// SessionList is the answer of listExecSessions.
+type SessionList struct {
+	Sessions []podexec.Info `json:"sessions" doc:"Newest first"`
+	Scope    string         `json:"scope" enum:"self,all" doc:"Whose shells the caller sees"`
+	Total    int            `json:"total" doc:"How many there are, also where the limit cut the list"`
+}
+
+func (s *server) listSessions(c *call) (SessionList, error) {
+	limit, err := c.number("limit", maxSessions, 1, maxSessions)
+	if err != nil {
+		return SessionList{}, err
+	}
+	all := s.Sessions.List(c.actor)
+	list := SessionList{Sessions: all[:min(limit, len(all))], Scope: "self", Total: len(all)}
+	if c.actor.Admin {
+		list.Scope = "all"
+	}
+	return list, nil
+}
+
+func (s *server) endSession(c *call) error {
+	return s.Sessions.End(c.ctx(), c.actor, c.requestID, c.r.PathValue("session"))
+}
