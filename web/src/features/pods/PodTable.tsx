@@ -7,10 +7,10 @@ import { podTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { PHONE, useMedia } from "../../ui/useMedia.ts";
+import { useRowKeys } from "../../ui/useRowKeys.ts";
 import { type ColumnId, columns, features, LOOKS } from "./columns.ts";
 import { cell, PodLink, Ready, Restarts } from "./PodCells.tsx";
 import { ShellButton } from "./ShellButton.tsx";
-import { useRowKeys } from "./useRowKeys.ts";
 
 export interface PodTableProps {
   cluster: string;
@@ -56,7 +56,7 @@ export function PodTable(props: PodTableProps) {
     ids,
     reveal: (index) => virtual.scrollToIndex(index),
     open: (index) => rows[index] && props.onOpenPod(rows[index].original),
-    shell: (index) => rows[index] && props.onOpenShell(rows[index].original),
+    actions: { s: (index) => rows[index] && props.onOpenShell(rows[index].original) },
   });
   const template = `${shown.map((id) => LOOKS[id].width).join(" ")} ${ACTIONS}`;
 

@@ -1,17 +1,18 @@
 import { useEffect, useEffectEvent, useState } from "react";
-import { hasModifier, isTyping } from "../../ui/keys.ts";
+import { hasModifier, isTyping } from "./keys.ts";
 
 interface RowKeys {
-  ids: string[];
+  ids: readonly string[];
   reveal(index: number): void;
   open(index: number): void;
-  shell(index: number): void;
+  /** What further keys do with the row under the cursor. */
+  actions: Record<string, (index: number) => void>;
 }
 
 const STEPS: Record<string, number> = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 };
 
 /** Moves a cursor over the rows by keyboard; it stays with its row when the order changes. -1: on none. */
-export function useRowKeys({ ids, reveal, open, shell }: RowKeys): number {
+export function useRowKeys({ ids, reveal, open, actions }: RowKeys): number {
   const [id, setId] = useState("");
   const cursor = ids.indexOf(id);
 
@@ -25,9 +26,10 @@ export function useRowKeys({ ids, reveal, open, shell }: RowKeys): number {
   const key = useEffectEvent((event: KeyboardEvent) => {
     if (event.defaultPrevented || hasModifier(event) || isTyping(event.target)) return;
     const step = STEPS[event.key];
+    const action = Object.hasOwn(actions, event.key) ? actions[event.key] : undefined;
     const onControl = event.target instanceof Element && event.target.closest("a, button") !== null;
     if (step) move(step);
-    else if (event.key === "s" && cursor >= 0) shell(cursor);
+    else if (action && cursor >= 0) action(cursor);
     else if (event.key === "Enter" && cursor >= 0 && !onControl) open(cursor);
     else return;
     event.preventDefault();
