@@ -44,6 +44,7 @@ func main() {
 // demo is the running system.
 type demo struct {
 	bin, dir, port, seed string
+	more                 string // further clusters
 	log                  io.Writer
 	parts                []*proc.Process // in the order of their start
 	url                  string
@@ -58,6 +59,9 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&d.port, "port", "0", "port of the page; 0 takes a free one")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if flags.NArg() > 0 {
+		d.more = testClusters
 	}
 	if err := d.prepare(); err != nil {
 		return err
@@ -88,15 +92,28 @@ func (d *demo) prepare() (err error) {
 		return err
 	}
 	d.log = log
-	return errors.Join(d.write("clusters.yaml", clustersYAML), d.write("auth.yaml", authYAML))
+	return errors.Join(d.write("clusters.yaml", clustersYAML+d.more), d.write("auth.yaml", authYAML))
 }
 
 const clustersYAML = `clusters:
   - name: demo
     backend: kubeconfig
-    kubeconfigPath: %s
+    kubeconfigPath: %[1]s
     environment: demo
     tags: {team: platform}
+`
+
+// testClusters are the same control plane under other rules, for the tests: one
+// without shells, and one that asks why, ends idle shells after seconds and
+// lets a person have two shells at most.
+const testClusters = `  - name: locked
+    backend: kubeconfig
+    kubeconfigPath: %[1]s
+    exec: {enabled: false}
+  - name: strict
+    backend: kubeconfig
+    kubeconfigPath: %[1]s
+    exec: {requireReason: true, serverIdleSeconds: 30, idleWarnSeconds: 25, maxSessionsPerUser: 2}
 `
 
 const authYAML = `mode: dev
@@ -106,7 +123,7 @@ dev: {subject: dev@local, email: dev@local, groups: [dev], admin: true}
 
 func (d *demo) write(name, format string) error {
 	text := format
-	if strings.Contains(format, "%s") {
+	if strings.Contains(format, "%[1]s") {
 		text = fmt.Sprintf(format, d.kubeconfig())
 	}
 	return os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600)

@@ -1,5 +1,5 @@
 import { request } from "./client.ts";
-import { ApiFault } from "./fault.ts";
+import { ApiFault, asFault } from "./fault.ts";
 import type {
   AccessCheck,
   AccessResult,
@@ -11,6 +11,7 @@ import type {
   Pod,
   PodList,
   PodSummary,
+  SessionList,
   Whoami,
 } from "./types.ts";
 
@@ -72,6 +73,19 @@ export async function podEvents(ref: PodRef, signal?: AbortSignal): Promise<Kube
 export async function canI(cluster: string, checks: AccessCheck[], signal?: AbortSignal): Promise<AccessResult[]> {
   const path = `/api/clusters/${part(cluster)}/can-i`;
   return (await request<{ results: AccessResult[] }>(path, { method: "POST", body: { checks }, signal })).results ?? [];
+}
+
+export const execSessions = (signal?: AbortSignal) => request<SessionList>("/api/exec/sessions", { signal });
+
+/** Ends a shell. One that has ended already is no failure: that is what was wanted. Says whether it still ran. */
+export async function endExecSession(sessionId: string): Promise<boolean> {
+  try {
+    await request<void>(`/api/exec/sessions/${part(sessionId)}`, { method: "DELETE" });
+    return true;
+  } catch (thrown) {
+    if (asFault(thrown).status === 404) return false;
+    throw thrown;
+  }
 }
 
 /** The address of a pod's shell, on the page's own origin. */

@@ -55,6 +55,13 @@ export const podEventsQuery = (ref: PodRef) => ({
   refetchInterval: 8_000,
 });
 
+/** Asked again only while the page is in view: react-query stops the interval of a hidden one. */
+export const sessionsQuery = () => ({
+  queryKey: ["exec-sessions"] as const,
+  queryFn: ({ signal }: QueryContext) => api.execSessions(signal),
+  refetchInterval: 3_000,
+});
+
 /** The server takes no more checks in one call. */
 const MAX_CHECKS = 64;
 

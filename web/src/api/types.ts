@@ -19,13 +19,12 @@ export type KubernetesEvent = Schemas["Event"];
 export type AccessCheck = Required<Schemas["Check"]>;
 export type AccessResult = Schemas["Decision"];
 
-/** One of the caller's shells, as the terminal's refusal over the cap lists it. It is no part of the HTTP API yet. */
-export interface ActiveSession {
-  sessionId: string;
-  cluster: string;
-  namespace: string;
-  pod: string;
-  container: string;
-  startedAt: string;
-  state: string;
-}
+/** An open shell, as the list of them and the refusals over a cap tell it. */
+export type ExecSession = Schemas["ExecSession"];
+export type SessionList = Schemas["SessionList"];
+
+/** What a refusal over a cap must say of a shell that is in the way. */
+export type ActiveSession = Pick<
+  ExecSession,
+  "sessionId" | "cluster" | "namespace" | "pod" | "container" | "startedAt" | "lastActivityAt" | "state"
+>;

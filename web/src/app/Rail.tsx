@@ -1,5 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import { Boxes, CircleHelp, Menu as MenuIcon, Moon, Settings, Sun } from "lucide-react";
+import { Boxes, CircleHelp, Menu as MenuIcon, Moon, Settings, SquareTerminal, Sun } from "lucide-react";
 import type { ReactNode } from "react";
 import { changeSettings } from "../lib/settings.ts";
 import { theme } from "../lib/theme.ts";
@@ -28,6 +28,7 @@ export function Rail({ onHelp }: { onHelp(): void }) {
         <Mark className="size-8" />
       </Link>
       <RailLink to="/clusters" label="Clusters" icon={<Boxes aria-hidden className="size-4.5" />} />
+      <RailLink to="/sessions" label="Sessions" icon={<SquareTerminal aria-hidden className="size-4.5" />} />
       <div className="mt-auto flex flex-col items-center gap-1">
         <IconButton
           label={dark ? "Light theme" : "Dark theme"}
@@ -48,7 +49,10 @@ export function Rail({ onHelp }: { onHelp(): void }) {
   );
 }
 
-function RailLink({ to, label, icon }: { to: "/clusters" | "/settings"; label: string; icon: ReactNode }) {
+/** The pages that are a step from everywhere. */
+type RailPage = "/clusters" | "/sessions" | "/settings";
+
+function RailLink({ to, label, icon }: { to: RailPage; label: string; icon: ReactNode }) {
   return (
     <Tip text={label}>
       <Link to={to} aria-label={label} className={ITEM}>
@@ -59,7 +63,7 @@ function RailLink({ to, label, icon }: { to: "/clusters" | "/settings"; label: s
 }
 
 /** The rail's contents on a phone. */
-export function RailMenu({ go, onHelp }: { go(to: "/clusters" | "/settings"): void; onHelp(): void }) {
+export function RailMenu({ go, onHelp }: { go(to: RailPage): void; onHelp(): void }) {
   const trigger = (
     <button
       type="button"
@@ -72,6 +76,7 @@ export function RailMenu({ go, onHelp }: { go(to: "/clusters" | "/settings"): vo
   return (
     <Menu label="Menu" trigger={trigger}>
       <MenuItem onSelect={() => go("/clusters")}>Clusters</MenuItem>
+      <MenuItem onSelect={() => go("/sessions")}>Sessions</MenuItem>
       <MenuItem onSelect={() => go("/settings")}>Settings</MenuItem>
       <MenuItem onSelect={toggleTheme}>Light or dark</MenuItem>
       <MenuItem onSelect={onHelp}>Keys</MenuItem>

@@ -71,6 +71,7 @@ function usePalette(showHelp: () => void): { commands: Command[]; actions: Palet
     () => ({
       commands: [
         { name: "Show all clusters", words: "fleet list", run: () => void navigate({ to: "/clusters" }) },
+        { name: "Show open shells", words: "sessions end kill", run: () => void navigate({ to: "/sessions" }) },
         { name: "Switch between light and dark", words: "theme appearance", run: toggleTheme },
         { name: "Theme as the system", words: "appearance", run: () => changeSettings({ theme: "system" }) },
         { name: "Minimise or restore the terminals", words: "dock shell", run: toggleDock },

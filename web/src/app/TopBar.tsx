@@ -43,25 +43,22 @@ export function TopBar({ menu, who, onPalette }: TopBarProps) {
 
 const PART = "min-w-0 truncate rounded hover:text-accent hover:underline aria-[current=page]:text-text";
 
+const CLUSTERS = { to: "/clusters", name: "Clusters" } as const;
+/** What an address begins with; all but the clusters end there. */
+const PAGES = [CLUSTERS, { to: "/sessions", name: "Sessions" }, { to: "/settings", name: "Settings" }] as const;
+
 function Breadcrumb() {
   const { cluster, namespace, pod } = useParams({ strict: false });
-  const settings = useLocation().pathname === "/settings";
-  const parts: [key: string, ReactNode][] = [];
-  if (settings) {
-    parts.push([
-      "settings",
-      <Link key="s" to="/settings" className={`${PART} font-sans text-sm`}>
-        Settings
+  const path = useLocation().pathname;
+  const page = PAGES.find(({ to }) => to === path) ?? CLUSTERS;
+  const parts: [key: string, ReactNode][] = [
+    [
+      page.to,
+      <Link key="p" to={page.to} activeOptions={{ exact: true }} className={`${PART} shrink-0 font-sans text-sm`}>
+        {page.name}
       </Link>,
-    ]);
-  } else {
-    parts.push([
-      "clusters",
-      <Link key="c" to="/clusters" activeOptions={{ exact: true }} className={`${PART} shrink-0 font-sans text-sm`}>
-        Clusters
-      </Link>,
-    ]);
-  }
+    ],
+  ];
   if (cluster) {
     parts.push([
       "cluster",

@@ -8,9 +8,11 @@ import type { Cluster } from "../api/types.ts";
 import { signOut } from "../features/auth/session.ts";
 import { ClustersPage } from "../features/clusters/ClustersPage.tsx";
 import { requestShell } from "../features/dock/request.ts";
+import { liveShells } from "../features/dock/store.ts";
 import { endAllShells } from "../features/dock/watch.ts";
 import { PodPage } from "../features/pod/PodPage.tsx";
 import { PodsPage } from "../features/pods/PodsPage.tsx";
+import { SessionsPage } from "../features/sessions/SessionsPage.tsx";
 import { SettingsPage } from "../features/settings/SettingsPage.tsx";
 import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message, Skeleton } from "../ui/states.tsx";
@@ -19,6 +21,7 @@ import { useTitle } from "./useTitle.ts";
 /** Each route hands its page what the address says and what other features do for it. */
 const root = getRouteApi("__root__");
 const clusterApi = getRouteApi("/clusters/$cluster");
+const sessionsApi = getRouteApi("/sessions");
 const podApi = getRouteApi("/clusters/$cluster/pods/$namespace/$pod");
 
 function useWho(): string {
@@ -82,6 +85,19 @@ export function PodRoute() {
         />
       )}
     </WithCluster>
+  );
+}
+
+export function SessionsRoute() {
+  useTitle("Sessions");
+  const navigate = sessionsApi.useNavigate();
+  return (
+    <SessionsPage
+      search={sessionsApi.useSearch()}
+      onSearch={(change) => void navigate({ search: (before) => ({ ...before, ...change }), replace: true })}
+      who={useWho()}
+      isHere={(id) => liveShells().some((shell) => shell.state.get().hello?.sessionId === id)}
+    />
   );
 }
 

@@ -4,9 +4,9 @@ import { explain } from "../api/explain.ts";
 import type { Whoami } from "../api/types.ts";
 import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message } from "../ui/states.tsx";
-import { ClusterRoute, ClustersRoute, PodRoute, SettingsRoute } from "./pages.tsx";
+import { ClusterRoute, ClustersRoute, PodRoute, SessionsRoute, SettingsRoute } from "./pages.tsx";
 import { Shell } from "./Shell.tsx";
-import { parsePodSearch, parsePodsSearch } from "./search.ts";
+import { parsePodSearch, parsePodsSearch, parseSessionsSearch } from "./search.ts";
 
 export interface RouterContext {
   who: Whoami;
@@ -38,10 +38,17 @@ export const podRoute = createRoute({
   component: PodRoute,
 });
 
+export const sessionsRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/sessions",
+  validateSearch: parseSessionsSearch,
+  component: SessionsRoute,
+});
+
 export const settingsRoute = createRoute({ getParentRoute: () => root, path: "/settings", component: SettingsRoute });
 
 export const router = createRouter({
-  routeTree: root.addChildren([indexRoute, clustersRoute, clusterRoute, podRoute, settingsRoute]),
+  routeTree: root.addChildren([indexRoute, clustersRoute, clusterRoute, podRoute, sessionsRoute, settingsRoute]),
   context: { who: undefined as unknown as Whoami },
   defaultErrorComponent: ({ error, reset }) => <Fault fault={explain(error)} retry={reset} />,
 });

@@ -1,5 +1,6 @@
 import { POD_TABS, type PodTab } from "../features/pod/PodPage.tsx";
 import type { PodsSearch } from "../features/pods/PodsPage.tsx";
+import type { SessionsSearch } from "../features/sessions/SessionsPage.tsx";
 
 /** What addresses may say; anything else in them is passed over. */
 function text(value: unknown): string | undefined {
@@ -14,4 +15,8 @@ export function parsePodsSearch(search: Record<string, unknown>): PodsSearch {
 
 export function parsePodSearch(search: Record<string, unknown>): { tab?: PodTab } {
   return { tab: POD_TABS.find((tab) => tab === search.tab && tab !== "containers") };
+}
+
+export function parseSessionsSearch(search: Record<string, unknown>): SessionsSearch {
+  return { q: text(search.q), sort: text(search.sort), mine: search.mine === true || undefined };
 }

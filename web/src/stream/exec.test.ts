@@ -207,6 +207,7 @@ describe("the end", () => {
       pod: "p",
       container: "x",
       startedAt: "t",
+      lastActivityAt: "u",
       state: "attached",
     };
     socket.say({

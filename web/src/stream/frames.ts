@@ -97,7 +97,8 @@ function activeSessions(value: unknown): ActiveSession[] {
       pod: str(item, "pod"),
       container: str(item, "container"),
       startedAt: str(item, "startedAt"),
-      state: str(item, "state"),
+      lastActivityAt: str(item, "lastActivityAt"),
+      state: item.state === "detached" ? "detached" : "attached",
     }));
 }
 

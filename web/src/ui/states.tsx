@@ -98,6 +98,19 @@ export function Fault({ fault, who, retry, actions }: FaultProps) {
   );
 }
 
+/** A refusal inside a dialog, which stays open for another try. `lead` says what did not happen. */
+export function FaultNote({ lead, fault }: { lead: string; fault: FaultText }) {
+  return (
+    <div role="alert" className="mb-4 rounded-md bg-broken-soft px-3 py-2 text-sm">
+      <p className="text-broken">
+        {lead} {fault.message}
+      </p>
+      {fault.next ? <p>{fault.next}</p> : null}
+      {fault.requestId ? <RequestId id={fault.requestId} /> : null}
+    </div>
+  );
+}
+
 export function RequestId({ id }: { id: string }) {
   return (
     <p className="flex items-center justify-center gap-1 text-xs">

@@ -27,6 +27,13 @@ const PAGE: Section[] = [
       [["Esc"], "Clear the filter"],
     ],
   },
+  {
+    title: "In the list of sessions",
+    keys: [
+      [["Enter"], "Open the pod"],
+      [["x"], "End the shell"],
+    ],
+  },
 ];
 
 const TABS: Section["keys"] = [
