@@ -57,8 +57,27 @@ describe("asking for a shell", () => {
     render(<Chooser />, { wrapper: TipProvider });
     const open = screen.getByRole<HTMLButtonElement>("button", { name: "Open shell" });
     expect(open.disabled).toBe(true);
-    fireEvent.change(screen.getByLabelText(/^Reason/), { target: { value: "  INC-7  " } });
+    const why = screen.getByLabelText("Why are you here?");
+    expect(document.activeElement).toBe(why);
+    // 512 bytes are taken, one more is not: characters may be up to four of them.
+    for (const [value, disabled] of [
+      ["   ", true],
+      ["é".repeat(256), false],
+      [`${"é".repeat(256)}x`, true],
+      ["🚀".repeat(129), true],
+      ["  INC-7  ", false],
+    ] as const) {
+      fireEvent.change(why, { target: { value } });
+      expect(open.disabled, value).toBe(disabled);
+    }
     fireEvent.click(open);
     expect(targets()).toMatchObject([{ reason: "INC-7" }]);
+  });
+
+  it("says what is wrong with a reason that is too long", () => {
+    requestShell({ cluster: { ...cluster, requireReason: true }, pod });
+    render(<Chooser />, { wrapper: TipProvider });
+    fireEvent.change(screen.getByLabelText("Why are you here?"), { target: { value: "x".repeat(513) } });
+    expect(screen.getByRole("alert").textContent).toMatch(/at most 512 bytes/);
   });
 });

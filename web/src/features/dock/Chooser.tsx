@@ -1,5 +1,5 @@
 import { SquareTerminal } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useId, useState } from "react";
 import { shellContainers } from "../../api/shells.ts";
 import type { ContainerSummary } from "../../api/types.ts";
 import { Button } from "../../ui/Button.tsx";
@@ -21,7 +21,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
   const first = containers.find((container) => container.name === preset) ?? containers[0];
   const [chosen, setChosen] = useState(first?.name ?? "");
   const [reason, setReason] = useState("");
-  const ready = chosen !== "" && (!request.cluster.requireReason || reason.trim() !== "");
+  const ready = chosen !== "" && (!request.cluster.requireReason || isReason(reason));
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -45,7 +45,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
                   name="container"
                   value={container.name}
                   checked={container.name === chosen}
-                  autoFocus={container.name === first?.name}
+                  autoFocus={container.name === first?.name && !request.cluster.requireReason}
                   onChange={() => setChosen(container.name)}
                   className="accent-(--accent-solid)"
                 />
@@ -57,19 +57,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
             ))}
           </div>
         </fieldset>
-        {request.cluster.requireReason ? (
-          <label className="mt-4 block">
-            <span className="mb-1 block text-xs font-medium text-muted">
-              Reason (it is written to the audit record)
-            </span>
-            <input
-              value={reason}
-              maxLength={500}
-              onChange={(event) => setReason(event.target.value)}
-              className="h-8 w-full rounded-md border border-line-strong bg-surface px-2 text-sm"
-            />
-          </label>
-        ) : null}
+        {request.cluster.requireReason ? <ReasonField value={reason} onChange={setReason} /> : null}
         <div className="mt-5 flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look="primary" disabled={!ready}>
@@ -79,5 +67,44 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
         </div>
       </form>
     </Modal>
+  );
+}
+
+/** What the server takes at most. */
+const REASON_BYTES = 512;
+
+function tooLong(reason: string): boolean {
+  return new TextEncoder().encode(reason.trim()).length > REASON_BYTES;
+}
+
+function isReason(reason: string): boolean {
+  return reason.trim() !== "" && !tooLong(reason);
+}
+
+/** One line: a field of one line drops the line ends of what is pasted into it. */
+function ReasonField({ value, onChange }: { value: string; onChange(value: string): void }) {
+  const note = useId();
+  const long = tooLong(value);
+  return (
+    <div className="mt-4">
+      <label>
+        <span className="mb-1 block text-xs font-medium text-muted">Why are you here?</span>
+        <input
+          value={value}
+          autoFocus
+          autoComplete="off"
+          placeholder="A ticket, an alert, a few words"
+          aria-describedby={note}
+          aria-invalid={long}
+          onChange={(event) => onChange(event.target.value)}
+          className="h-8 w-full rounded-md border border-line-strong bg-surface px-2 text-sm placeholder:text-muted aria-invalid:border-broken"
+        />
+      </label>
+      <p id={note} role={long ? "alert" : undefined} className={`mt-1 text-xs ${long ? "text-broken" : "text-muted"}`}>
+        {long
+          ? "That is too long to be recorded. Shorten it to one line of at most 512 bytes."
+          : "This cluster asks. It is written to audit and shown in the list of sessions."}
+      </p>
+    </div>
   );
 }
