@@ -75,4 +75,15 @@ export async function focusTerminal(page: Page): Promise<void> {
   await dock(page).locator(".xterm-helper-textarea:visible, .xterm-helper-textarea").last().focus();
 }
 
-export const shot = (page: Page, name: string) => page.screenshot({ path: `${SHOTS}${name}.png` });
+/** A picture of the page once nothing on it moves any more. */
+export async function shot(page: Page, name: string): Promise<void> {
+  await page.evaluate(() =>
+    Promise.all(
+      document
+        .getAnimations()
+        .filter((animation) => animation.effect?.getComputedTiming().iterations !== Infinity)
+        .map((animation) => animation.finished.catch(() => undefined)),
+    ),
+  );
+  await page.screenshot({ path: `${SHOTS}${name}.png` });
+}

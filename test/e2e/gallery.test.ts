@@ -70,7 +70,62 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await onScreen(page, (text) => /[#$] ?$/m.test(text), "a prompt");
     await dock(page).waitFor();
   },
+  sessions: async (page) => {
+    await shellsBeside(page);
+    await page.goto("/sessions");
+    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
+  },
+  "sessions-end": async (page) => {
+    await shellsBeside(page);
+    await page.goto("/sessions");
+    await page.getByRole("button", { name: /^End the shell in storefront/ }).click();
+    await page.getByRole("dialog", { name: "End this shell?" }).waitFor();
+  },
+  "sessions-none": async (page) => {
+    await page.goto("/sessions?mine=true");
+    await page.getByText("You have no shell open").waitFor({ timeout: 20_000 });
+  },
+  "sessions-none-match": async (page) => {
+    await shellsBeside(page);
+    await page.goto("/sessions?q=nothing-is-called-so");
+    await page.getByText("No shell matches").waitFor();
+  },
+  limit: async (page) => {
+    await shellsBeside(page);
+    await page.goto("/clusters/strict/pods/tools/toolbox");
+    await openWithReason(page);
+    await page.getByRole("dialog", { name: /^You are already in/ }).waitFor();
+  },
+  why: async (page) => {
+    await page.goto("/clusters/strict/pods/tools/toolbox");
+    await page.getByRole("button", { name: /^Open shell/ }).first().click();
+    await page.getByRole("dialog", { name: "Open shell" }).waitFor();
+  },
 };
+
+async function openWithReason(page: Page): Promise<void> {
+  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  const dialog = page.getByRole("dialog", { name: "Open shell" });
+  await dialog.getByLabel(/^Why/).fill("INC-4711: checkout answers 502 since 09:14");
+  await dialog.getByRole("button", { name: "Open shell" }).click();
+}
+
+/** Two shells in another window, which live as long as it does. */
+async function shellsBeside(page: Page): Promise<void> {
+  const other = await page.context().newPage();
+  await other.setViewportSize({ width: 1440, height: 900 });
+  await other.goto("/clusters/demo/pods/tools/toolbox");
+  await other.getByRole("button", { name: /^Open shell/ }).first().click();
+  await onScreen(other, (text) => /[#$] ?$/m.test(text), "a prompt");
+  await other.getByRole("link", { name: "Clusters", exact: true }).first().click();
+  await other.getByRole("list", { name: "Clusters" }).getByRole("link", { name: "strict" }).click();
+  await other.getByRole("link", { name: /^storefront-/ }).first().click();
+  await other.getByRole("button", { name: /^Open shell in/ }).first().click();
+  const dialog = other.getByRole("dialog", { name: "Open shell" });
+  await dialog.getByLabel(/^Why/).fill("INC-4711: checkout answers 502 since 09:14");
+  await dialog.getByRole("button", { name: "Open shell" }).click();
+  await expect.poll(() => dock(other).getByRole("tab", { name: /connected/ }).count(), { timeout: 20_000 }).toBe(2);
+}
 
 for (const theme of ["light", "dark"] as const) {
   for (const width of [1440, 360]) {
@@ -80,7 +135,6 @@ for (const theme of ["light", "dark"] as const) {
         try {
           const page = await context.newPage();
           await steps[name]?.(page);
-          await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations !== Infinity).map((a) => a.finished.catch(() => undefined))));
           await shot(page, `${name}-${theme}-${width}`);
           expect(await violations(page)).toEqual([]);
           const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);

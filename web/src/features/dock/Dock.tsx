@@ -8,6 +8,7 @@ import { IdleBanner } from "./IdleBanner.tsx";
 import { KeyRow } from "./KeyRow.tsx";
 import { PasteProgress } from "./PasteProgress.tsx";
 import { ResizeHandle } from "./ResizeHandle.tsx";
+import { RoomDialog } from "./RoomDialog.tsx";
 import { SearchBar } from "./SearchBar.tsx";
 import { ShellHeader } from "./ShellHeader.tsx";
 import type { Shell } from "./shell.ts";
@@ -22,7 +23,7 @@ interface DockProps {
 
 /** The terminal dock: it belongs to no page and survives all of them. */
 export function Dock({ hiddenSeconds, signIn }: DockProps) {
-  const { shells, layout, height, closing } = useStore(dock);
+  const { shells, layout, height, closing, capped } = useStore(dock);
   const shell = activeShell(useStore(dock));
   useEffect(watchPage, []);
   useEffect(preloadTerminal, []);
@@ -53,6 +54,7 @@ export function Dock({ hiddenSeconds, signIn }: DockProps) {
         </ErrorBoundary>
       ) : null}
       <CloseDialog shell={closing} />
+      <RoomDialog shell={capped} />
     </section>
   );
 }

@@ -1,16 +1,15 @@
-import { clock } from "../../lib/clock.ts";
-import { formatAge } from "../../lib/time.ts";
 import { Button } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/Copy.tsx";
 import { useStore } from "../../ui/useStore.ts";
-import type { Ending } from "./ending.ts";
+import { type Ending, inTheWay } from "./ending.ts";
 import type { Shell } from "./shell.ts";
-import { renewShell, requestClose } from "./store.ts";
+import { makeRoom, renewShell, requestClose } from "./store.ts";
 
 /** Under a shell that ended: what happened, and the way on. */
 export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
   const { phase, ending } = useStore(shell.state);
   if (phase !== "ended" || !ending) return null;
+  const room = inTheWay(ending, shell.target.cluster).length > 0;
   return (
     <div
       role={ending.calm ? "status" : "alert"}
@@ -24,7 +23,6 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
         {ending.detail ? <p className="wrap-anywhere">{ending.detail}</p> : null}
         {ending.next ? <p className="text-muted">{ending.next}</p> : null}
         <ReportIds ending={ending} sessionId={shell.state.get().hello?.sessionId ?? ""} />
-        <ActiveSessions ending={ending} />
       </div>
       <div className="flex gap-2">
         {ending.signIn ? (
@@ -32,8 +30,13 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
             Sign in
           </Button>
         ) : null}
-        <Button size="sm" look={ending.signIn ? "plain" : "primary"} onClick={() => renewShell(shell)}>
-          New shell
+        {room ? (
+          <Button size="sm" look="primary" onClick={() => makeRoom(shell)}>
+            End another one
+          </Button>
+        ) : null}
+        <Button size="sm" look={ending.signIn || room ? "plain" : "primary"} onClick={() => renewShell(shell)}>
+          {ending.code ? "Try again" : "New shell"}
         </Button>
         <Button size="sm" onClick={() => requestClose(shell)}>
           Close
@@ -56,28 +59,5 @@ function ReportIds({ ending, sessionId }: { ending: Ending; sessionId: string })
       {capital(what)} <code className="font-mono">{id}</code>
       <CopyButton text={id} what={what} />
     </p>
-  );
-}
-
-/** What fills the user's limit, so that they know which to end. */
-function ActiveSessions({ ending }: { ending: Ending }) {
-  const now = useStore(clock);
-  if (ending.activeSessions.length === 0) return null;
-  return (
-    <ul
-      aria-label="Your open shells"
-      className="mt-2 max-h-32 divide-y divide-line overflow-auto border-y border-line text-xs"
-    >
-      {ending.activeSessions.map((session) => (
-        <li key={session.sessionId} className="flex items-center justify-between gap-4 py-1 font-mono">
-          <span className="truncate">
-            {session.cluster} · {session.namespace}/{session.pod} · {session.container}
-          </span>
-          <span className="shrink-0 text-muted">
-            {session.state} {formatAge(session.startedAt, now)}
-          </span>
-        </li>
-      ))}
-    </ul>
   );
 }

@@ -16,6 +16,8 @@ export interface Ending {
   calm: boolean;
   signIn: boolean;
   requestId: string;
+  /** The error that kept it from opening; empty for other ends. */
+  code: string;
   activeSessions: ActiveSession[];
 }
 
@@ -24,7 +26,15 @@ const CALM = new Set(["client_close", "completed", "taken_over"]);
 /** Ends in which the exit code is the shell's own and means something. */
 const SHELLS_OWN = new Set(["completed", "container_exit"]);
 
-const nothingMore = { detail: "", exitCode: null, calm: false, signIn: false, requestId: "", activeSessions: [] };
+const nothingMore = {
+  detail: "",
+  exitCode: null,
+  calm: false,
+  signIn: false,
+  requestId: "",
+  code: "",
+  activeSessions: [],
+};
 
 export const HIDDEN_ENDING: Ending = {
   ...nothingMore,
@@ -76,6 +86,14 @@ function refused(error: ErrorFrame): Ending {
     detail: error.message,
     signIn: error.code === "E_UNAUTHENTICATED",
     requestId: error.requestId,
+    code: error.code,
     activeSessions: error.activeSessions,
   };
+}
+
+/** The shells of which ending one makes room: a cluster's own limit is lowered only by one in it. */
+export function inTheWay({ code, activeSessions }: Ending, cluster: string): ActiveSession[] {
+  if (code === "E_CAP_USER") return activeSessions;
+  if (code === "E_CAP_CLUSTER") return activeSessions.filter((session) => session.cluster === cluster);
+  return [];
 }

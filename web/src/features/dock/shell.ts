@@ -6,7 +6,7 @@ import type { HelloFrame } from "../../stream/frames.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalView } from "../../term/terminal.ts";
 import { armCtrl } from "./ctrl.ts";
-import { type Ending, endingOf, HIDDEN_ENDING, pageEnding } from "./ending.ts";
+import { type Ending, endingOf, HIDDEN_ENDING, inTheWay, pageEnding } from "./ending.ts";
 import { gapNote } from "./gap.ts";
 
 export interface ShellTarget {
@@ -41,6 +41,8 @@ export interface ShellState {
 export interface ShellHost {
   key(use: KeyUse): void;
   copied(ok: boolean): void;
+  /** A limit kept the shell from opening, and ending another one would help. */
+  capped(shell: Shell): void;
 }
 
 const PROGRESS_MS = 250;
@@ -235,7 +237,9 @@ export class Shell {
   }
 
   #ended(end: ExecEnd): void {
-    this.#end(endingOf(end));
+    const ending = endingOf(end);
+    this.#end(ending);
+    if (inTheWay(ending, this.target.cluster).length > 0) this.#host.capped(this);
   }
 
   #end(ending: Ending): void {

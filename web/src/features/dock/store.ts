@@ -15,6 +15,8 @@ export interface DockState {
   searching: boolean;
   /** A running shell that is to be closed once its owner has said so. */
   closing: Shell | null;
+  /** A shell that a limit kept from opening, while its owner chooses another one to end. */
+  capped: Shell | null;
 }
 
 const HEIGHT_KEY = "periscope.dockHeight";
@@ -33,6 +35,7 @@ export const dock = new Store<DockState>({
   height: storedHeight(),
   searching: false,
   closing: null,
+  capped: null,
 });
 
 /** Keys pressed in a terminal that belong to the page around the dock (the palette). */
@@ -85,6 +88,7 @@ export function closeShell(shell: Shell): void {
     activeId: activeId === shell.id ? (neighbour?.id ?? "") : activeId,
     layout: rest.length === 0 ? "panel" : layout,
     closing: null,
+    capped: null,
   });
   shell.dispose();
 }
@@ -129,7 +133,13 @@ export function liveShells(): Shell[] {
   return dock.get().shells.filter((shell) => shell.live);
 }
 
+/** Asks which other shell to end for one that a limit kept from opening; null: no longer. */
+export function makeRoom(capped: Shell | null): void {
+  set({ capped });
+}
+
 const shellHost = {
+  capped: makeRoom,
   key(use: KeyUse): void {
     if (use === "search") setSearching(true);
     else if (use === "nextTab") selectNeighbour(1);

@@ -51,6 +51,6 @@ export function watchHidden(seconds: number): () => void {
 /** Ends every shell and empties the dock, as on signing out. */
 export function endAllShells(): void {
   const { shells } = dock.get();
-  dock.update((state) => ({ ...state, shells: [], activeId: "", closing: null, layout: "panel" }));
+  dock.update((state) => ({ ...state, shells: [], activeId: "", closing: null, capped: null, layout: "panel" }));
   for (const shell of shells) shell.dispose();
 }
