@@ -288,6 +288,8 @@ func (s *session) takeV2(f clientFrame) bool {
 		s.in.closeWrite()
 	case "ping":
 		s.ctrl.pong(f.ID)
+	case "stay":
+		s.stay()
 	case "detach": // there is no coming back yet, so leaving is closing
 		s.finish(endOf(ClientClose))
 	default:

@@ -135,10 +135,10 @@ func parseClientFrame(data []byte) (clientFrame, error) {
 		return f, fmt.Errorf("%w: send a JSON object with a type", errFrame)
 	}
 	switch f.Type {
-	case "open", "attach", "ack", "resize", "eof", "ping", "detach", "close":
+	case "open", "attach", "ack", "resize", "eof", "ping", "stay", "detach", "close":
 		return f, f.checkID()
 	}
-	return f, fmt.Errorf("%w: its type is not one of open, attach, ack, resize, eof, ping, detach, close", errFrame)
+	return f, fmt.Errorf("%w: its type is not one of open, attach, ack, resize, eof, ping, stay, detach, close", errFrame)
 }
 
 func (f clientFrame) checkID() error {

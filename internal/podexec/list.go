@@ -27,7 +27,7 @@ type Info struct {
 	Transport      string    `json:"transport" enum:",ws,spdy" doc:"How the cluster is spoken to; empty while the shell opens"`
 	Reason         string    `json:"reason" doc:"Why the shell was opened, as its owner said; may be empty"`
 	StartedAt      time.Time `json:"startedAt"`
-	LastActivityAt time.Time `json:"lastActivityAt" doc:"When something was last typed or printed"`
+	LastActivityAt time.Time `json:"lastActivityAt" doc:"When something was last typed or printed, or its owner asked to stay"`
 	BytesIn        int64     `json:"bytesIn" doc:"Bytes of stdin so far"`
 	BytesOut       int64     `json:"bytesOut" doc:"Bytes of output so far"`
 	State          string    `json:"state" enum:"attached,detached" doc:"Whether somebody is at it"`

@@ -539,7 +539,7 @@ export interface components {
             email: string;
             /**
              * Format: date-time
-             * @description When something was last typed or printed
+             * @description When something was last typed or printed, or its owner asked to stay
              */
             lastActivityAt: string;
             namespace: string;
