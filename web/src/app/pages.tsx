@@ -104,12 +104,19 @@ export function SessionsRoute() {
 export function SettingsRoute() {
   useTitle("Settings");
   const { who } = root.useRouteContext();
-  const version = useQuery(featuresQuery()).data?.version ?? "";
+  const features = useQuery(featuresQuery()).data;
   const leave = () => {
     endAllShells();
     void signOut();
   };
-  return <SettingsPage who={who} version={version} onSignOut={leave} />;
+  return (
+    <SettingsPage
+      who={who}
+      version={features?.version ?? ""}
+      hiddenSeconds={features?.exec.clientHiddenSeconds ?? 0}
+      onSignOut={leave}
+    />
+  );
 }
 
 function WithCluster({ name, who, children }: { name: string; who: string; children(cluster: Cluster): ReactNode }) {

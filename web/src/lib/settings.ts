@@ -16,9 +16,12 @@ export interface Settings {
   bell: boolean;
   /** Keeps a copy of the terminal's screen that a screen reader can read. */
   screenReader: boolean;
+  /** After how many minutes a hidden page closes its silent shells. 0: never; null: as the server says. */
+  hiddenMinutes: number | null;
 }
 
 export const FONT_SIZES = [11, 12, 13, 14, 15, 16, 18, 20] as const;
+export const HIDDEN_MINUTES = [0, 1, 5, 15, 60] as const;
 export const SCROLLBACKS = [1_000, 5_000, 10_000, 50_000] as const;
 
 const KEYS: Record<keyof Settings, string> = {
@@ -28,6 +31,7 @@ const KEYS: Record<keyof Settings, string> = {
   scrollback: "periscope.scrollback",
   bell: "periscope.bell",
   screenReader: "periscope.screenReader",
+  hiddenMinutes: "periscope.hiddenMinutes",
 };
 
 function oneOf<T extends string | number>(allowed: readonly T[], stored: string | null, fallback: T): T {
@@ -42,6 +46,7 @@ export function readSettings(): Settings {
     scrollback: oneOf(SCROLLBACKS, readStored(KEYS.scrollback), 10_000),
     bell: readStored(KEYS.bell) !== "false",
     screenReader: readStored(KEYS.screenReader) === "true",
+    hiddenMinutes: HIDDEN_MINUTES.find((minutes) => String(minutes) === readStored(KEYS.hiddenMinutes)) ?? null,
   };
 }
 

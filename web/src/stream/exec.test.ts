@@ -81,6 +81,26 @@ describe("opening", () => {
   });
 });
 
+describe("staying", () => {
+  it("says so in a frame of its own, which is no stdin, and is activity", () => {
+    stream.stay();
+    socket.onopen?.();
+    stream.stay();
+    expect(socket.of("stay")).toEqual([]);
+    socket.say(HELLO);
+    socket.say({ type: "idle_warn", secondsRemaining: 30 });
+    expect(seen.warnings).toEqual([30]);
+    const before = seen.activities;
+    stream.stay();
+    expect(socket.of("stay")).toEqual([{ type: "stay" }]);
+    expect(socket.stdin).toEqual([]);
+    expect(seen.activities).toBe(before + 1);
+    socket.say({ type: "closed", reason: "server_idle", exitCode: null, message: "" });
+    stream.stay();
+    expect(socket.of("stay")).toHaveLength(1);
+  });
+});
+
 describe("stdin", () => {
   it("never has more than the window unacknowledged, to the byte", () => {
     connect();

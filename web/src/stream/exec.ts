@@ -117,6 +117,13 @@ export class ExecStream {
     if (this.#phase === "open") this.#sendSize();
   }
 
+  /** Answers an idle warning: as something typed, but the shell sees nothing of it. */
+  stay(): void {
+    if (this.#phase !== "open") return;
+    this.#send({ type: "stay" });
+    this.#options.handlers.activity();
+  }
+
   /** The network may have changed: find out whether the server still hears us. */
   probe(): void {
     this.#liveness.probe();

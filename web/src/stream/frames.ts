@@ -19,6 +19,7 @@ export type ClientFrame =
   | { type: "ack"; offset: number }
   | { type: "resize"; cols: number; rows: number }
   | { type: "ping"; id: number }
+  | { type: "stay" }
   | { type: "close" };
 
 export interface HelloFrame {

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { settings } from "../../lib/settings.ts";
 import { ErrorBoundary } from "../../ui/ErrorBoundary.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { CloseDialog } from "./CloseDialog.tsx";
@@ -16,7 +17,7 @@ import { activeShell, dock } from "./store.ts";
 import { preloadTerminal, watchHidden, watchPage } from "./watch.ts";
 
 interface DockProps {
-  /** After how many seconds of a hidden, idle page its shells are ended. */
+  /** After how many seconds of a hidden, silent page its shells are ended, where the reader chose nothing else. */
   hiddenSeconds: number;
   signIn(): void;
 }
@@ -27,7 +28,9 @@ export function Dock({ hiddenSeconds, signIn }: DockProps) {
   const shell = activeShell(useStore(dock));
   useEffect(watchPage, []);
   useEffect(preloadTerminal, []);
-  useEffect(() => watchHidden(hiddenSeconds), [hiddenSeconds]);
+  const { hiddenMinutes } = useStore(settings);
+  const seconds = hiddenMinutes === null ? hiddenSeconds : hiddenMinutes * 60;
+  useEffect(() => watchHidden(seconds), [seconds]);
 
   if (shells.length === 0) return null;
   const open = layout !== "minimised" && shell !== null;
@@ -64,10 +67,10 @@ function ShellPanel({ shell, signIn }: { shell: Shell; signIn(): void }) {
   return (
     <>
       <ShellHeader shell={shell} />
-      <IdleBanner shell={shell} />
       <PasteProgress shell={shell} />
       <div className="relative min-h-0 flex-1 bg-terminal">
         <Surface shell={shell} />
+        <IdleBanner shell={shell} />
         {searching ? <SearchBar shell={shell} /> : null}
       </div>
       <EndedBar shell={shell} signIn={signIn} />

@@ -1,4 +1,4 @@
-import { Bell, ChevronDown, ChevronUp, Maximize2, Minimize2, X } from "lucide-react";
+import { Bell, ChevronDown, ChevronUp, Hourglass, Maximize2, Minimize2, X } from "lucide-react";
 import type { KeyboardEvent } from "react";
 import { IconButton } from "../../ui/Button.tsx";
 import { useStore } from "../../ui/useStore.ts";
@@ -32,9 +32,11 @@ export function DockTabs() {
 }
 
 function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
-  const { phase, unread, rang } = useStore(shell.state);
+  const { phase, unread, rang, idleUntil } = useStore(shell.state);
   const { pod, container } = shell.target;
-  const news = [unread ? "new output" : "", rang ? "bell" : ""].filter(Boolean).join(", ");
+  const news = [unread ? "new output" : "", rang ? "bell" : "", idleUntil === null ? "" : "ends soon"]
+    .filter(Boolean)
+    .join(", ");
   return (
     <div
       className={`group flex max-w-72 shrink-0 items-center border-r border-line pl-3 ${
@@ -58,6 +60,7 @@ function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
           <span className="truncate">{pod.slice(0, -TAIL)}</span>
           <span>{pod.slice(-TAIL)}</span>
         </span>
+        {idleUntil === null ? null : <Hourglass aria-hidden className="size-3 shrink-0 text-attention" />}
         {rang ? <Bell aria-hidden className="size-3 shrink-0 text-attention" /> : null}
         {unread && !rang ? <span aria-hidden className="size-1.5 shrink-0 rounded-full bg-accent" /> : null}
       </button>

@@ -5,24 +5,37 @@ import { Strip } from "../../ui/states.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import type { Shell } from "./shell.ts";
 
-/** Counts down to the moment when the server ends an idle shell. */
+/**
+ * Counts down to the moment when the server ends an idle shell. Any key in the shell stays as well. It
+ * lies over the terminal, where no prompt is: to make it smaller would have the program paint its screen anew, which is
+ * output, and no shell would ever be idle.
+ */
 export function IdleBanner({ shell }: { shell: Shell }) {
   const { idleUntil } = useStore(shell.state);
   if (idleUntil === null) return null;
   return (
-    <Strip tone="attention">
-      <span>
-        Nothing has happened here for a while. This shell ends in <Countdown until={idleUntil} /> unless you type
-        something.
-      </span>
-      <Button size="sm" onClick={() => shell.focus()}>
-        Go to the shell
-      </Button>
-    </Strip>
+    <div className="absolute right-4 bottom-3 z-10 max-w-[calc(100%-2rem)] animate-fade overflow-hidden rounded-md border border-line-strong shadow-(--shadow)">
+      <Strip tone="attention">
+        <span>
+          Nothing was typed or printed here for a while. <Countdown until={idleUntil} />
+        </span>
+        <Button size="sm" onClick={() => shell.stay()}>
+          Stay
+        </Button>
+      </Strip>
+    </div>
   );
 }
 
+/** Read out once; the seconds are for the eyes. */
 function Countdown({ until }: { until: number }) {
   const now = useStore(clock);
-  return <strong className="font-semibold">{formatClock(until - now)}</strong>;
+  return (
+    <>
+      <span className="sr-only">This shell ends soon unless you stay.</span>
+      <span aria-hidden data-testid="idle-countdown">
+        This shell ends in <strong className="font-semibold">{formatClock(until - now)}</strong> unless you stay.
+      </span>
+    </>
+  );
 }

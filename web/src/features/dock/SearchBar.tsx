@@ -30,7 +30,7 @@ export function SearchBar({ shell }: { shell: Shell }) {
     else if (event.key === "Enter") search?.next(text, caseSensitive);
   };
   return (
-    <search className="absolute top-1 right-4 z-10 flex items-center gap-0.5 rounded-md border border-line-strong bg-raised p-1 shadow-(--shadow)">
+    <search className="absolute top-1 right-4 z-20 flex items-center gap-0.5 rounded-md border border-line-strong bg-raised p-1 shadow-(--shadow)">
       <input
         ref={input}
         aria-label="Find in terminal"

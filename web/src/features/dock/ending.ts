@@ -36,11 +36,16 @@ const nothingMore = {
   activeSessions: [],
 };
 
-export const HIDDEN_ENDING: Ending = {
-  ...nothingMore,
-  title: "this page was hidden too long",
-  next: "Shells in a hidden, idle page are ended. Open a new one to go on.",
-};
+/** The page itself ended the shell, after so many seconds out of sight. */
+export function hiddenEnding(seconds: number): Ending {
+  const time = seconds % 60 === 0 ? `${seconds / 60} ${seconds === 60 ? "minute" : "minutes"}` : `${seconds} seconds`;
+  return {
+    ...nothingMore,
+    title: "the page was hidden too long",
+    detail: `This page was hidden for ${time} in which nothing was typed or printed here, so it closed the shell.`,
+    next: "Open a new shell to go on. How long a hidden page waits is in the settings.",
+  };
+}
 
 export const pageEnding: Ending = {
   ...nothingMore,

@@ -6,7 +6,7 @@ import type { HelloFrame } from "../../stream/frames.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalView } from "../../term/terminal.ts";
 import { armCtrl } from "./ctrl.ts";
-import { type Ending, endingOf, HIDDEN_ENDING, inTheWay, pageEnding } from "./ending.ts";
+import { type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
 import { gapNote } from "./gap.ts";
 
 export interface ShellTarget {
@@ -132,9 +132,15 @@ export class Shell {
     else this.#end(endingOf({ kind: "lost", hadShell: false, why: "closed" }));
   }
 
-  /** Ends the shell because the page was hidden for long. */
-  endHidden(): void {
-    this.#end(HIDDEN_ENDING);
+  /** Answers the server's warning that the shell is idle; nothing is typed. */
+  stay(): void {
+    this.#stream?.stay();
+    this.focus();
+  }
+
+  /** Ends the shell because the page was hidden for so long. */
+  endHidden(seconds: number): void {
+    this.#end(hiddenEnding(seconds));
     this.#stream?.close();
   }
 

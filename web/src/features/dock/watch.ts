@@ -1,4 +1,5 @@
-import { loadTerminal } from "./shell.ts";
+import { Silence } from "./hidden.ts";
+import { loadTerminal, type Shell } from "./shell.ts";
 import { dock, liveShells } from "./store.ts";
 
 const CHECK_MS = 15_000;
@@ -27,25 +28,28 @@ export function watchPage(): () => void {
   };
 }
 
-/** Ends shells in which nothing happened while the page was hidden for `seconds`. 0: never. */
+/** Ends shells in which nothing happened for `seconds` while the page was hidden. 0: never. */
 export function watchHidden(seconds: number): () => void {
   if (seconds <= 0) return () => {};
-  let hiddenSince = document.hidden ? Date.now() : 0;
+  let stop = () => {};
   const changed = () => {
-    hiddenSince = document.hidden ? Date.now() : 0;
+    stop();
+    stop = document.hidden ? endSilent(seconds) : () => {};
   };
-  const check = () => {
-    if (hiddenSince === 0) return;
-    const before = Date.now() - seconds * 1000;
-    if (hiddenSince > before) return;
-    for (const shell of liveShells()) if (shell.lastActivity <= before) shell.endHidden();
-  };
+  changed();
   document.addEventListener("visibilitychange", changed);
-  const timer = setInterval(check, CHECK_MS);
   return () => {
     document.removeEventListener("visibilitychange", changed);
-    clearInterval(timer);
+    stop();
   };
+}
+
+function endSilent(seconds: number): () => void {
+  const silence = new Silence<Shell>(seconds * 1000, Date.now());
+  const timer = setInterval(() => {
+    for (const shell of silence.look(liveShells(), Date.now())) shell.endHidden(seconds);
+  }, CHECK_MS);
+  return () => clearInterval(timer);
 }
 
 /** Ends every shell and empties the dock, as on signing out. */

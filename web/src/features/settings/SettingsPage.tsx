@@ -1,6 +1,14 @@
 import type { ReactNode } from "react";
 import type { Whoami } from "../../api/types.ts";
-import { changeSettings, FONT_SIZES, RENDERERS, SCROLLBACKS, settings, THEMES } from "../../lib/settings.ts";
+import {
+  changeSettings,
+  FONT_SIZES,
+  HIDDEN_MINUTES,
+  RENDERERS,
+  SCROLLBACKS,
+  settings,
+  THEMES,
+} from "../../lib/settings.ts";
 import { formatAbsolute } from "../../lib/time.ts";
 import { Button } from "../../ui/Button.tsx";
 import { useStore } from "../../ui/useStore.ts";
@@ -12,11 +20,13 @@ const RENDERER_NAMES = { auto: "Auto", dom: "DOM" };
 interface SettingsPageProps {
   who: Whoami;
   version: string;
+  /** What holds for a hidden page as long as nothing is chosen, in seconds. */
+  hiddenSeconds: number;
   onSignOut(): void;
 }
 
 /** What this browser remembers, and who one is here. */
-export function SettingsPage({ who, version, onSignOut }: SettingsPageProps) {
+export function SettingsPage({ who, version, hiddenSeconds, onSignOut }: SettingsPageProps) {
   const now = useStore(settings);
   return (
     <div className="h-full overflow-auto">
@@ -60,6 +70,17 @@ export function SettingsPage({ who, version, onSignOut }: SettingsPageProps) {
               onChange={(renderer) => changeSettings({ renderer })}
             />
           </Setting>
+          <Setting
+            name="Close shells of a hidden page"
+            note="Where nothing was typed or printed in them for so long. Time in which the computer sleeps does not count."
+          >
+            <Select
+              label="Close shells of a hidden page"
+              value={now.hiddenMinutes ?? hiddenSeconds / 60}
+              options={hiddenOptions(hiddenSeconds / 60)}
+              onChange={(hiddenMinutes) => changeSettings({ hiddenMinutes })}
+            />
+          </Setting>
           <Switch
             name="Mark tabs whose shell rang the bell"
             on={now.bell}
@@ -86,6 +107,12 @@ export function SettingsPage({ who, version, onSignOut }: SettingsPageProps) {
       </div>
     </div>
   );
+}
+
+/** The server's own figure stands among the usual ones. */
+function hiddenOptions(byDefault: number): { value: number; name: string }[] {
+  const minutes = [...new Set([...HIDDEN_MINUTES, byDefault])].sort((a, b) => a - b);
+  return minutes.map((value) => ({ value, name: value === 0 ? "Never" : `After ${value} min` }));
 }
 
 function authzText({ authzMode, tier }: Whoami): string {
