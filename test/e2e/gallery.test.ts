@@ -96,6 +96,23 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await openWithReason(page);
     await page.getByRole("dialog", { name: /^You are already in/ }).waitFor();
   },
+  idle: async (page) => {
+    await page.goto("/clusters/strict/pods/tools/toolbox");
+    await openWithReason(page);
+    await page.getByRole("button", { name: "Stay" }).waitFor({ timeout: 20_000 });
+  },
+  "pods-without-shells": async (page) => {
+    await page.goto("/clusters/locked");
+    await page.getByRole("link", { name: POD }).first().waitFor();
+  },
+  "pod-without-shells": async (page) => {
+    await page.goto("/clusters/locked/pods/tools/toolbox");
+    await page.getByRole("list", { name: "Containers" }).waitFor();
+  },
+  settings: async (page) => {
+    await page.goto("/settings");
+    await page.getByRole("heading", { name: "Settings" }).waitFor();
+  },
   why: async (page) => {
     await page.goto("/clusters/strict/pods/tools/toolbox");
     await page.getByRole("button", { name: /^Open shell/ }).first().click();

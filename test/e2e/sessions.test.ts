@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { dock, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { dock, focusTerminal, launch, newContext, onScreen, screen as screenOf, shot, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -114,4 +114,115 @@ test("at the limit, one is ended and the wanted one opens by itself", async () =
   await typeLine(page, "clear; echo thi''rd");
   await onScreen(page, (text) => /^third$/m.test(text), "the wanted shell's output");
   expect(await dock(page).getByRole("tab", { name: /connected/ }).count()).toBe(2);
+});
+
+const countdown = (at: Page) => at.getByTestId("idle-countdown");
+
+test("an idle shell warns with a countdown, stays by a button without typing, and ends at last", async () => {
+  await page.goto("/");
+  await noShells();
+  await openShell(page, "strict", "toolbox", "waiting");
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  await countdown(page).waitFor({ timeout: 15_000 });
+  const seconds = async () => Number(/00:(\d\d)/.exec((await countdown(page).textContent()) ?? "")?.[1]);
+  const first = await seconds();
+  expect(first).toBeGreaterThan(15);
+  expect(first).toBeLessThanOrEqual(25);
+  await expect.poll(seconds).toBeLessThan(first);
+  expect(await dock(page).getByRole("tab").getAttribute("aria-label")).toContain("ends soon");
+  await shot(page, "idle");
+  const before = await screenOf(page);
+  await page.getByRole("button", { name: "Stay" }).click();
+  await expect.poll(() => countdown(page).count()).toBe(0);
+  // The next warning comes as late as after something typed, and nothing was.
+  await countdown(page).waitFor({ timeout: 15_000 });
+  expect(await seconds()).toBeGreaterThan(15);
+  expect(await screenOf(page)).toBe(before);
+  await focusTerminal(page);
+  await page.keyboard.press("Shift");
+  expect(await countdown(page).count()).toBe(1);
+  await page.keyboard.press("Enter");
+  await expect.poll(() => countdown(page).count()).toBe(0);
+  await expect.poll(() => state(page), { timeout: 60_000 }).toContain("idle too long");
+  await shot(page, "idle-ended");
+});
+
+/** Lets the page's own time pass, in steps that leave the server the time to answer its pings. */
+async function pass(seconds: number): Promise<void> {
+  for (let s = 0; s < seconds; s += 5) {
+    await page.clock.runFor(5_000);
+    await page.request.get("/healthz");
+  }
+}
+
+test("a page hidden for long closes its silent shells and says so", async () => {
+  await page.clock.install();
+  await page.goto("/");
+  await noShells();
+  await openShell(page, "demo", "toolbox");
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  const hide = (hidden: boolean) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+  await hide(true);
+  await pass(4 * 60);
+  await hide(false);
+  expect(await state(page)).toContain("connected");
+  await hide(true);
+  await pass(5 * 60 + 20);
+  await hide(false);
+  await expect.poll(() => state(page)).toContain("the page was hidden too long");
+  expect(await dock(page).textContent()).toContain("hidden for 5 minutes");
+  await shot(page, "hidden");
+  await dock(page).getByRole("button", { name: "New shell" }).click();
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt again");
+});
+
+test("a cluster without shells offers none anywhere, and says so", async () => {
+  const off = /Shells are switched off for this cluster/;
+  await page.goto("/");
+  const clusters = page.getByRole("list", { name: "Clusters" });
+  await clusters.getByRole("listitem").filter({ hasText: "locked" }).getByText("Shells are off").waitFor();
+  await clusters.getByRole("link", { name: "locked" }).click();
+  await page.getByRole("link", { name: "toolbox" }).waitFor();
+  await page.getByText(off).waitFor();
+  const buttons = page.getByRole("button", { name: /^(Open )?shell/i });
+  expect(await buttons.count()).toBe(0);
+  await page.keyboard.press("j");
+  await page.keyboard.press("s");
+  await page.locator("[aria-live]").filter({ hasText: off }).waitFor();
+  await page.getByRole("link", { name: "toolbox" }).click();
+  await page.getByRole("list", { name: "Containers" }).waitFor();
+  expect(await page.locator("main").getByText(off).count()).toBe(1);
+  expect(await buttons.count()).toBe(0);
+  await page.keyboard.press("s");
+  await page.keyboard.press("Control+K");
+  const palette = page.getByRole("dialog", { name: "Command palette" });
+  await page.keyboard.type("toolbox");
+  await palette.getByRole("option", { name: /^toolbox/ }).waitFor();
+  expect(await palette.textContent()).not.toContain("open a shell there");
+  await page.keyboard.press("Control+Enter");
+  await page.getByRole("heading", { name: "toolbox" }).first().waitFor();
+  expect(await dock(page).count()).toBe(0);
+  const refused = await page.evaluate(
+    () =>
+      new Promise<string>((done) => {
+        const at = `${location.origin.replace("http", "ws")}/api/clusters/locked/pods/tools/toolbox/exec`;
+        const socket = new WebSocket(at, "v2.exec.periscope");
+        socket.onopen = () => socket.send(JSON.stringify({ type: "open" }));
+        socket.onmessage = (event) => done(String(event.data));
+      }),
+  );
+  expect(JSON.parse(refused)).toMatchObject({ type: "error", code: "E_EXEC_DISABLED" });
+});
+
+test("a cluster that asks why gets an answer of one line, which the list shows", async () => {
+  await page.goto("/");
+  await noShells();
+  await openShell(page, "strict", "toolbox", "line one\nline two");
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  const { sessions } = await (await page.request.get("/api/exec/sessions")).json();
+  expect(sessions[0].reason).toMatch(/^line one ?line two$/);
 });

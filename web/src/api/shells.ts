@@ -7,13 +7,15 @@ export function shellContainers(pod: PodWithContainers): ContainerSummary[] {
   return pod.containers.filter((container) => container.state === "running");
 }
 
+export const SHELLS_OFF = "Shells are switched off for this cluster.";
+
 /** Why no shell can be opened in this pod, in one sentence; empty where one can. */
 export function whyNoShell(
   cluster: Pick<Cluster, "execEnabled"> | undefined,
   pod: PodWithContainers & Pick<PodSummary, "namespace">,
   rights: ReadonlyMap<string, boolean> | undefined,
 ): string {
-  if (cluster && !cluster.execEnabled) return "Shells are switched off for this cluster.";
+  if (cluster && !cluster.execEnabled) return SHELLS_OFF;
   // Rights that are not known yet do not block: the server decides again when the shell opens.
   if (rights && rights.get("") === false && rights.get(pod.namespace) === false) {
     return `You may not open shells in ${pod.namespace}: the right "create pods/exec" is missing.`;

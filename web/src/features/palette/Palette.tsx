@@ -128,9 +128,11 @@ function PaletteBody({ onClose, ...rest }: PaletteProps) {
         <span className="flex items-center gap-1">
           <Kbd keys="Enter" /> go
         </span>
-        <span className="flex items-center gap-1">
-          <Kbd keys={`${commandKeyName} Enter`} /> open a shell there
-        </span>
+        {found[cursor]?.alternate ? (
+          <span className="flex items-center gap-1">
+            <Kbd keys={`${commandKeyName} Enter`} /> open a shell there
+          </span>
+        ) : null}
         <span className="flex items-center gap-1">
           <Kbd keys="Esc" /> close
         </span>

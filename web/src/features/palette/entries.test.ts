@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { Cluster, PodSummary } from "../../api/types.ts";
 import { clusterEntries, commandEntries, findEntries, podEntries, SHOWN } from "./entries.ts";
 
-const cluster = { name: "demo", connected: true, environment: "dev" } as Cluster;
+const cluster = { name: "demo", connected: true, environment: "dev", execEnabled: true } as Cluster;
 const pods = Array.from(
   { length: 500 },
   (_, i) => ({ uid: `u${i}`, name: `api-${i}`, namespace: "shop" }) as PodSummary,
@@ -37,5 +37,13 @@ describe("the palette", () => {
     pod?.alternate?.();
     expect(actions.goToPod).toHaveBeenCalledWith("demo", pods[7]);
     expect(actions.openShell).toHaveBeenCalledWith(cluster, pods[7]);
+  });
+
+  it("offers a shell only where the cluster has them", () => {
+    const [open] = podEntries([{ cluster, pods }], actions);
+    open?.alternate?.();
+    expect(actions.openShell).toHaveBeenCalledWith(cluster, pods[0]);
+    const [locked] = podEntries([{ cluster: { ...cluster, execEnabled: false }, pods }], actions);
+    expect(locked?.alternate).toBeUndefined();
   });
 });

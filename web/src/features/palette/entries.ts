@@ -71,7 +71,7 @@ export function podEntries(lists: readonly PalettePods[], actions: PaletteAction
         mono: true,
         text: `${pod.name} ${pod.namespace} ${cluster.name}`.toLowerCase(),
         run: () => actions.goToPod(cluster.name, pod),
-        alternate: () => actions.openShell(cluster, pod),
+        alternate: cluster.execEnabled ? () => actions.openShell(cluster, pod) : undefined,
       }),
     ),
   );

@@ -8,6 +8,7 @@ import { asFault } from "../../api/fault.ts";
 import { execRightsQuery, podQuery } from "../../api/queries.ts";
 import { shellContainers, whyNoShell } from "../../api/shells.ts";
 import type { Cluster, Pod } from "../../api/types.ts";
+import { notify } from "../../lib/notice.ts";
 import { podTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Button } from "../../ui/Button.tsx";
@@ -78,7 +79,7 @@ export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone 
           {cluster.execEnabled ? (
             <ShellAction pod={pod} whyNot={whyNot} onOpen={(container) => onOpenShell(pod, container)} />
           ) : (
-            <p className="text-sm text-muted">{whyNot}</p>
+            <NoShells why={whyNot} />
           )}
         </Heading>
         <Facts pod={pod} />
@@ -188,6 +189,12 @@ function ShellAction({ pod, whyNot, onOpen }: { pod: Pod; whyNot: string; onOpen
       ))}
     </Menu>
   );
+}
+
+/** In the place of the button; its key says the same. */
+function NoShells({ why }: { why: string }) {
+  useShellKey(() => notify(why));
+  return <p className="text-sm text-muted">{why}</p>;
 }
 
 function Pairs({ title, pairs }: { title: string; pairs: Record<string, string> }) {

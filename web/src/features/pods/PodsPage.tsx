@@ -3,7 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useDeferredValue, useMemo } from "react";
 import { explain } from "../../api/explain.ts";
 import { execRightsQuery, namespacesQuery, podsQuery } from "../../api/queries.ts";
-import { whyNoShell } from "../../api/shells.ts";
+import { SHELLS_OFF, whyNoShell } from "../../api/shells.ts";
 import type { Cluster, PodSummary } from "../../api/types.ts";
 import { notify } from "../../lib/notice.ts";
 import { filterPods } from "../../lib/podFilter.ts";
@@ -62,6 +62,7 @@ export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPa
         namespaces={namespaces.data?.map((namespace) => namespace.name) ?? []}
         namespacesIncomplete={namespaces.isError}
         count={list.data ? { shown: shownPods.length, all: list.data.length } : null}
+        note={cluster.execEnabled ? "" : SHELLS_OFF}
         columns={{ shown, toggle }}
       />
       <Stale

@@ -12,10 +12,12 @@ interface ToolbarProps {
   /** They could not be listed: names are typed instead. */
   namespacesIncomplete: boolean;
   count: { shown: number; all: number } | null;
+  /** What holds for all of them, such as that no shell can be opened. */
+  note: string;
   columns: { shown: readonly ColumnId[]; toggle(id: ColumnId, shown: boolean): void };
 }
 
-export function Toolbar({ search, onSearch, namespaces, namespacesIncomplete, count, columns }: ToolbarProps) {
+export function Toolbar({ search, onSearch, namespaces, namespacesIncomplete, count, note, columns }: ToolbarProps) {
   return (
     <div className="flex shrink-0 flex-wrap items-center gap-2 border-b border-line px-4 py-2">
       <h1 className="sr-only">Pods</h1>
@@ -33,6 +35,7 @@ export function Toolbar({ search, onSearch, namespaces, namespacesIncomplete, co
         value={search.q ?? ""}
         onChange={(q) => onSearch({ q: q || undefined })}
       />
+      {note ? <span className="text-xs text-muted">{note}</span> : null}
       <span aria-live="polite" className="ml-auto text-xs text-muted">
         {count ? summary(count) : ""}
       </span>
