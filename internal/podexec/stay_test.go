@@ -103,3 +103,23 @@ func TestStayBelongsToV2(t *testing.T) {
 		r.free()
 	})
 }
+
+// TestEverySilenceIsWarnedOf has a warning that is due again before the timers
+// are looked at.
+func TestEverySilenceIsWarnedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.ServerIdle, r.set.IdleWarn = 10*time.Second, 9500*time.Millisecond
+		conn, s := r.open(true)
+		for range 5 {
+			time.Sleep(1100 * time.Millisecond)
+			if _, frames := conn.drain(); find(frames, "idle_warn") == nil {
+				t.Fatalf("no warning: %v", frames)
+			}
+			s.feed.Write([]byte("tick"))
+		}
+		conn.control(t, map[string]any{"type": "close"})
+		synctest.Wait()
+		r.free()
+	})
+}

@@ -27,7 +27,7 @@ type clock struct {
 	writing  atomic.Int64 // since when a write to the client waits; 0: none does
 	paused   atomic.Int64 // not 0: the client's socket is not read, on purpose
 	stderr   atomic.Int64 // bytes of stderr
-	lastWarn atomic.Int64
+	warnedOf atomic.Int64 // the silence that was last warned of; see silence
 }
 
 func (c *clock) start() { c.base = time.Now() }
@@ -50,6 +50,18 @@ func (c *clock) lastOutput() time.Time { return c.base.Add(time.Duration(c.out.L
 
 // idle is how long neither stdin nor output has been seen.
 func (c *clock) idle() time.Duration { return min(c.since(&c.in), c.since(&c.out)) }
+
+// silence names the present one by when it began; never 0.
+func (c *clock) silence() int64 { return 1 + max(c.in.Load(), c.out.Load()) }
+
+// warned reports whether the present silence has been warned of.
+func (c *clock) warned() bool { return c.warnedOf.Load() == c.silence() }
+
+// warn is true once in each silence.
+func (c *clock) warn() bool {
+	now := c.silence()
+	return c.warnedOf.Swap(now) != now
+}
 
 // heartbeat is the interval of pings.
 func (s *session) heartbeat() time.Duration {
@@ -83,8 +95,7 @@ func (s *session) checkIdle() {
 	case left <= 0:
 		s.finish(endOf(ServerIdle))
 	case left > s.place.Settings.IdleWarn:
-		s.clock.lastWarn.Store(0)
-	case s.clock.lastWarn.CompareAndSwap(0, 1):
+	case s.clock.warn():
 		s.ctrl.push(encode(idleWarn{Type: "idle_warn", SecondsRemaining: int((left + time.Second - 1) / time.Second)}))
 	}
 }
@@ -93,7 +104,7 @@ func (s *session) checkIdle() {
 // no warning out it does nothing, so that no client can switch the timer off by
 // saying it all the time.
 func (s *session) stay() {
-	if s.clock.lastWarn.Load() == 0 {
+	if !s.clock.warned() {
 		return
 	}
 	s.clock.touch(&s.clock.in)
