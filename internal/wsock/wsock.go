@@ -260,4 +260,3 @@ func (c *Conn) Abort() {
 	}
 	_ = nc.Close()
 }
-
