@@ -12,8 +12,10 @@ const (
 	// StdinWindow is how much stdin a v2 client may leave unacknowledged.
 	StdinWindow = 64 << 10
 
-	smallChunk = 4 << 10
+	smallChunk = 1 << 10
 	bigChunk   = 32 << 10
+	// growAt is the size of a read after which the next gets a big chunk.
+	growAt = 2 << 10
 	// leastRead is the least room worth a read of its own.
 	leastRead = 512
 	// keepOnInterrupt is how much of the newest output survives an interrupt.
@@ -130,7 +132,7 @@ func (o *output) commit(n, room int) {
 	o.mu.Lock()
 	o.chunks[len(o.chunks)-1].n += n
 	o.end += int64(n)
-	o.grow = n == room || n >= smallChunk/2
+	o.grow = n == room || n >= growAt
 	if o.overWindow() {
 		o.heldAt = time.Now()
 	}

@@ -30,7 +30,7 @@ const (
 const (
 	// ServerAhead is how much the Reader of a server's frames reads ahead: room
 	// for hundreds of tiny ones, and all that an idle stream pins.
-	ServerAhead = 4 << 10
+	ServerAhead = 2 << 10
 	// ClientAhead is the same for a client's frames, which come one by one: the
 	// keystrokes of a person. It has room for the largest control frame.
 	ClientAhead = 256
