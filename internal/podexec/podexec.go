@@ -176,14 +176,8 @@ func (ss *Sessions) admit(ctx context.Context, req Request) (*Ticket, error) {
 		return nil, fault.New(fault.ExecDisabled, "podexec.Admit",
 			"Shells are switched off for cluster %s. Ask whoever runs this server if you need one.", req.Cluster)
 	}
-	pod, err := place.Upstream.Pod(ctx, req.Namespace, req.Pod)
+	pod, err := lookup(ctx, place.Upstream, &req)
 	if err != nil {
-		return nil, err
-	}
-	if req.Container, err = pickContainer(pod, req.Container); err != nil {
-		return nil, err
-	}
-	if err := place.Upstream.CheckExec(ctx, req.Namespace, req.Pod); err != nil {
 		return nil, err
 	}
 	free, err := ss.reserve(req, place.Settings)
@@ -191,6 +185,22 @@ func (ss *Sessions) admit(ctx context.Context, req Request) (*Ticket, error) {
 		return nil, err
 	}
 	return &Ticket{req: req, place: place, pod: pod, free: free, id: newID()}, nil
+}
+
+// lookup finds the pod and the container to enter, and asks whether the actor
+// may. Both questions are under way at once; what is wrong with the pod or the
+// container is told first.
+func lookup(ctx context.Context, up Upstream, req *Request) (*corev1.Pod, error) {
+	may := make(chan error, 1)
+	go func() { may <- up.CheckExec(ctx, req.Namespace, req.Pod) }()
+	pod, err := up.Pod(ctx, req.Namespace, req.Pod)
+	if err == nil {
+		req.Container, err = pickContainer(pod, req.Container)
+	}
+	if denied := <-may; err == nil {
+		err = denied
+	}
+	return pod, err
 }
 
 // check bounds what came from outside before anything is asked with it.
