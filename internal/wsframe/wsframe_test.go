@@ -294,8 +294,7 @@ func clientStream() string {
 	piece := Append(nil, Continuation, nil, []byte("cd"))
 	first := Append(nil, Text, nil, []byte("ab"))
 	first[0] &^= fin
-	b := append(first, Append(nil, Ping, nil, []byte("p"))...)
-	b = append(b, piece...)
+	b := bytes.Join([][]byte{first, Append(nil, Ping, nil, []byte("p")), piece}, nil)
 	for _, size := range []int{0, 1, 125, 126, ClientAhead, 65535, 65536} {
 		b = Append(b, Binary, []byte("x"), bytes.Repeat([]byte("y"), size))
 	}

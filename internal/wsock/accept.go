@@ -33,7 +33,7 @@ func Accept(w http.ResponseWriter, r *http.Request, protocol string, limit int) 
 		return nil, fault.Wrap(err, fault.Internal, "wsock.Accept", "")
 	}
 	_ = nc.SetDeadline(time.Time{}) // the request's were the server's
-	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
+	early, _ := buffered.Peek(buffered.Reader.Buffered())
 	return newConn(nc, bytes.Clone(early), limit), nil
 }
 

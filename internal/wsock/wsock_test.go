@@ -124,14 +124,14 @@ func TestSlicedToSingleBytes(t *testing.T) {
 		wsframe.Append(nil, wsframe.Binary, nil, []byte("early")))
 	first := wsframe.Append(nil, wsframe.Text, nil, []byte("in two "))
 	first[0] &^= 0x80
-	rest := append(first, wsframe.Append(nil, wsframe.Ping, nil, []byte("mid"))...)
-	rest = append(rest, wsframe.Append(nil, wsframe.Continuation, nil, []byte("pieces"))...)
+	rest := wsframe.Append(first, wsframe.Ping, nil, []byte("mid"))
+	rest = wsframe.Append(rest, wsframe.Continuation, nil, []byte("pieces"))
 	if _, err := c.Write(rest); err != nil {
 		t.Fatal(err)
 	}
 	r := bufio.NewReader(nc)
 	answer, err := http.ReadResponse(r, nil)
-	if err != nil || answer.StatusCode != 101 || answer.Header.Get("Sec-Websocket-Accept") != wsframe.AcceptKey("AAAAAAAAAAAAAAAAAAAAAA==") {
+	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols || answer.Header.Get("Sec-Websocket-Accept") != wsframe.AcceptKey("AAAAAAAAAAAAAAAAAAAAAA==") {
 		t.Fatalf("answer %v, %v", answer, err)
 	}
 	want := map[string]bool{"\x82\x05early": true, "\x8a\x03mid": true, "\x81\x0din two pieces": true}
