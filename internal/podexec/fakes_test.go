@@ -299,6 +299,32 @@ type rig struct {
 	audit   *lines
 	set     Settings
 	streams chan *script
+	figures *prometheus.Registry
+}
+
+// figure is a counter or gauge, or how often a histogram was told, summed over
+// the series that have this label value; every series for the empty one.
+func (r *rig) figure(name, label string) (sum float64) {
+	r.t.Helper()
+	families, err := r.figures.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			matches := label == ""
+			for _, l := range m.GetLabel() {
+				matches = matches || l.GetValue() == label
+			}
+			if matches {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
 }
 
 func (r *rig) Find(context.Context, string, identity.Actor) (Place, error) {
@@ -306,7 +332,7 @@ func (r *rig) Find(context.Context, string, identity.Actor) (Place, error) {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, audit: &lines{}, streams: make(chan *script, 64)}
+	r := &rig{t: t, audit: &lines{}, streams: make(chan *script, 64), figures: prometheus.NewRegistry()}
 	r.set = Settings{
 		Enabled: true, ServerIdle: 600 * time.Second, IdleWarn: 30 * time.Second, Heartbeat: 20 * time.Second,
 		MaxSessionsPerUser: 5, MaxSessionsTotal: 50, Replay: 256 << 10,
@@ -320,7 +346,7 @@ func newRig(t *testing.T) *rig {
 		r.streams <- s
 		return s, nil
 	}
-	r.ss = New(Options{Directory: r, Audit: r.audit, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
+	r.ss = New(Options{Directory: r, Audit: r.audit, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(r.figures)})
 	return r
 }
 

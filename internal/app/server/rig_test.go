@@ -193,6 +193,15 @@ type terminal struct {
 // dial opens the socket; a refusal returns the HTTP answer.
 func (p *product) dial(path string, v2 bool) (*terminal, *http.Response) {
 	p.t.Helper()
+	term, resp, err := p.tryDial(path, v2)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return term, resp
+}
+
+// tryDial is dial for any goroutine.
+func (p *product) tryDial(path string, v2 bool) (*terminal, *http.Response, error) {
 	var raw net.Conn
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -211,14 +220,14 @@ func (p *product) dial(path string, v2 bool) (*terminal, *http.Response) {
 	ws, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(p.url, "http")+path, opt)
 	if err != nil {
 		if resp == nil {
-			p.t.Fatal(err)
+			return nil, nil, err
 		}
-		return nil, resp
+		return nil, resp, nil
 	}
 	ws.SetReadLimit(-1)
 	term := &terminal{t: p.t, ws: ws, raw: raw, auto: v2}
 	p.t.Cleanup(func() { ws.CloseNow() })
-	return term, nil
+	return term, nil, nil
 }
 
 func execPath(cluster, ns, pod string) string {
