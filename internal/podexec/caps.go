@@ -19,27 +19,35 @@ func newCaps() *caps {
 	return &caps{byOwner: map[owner]int{}, byCluster: map[string]int{}}
 }
 
-type capHit uint8
-
+// The caps, in the words of log and metrics.
 const (
-	capNone capHit = iota
-	capUser
-	capCluster
+	capUser    = "user"
+	capCluster = "cluster"
 )
+
+// capHit says which cap is reached, and how many sessions there were at that
+// moment: of the user in all clusters, and in the cluster of all users.
+type capHit struct {
+	which           string // empty: none
+	ofUser, ofWhole int
+}
 
 // reserve takes a slot under both limits at once, or says which is reached.
 func (c *caps) reserve(who owner, cluster string, perUser, perCluster int) (free func(), hit capHit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byOwner[who] >= perUser {
-		return nil, capUser
-	}
-	if c.byCluster[cluster] >= perCluster {
-		return nil, capCluster
+	hit = capHit{ofUser: c.byOwner[who], ofWhole: c.byCluster[cluster]}
+	switch {
+	case hit.ofUser >= perUser:
+		hit.which = capUser
+		return nil, hit
+	case hit.ofWhole >= perCluster:
+		hit.which = capCluster
+		return nil, hit
 	}
 	c.byOwner[who]++
 	c.byCluster[cluster]++
-	return sync.OnceFunc(func() { c.free(who, cluster) }), capNone
+	return sync.OnceFunc(func() { c.free(who, cluster) }), hit
 }
 
 func (c *caps) free(who owner, cluster string) {
@@ -51,10 +59,4 @@ func (c *caps) free(who owner, cluster string) {
 	if c.byCluster[cluster]--; c.byCluster[cluster] == 0 {
 		delete(c.byCluster, cluster)
 	}
-}
-
-func (c *caps) inCluster(cluster string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.byCluster[cluster]
 }

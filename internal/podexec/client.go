@@ -211,6 +211,7 @@ func (s *session) protocol(sentence string) {
 }
 
 func (s *session) takeStdin(p []byte) bool {
+	s.clock.awaitEcho(len(p))
 	s.clock.touch(&s.clock.in)
 	if s.Active != nil {
 		s.Active()
@@ -409,6 +410,7 @@ func (s *session) sendOutput() bool {
 		return s.send(false, encode(gapFrame{"gap", g.from, g.to, "interrupt"}))
 	case p != nil:
 		ok := s.send(true, p)
+		s.echoed()
 		s.out.release()
 		s.sentAt = time.Now()
 		return ok

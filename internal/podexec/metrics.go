@@ -1,14 +1,23 @@
 package podexec
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
 
-// Metrics are the figures of all sessions of the process.
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+// Metrics are the figures of all sessions of the process. The values of their
+// labels are bounded: clusters are those that are configured, everything else
+// comes from lists of ours.
 type Metrics struct {
-	live    *prometheus.GaugeVec
-	ends    *prometheus.CounterVec
-	bytes   *prometheus.CounterVec
-	capHits *prometheus.CounterVec
-	open    *prometheus.HistogramVec
+	live     *prometheus.GaugeVec
+	starts   *prometheus.CounterVec
+	ends     *prometheus.CounterVec
+	refusals *prometheus.CounterVec
+	bytes    *prometheus.CounterVec
+	capHits  *prometheus.CounterVec
+	open     *prometheus.HistogramVec
+	echo     *prometheus.HistogramVec
 }
 
 // NewMetrics registers the figures with reg.
@@ -17,9 +26,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		live: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "periscope_exec_sessions", Help: "Exec sessions that are open now.",
 		}, []string{"cluster", "transport"}),
+		starts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "periscope_exec_session_starts_total", Help: "Exec sessions that were opened.",
+		}, []string{"cluster", "transport"}),
 		ends: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "periscope_exec_session_ends_total", Help: "Exec sessions that ended, by reason.",
 		}, []string{"cluster", "reason"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "periscope_exec_refusals_total", Help: "Exec sessions that did not come to be, by error code.",
+		}, []string{"code"}),
 		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "periscope_exec_bytes_total", Help: "Bytes carried by ended exec sessions.",
 		}, []string{"direction"}),
@@ -30,7 +45,32 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "periscope_exec_open_seconds", Help: "Time from the request to a standing stream.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"cluster"}),
+		echo: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "periscope_exec_echo_seconds", Help: "Time from a keystroke after a silence to the sending of its echo.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
+		}, []string{"cluster"}),
 	}
-	reg.MustRegister(m.live, m.ends, m.bytes, m.capHits, m.open)
+	for _, which := range []string{capUser, capCluster} {
+		m.capHits.WithLabelValues(which) // an alert on a rate needs the 0 before the first
+	}
+	reg.MustRegister(m.live, m.starts, m.ends, m.refusals, m.bytes, m.capHits, m.open, m.echo)
 	return m
+}
+
+// begun counts a session that stands; the caller says when it no longer does.
+func (m *Metrics) begun(cluster, transport string) (over func()) {
+	m.starts.WithLabelValues(cluster, transport).Inc()
+	live := m.live.WithLabelValues(cluster, transport)
+	live.Inc()
+	return live.Dec
+}
+
+func (m *Metrics) ended(cluster string, reason Reason, stdin, stdout int64) {
+	m.ends.WithLabelValues(cluster, string(reason)).Inc()
+	m.bytes.WithLabelValues("stdin").Add(float64(stdin))
+	m.bytes.WithLabelValues("stdout").Add(float64(stdout))
+}
+
+func (m *Metrics) refused(why error) {
+	m.refusals.WithLabelValues(fault.KindOf(why).Code()).Inc()
 }

@@ -230,28 +230,28 @@ func checkReason(reason string, set Settings) error {
 func (ss *Sessions) reserve(req Request, set Settings) (func(), error) {
 	who := owner{req.Actor.Issuer, req.Actor.Subject}
 	free, hit := ss.caps.reserve(who, req.Cluster, set.MaxSessionsPerUser, set.MaxSessionsTotal)
-	if hit == capNone {
+	if hit.which == "" {
 		return free, nil
 	}
 	own := ss.of(req.Actor)
-	if hit == capUser {
-		ss.capHit(req, "user", set.MaxSessionsPerUser)
+	if hit.which == capUser {
+		ss.capHit(req, hit, set.MaxSessionsPerUser)
 		f := fault.New(fault.CapUser, "podexec.Admit",
 			"You already have %d shells open, which is the limit. Close one and try again.", set.MaxSessionsPerUser)
 		f.Detail = map[string]any{"activeSessions": own}
 		return nil, f
 	}
-	ss.capHit(req, "cluster", set.MaxSessionsTotal)
+	ss.capHit(req, hit, set.MaxSessionsTotal)
 	f := fault.New(fault.CapCluster, "podexec.Admit",
 		"Cluster %s has %d shells open, which is its limit. Try again when one has been closed.", req.Cluster, set.MaxSessionsTotal)
-	f.Detail = map[string]any{"activeSessions": own, "count": ss.caps.inCluster(req.Cluster)}
+	f.Detail = map[string]any{"activeSessions": own, "count": hit.ofWhole}
 	return nil, f
 }
 
-func (ss *Sessions) capHit(req Request, which string, limit int) {
-	ss.Metrics.capHits.WithLabelValues(which).Inc()
-	ss.Log.Warn("exec.cap.hit", "cap", which, "limit", limit, "cluster", req.Cluster,
-		"actor", req.Actor.Subject, "requestId", req.RequestID)
+func (ss *Sessions) capHit(req Request, hit capHit, limit int) {
+	ss.Metrics.capHits.WithLabelValues(hit.which).Inc()
+	ss.Log.Warn("exec.cap.hit", "cap", hit.which, "limit", limit, "user_sessions", hit.ofUser, "cluster_sessions", hit.ofWhole,
+		"cluster", req.Cluster, "actor", req.Actor.Subject, "requestId", req.RequestID)
 }
 
 const defaultContainer = "kubectl.kubernetes.io/default-container"

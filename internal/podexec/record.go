@@ -59,6 +59,7 @@ func (s *session) auditStartFailed(ctx context.Context, why error) {
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
 	e.Extra["error"] = fault.KindOf(why).Code()
 	s.svc.emit(ctx, e)
+	s.svc.Metrics.refused(why)
 	s.svc.Log.Warn("exec.open.failed", "sessionId", s.id, "cluster", s.Cluster, "namespace", s.Namespace,
 		"pod", s.Pod, "requestId", s.RequestID, "error", why)
 }
@@ -70,6 +71,7 @@ func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	e.Extra["error"] = fault.KindOf(why).Code()
 	e.Reason = audit.OneLine(req.Reason, maxReason)
 	ss.emit(ctx, e)
+	ss.Metrics.refused(why)
 }
 
 // emit records what has happened already; a failure can only be logged.
@@ -96,11 +98,10 @@ func (s *session) record(how ended) {
 	lasted := time.Since(s.started)
 	stdin, stdout := s.in.total(), s.out.total()
 	s.auditEnd(how, code, lasted, stdin, stdout)
-	s.svc.Metrics.ends.WithLabelValues(s.Cluster, string(s.end.reason)).Inc()
-	s.svc.Metrics.bytes.WithLabelValues("stdin").Add(float64(stdin))
-	s.svc.Metrics.bytes.WithLabelValues("stdout").Add(float64(stdout))
+	s.svc.Metrics.ended(s.Cluster, s.end.reason, stdin, stdout)
 	s.svc.Log.Info("exec.session.end", "sessionId", s.id, "actor", s.Actor.Subject, "cluster", s.Cluster,
-		"namespace", s.Namespace, "pod", s.Pod, "close_reason", s.end.reason, "ended", how,
+		"namespace", s.Namespace, "pod", s.Pod, "container", s.Container, "transport", s.stream.Kind(),
+		"close_reason", s.end.reason, "exit_code", code, "ended", how,
 		"duration_ms", lasted.Milliseconds(), "bytes_stdin", stdin, "bytes_stdout", stdout, "requestId", s.RequestID)
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -74,6 +75,7 @@ type session struct {
 	wg       sync.WaitGroup
 	draining atomic.Bool  // an interrupt is reading on; see interrupt.go
 	kind     atomic.Value // transport.Kind, once the stream stands; for the list
+	echoes   prometheus.Observer
 }
 
 func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
@@ -87,7 +89,7 @@ func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
 		conn: conn, connDone: make(chan struct{}), started: time.Now(),
 		out: newOutput(max(t.place.Settings.Replay, Window), window), in: newInput(), ctrl: newControl(),
 		pumpDone: make(chan struct{}), feedDone: make(chan struct{}),
-		ctx: ctx, cancel: cancel, stop: ctx.Done(),
+		ctx: ctx, cancel: cancel, stop: ctx.Done(), echoes: ss.Metrics.echo.WithLabelValues(t.req.Cluster),
 	}
 	s.clock.start()
 	return s
@@ -121,9 +123,7 @@ func (s *session) run() {
 
 // carry runs the session from hello to the end of the command.
 func (s *session) carry() {
-	live := s.svc.Metrics.live.WithLabelValues(s.Cluster, string(s.stream.Kind()))
-	live.Inc()
-	defer live.Dec()
+	defer s.svc.Metrics.begun(s.Cluster, string(s.stream.Kind()))()
 	s.goes(s.feed)
 	s.goes(s.pump)
 	s.clock.touch(&s.clock.pinged)

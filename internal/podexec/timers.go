@@ -28,6 +28,7 @@ type clock struct {
 	paused   atomic.Int64 // not 0: the client's socket is not read, on purpose
 	stderr   atomic.Int64 // bytes of stderr
 	warnedOf atomic.Int64 // the silence that was last warned of; see silence
+	typing   atomic.Int64 // when the keystroke came whose echo is awaited; 0: none is; see echo.go
 }
 
 func (c *clock) start() { c.base = time.Now() }

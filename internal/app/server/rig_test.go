@@ -42,6 +42,7 @@ type product struct {
 	log    *safeBuffer
 	stop   context.CancelFunc
 	ended  chan error
+	server *server.Server
 }
 
 type safeBuffer struct {
@@ -100,7 +101,7 @@ func startAt(t *testing.T, now func() time.Time, args []string, environ ...strin
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p.stop = cancel
+	p.stop, p.server = cancel, s
 	go func() { p.ended <- s.Run(ctx) }()
 	t.Cleanup(p.end)
 	p.login(s.URL())
