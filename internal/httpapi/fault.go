@@ -36,6 +36,9 @@ var statuses = map[fault.Kind]int{
 	fault.Protocol:             http.StatusBadRequest,
 }
 
+// Status is the HTTP status that a fault of this kind is answered with.
+func Status(kind fault.Kind) int { return statuses[kind] }
+
 // ErrorBody is the body of every answer that is no success. Some faults add
 // fields of their own, such as activeSessions.
 type ErrorBody struct {
@@ -58,7 +61,7 @@ func fail(w http.ResponseWriter, err error) {
 		}
 		maps.Copy(body, f.Detail)
 	}
-	answer(w, statuses[kind], body)
+	answer(w, Status(kind), body)
 }
 
 // answer writes v as JSON.

@@ -81,7 +81,7 @@ func (s *server) serve(rt route, c *call) (err error) {
 
 // tell answers with err and logs what was not the caller's own doing.
 func (s *server) tell(rt route, c *call, err error) {
-	if c.r.Context().Err() == nil && statuses[fault.KindOf(err)] >= http.StatusInternalServerError {
+	if c.r.Context().Err() == nil && Status(fault.KindOf(err)) >= http.StatusInternalServerError {
 		s.Log.Error("http.fault", "requestId", c.requestID, "route", rt.id, "actor", c.actor.Subject, "error", err)
 	}
 	fail(c.w, err)

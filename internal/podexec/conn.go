@@ -48,7 +48,7 @@ func part(conn Conn, e ending, requestID string) {
 		conn.Abort()
 		return
 	}
-	conn.Close(closeCodes[e.reason], string(e.reason))
+	conn.Close(e.reason.CloseCode(), string(e.reason))
 }
 
 func errorOf(err error, requestID string) errorFrame {

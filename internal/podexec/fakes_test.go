@@ -183,6 +183,7 @@ type pipeConn struct {
 	gone     chan struct{}
 	once     sync.Once
 	mute     atomic.Bool // answers no ping
+	pings    atomic.Int64
 	base     time.Time
 	heard    atomic.Int64 // since base
 
@@ -214,6 +215,7 @@ func (c *pipeConn) Write(binary bool, p []byte) error {
 }
 
 func (c *pipeConn) Ping() error {
+	c.pings.Add(1)
 	if !c.mute.Load() {
 		c.hear()
 	}

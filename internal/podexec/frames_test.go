@@ -26,7 +26,7 @@ func TestTablesAreComplete(t *testing.T) {
 			t.Errorf("reason %s of %s has no close code or no sentence", reason, k)
 		}
 	}
-	for reason := range closeCodes {
+	for _, reason := range Reasons() {
 		if sentences[reason] == "" {
 			t.Errorf("reason %s has no sentence", reason)
 		}

@@ -2,6 +2,8 @@ package podexec
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
@@ -62,6 +64,12 @@ var closeCodes = map[Reason]int{
 	Refused:          closePolicy,
 	ProtocolError:    closePolicy,
 }
+
+// Reasons lists every reason, so that tests can prove a table complete.
+func Reasons() []Reason { return slices.Sorted(maps.Keys(closeCodes)) }
+
+// CloseCode is the WebSocket close code that a session of this end gets.
+func (r Reason) CloseCode() int { return closeCodes[r] }
 
 // refusals says which reason a fault has that keeps a session from starting, or
 // ends it.

@@ -205,3 +205,12 @@ func TestManyDialsAtOnce(t *testing.T) {
 		t.Errorf("%d tries of WebSocket at once after the pin", n)
 	}
 }
+
+func TestARestartForgetsThePin(t *testing.T) {
+	before := NewSwitch(Auto, time.Now)
+	before.Pin("c")
+	after := NewSwitch(Auto, time.Now)
+	if was, is := before.Look("c"), after.Look("c"); was.Kind != SPDY || is.Kind != WebSocket || is.Breaker != Closed {
+		t.Errorf("%+v before, %+v after", was, is)
+	}
+}
