@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -90,7 +91,17 @@ func ask(ctx context.Context, c *Client, check Check) (Decision, error) {
 	if got.Status.Allowed && !got.Status.Denied {
 		return Decision{Allowed: true, Reason: got.Status.Reason}, nil
 	}
+	if undecided(got.Status) {
+		return Decision{}, fault.Wrap(errors.New(got.Status.EvaluationError), fault.ClusterUnreachable, "kube.CanI",
+			"Cluster %s could not find out whether you may %s. Try again; if it goes on, ask whoever runs the cluster.", c.cluster, check.words())
+	}
 	return Decision{Reason: check.denial(got.Status)}, nil
+}
+
+// undecided tells a no from an authorizer that failed, such as a webhook that
+// does not answer. RBAC is not of that kind: what it misses stands in the reason.
+func undecided(st authorizationv1.SubjectAccessReviewStatus) bool {
+	return !st.Allowed && !st.Denied && st.EvaluationError != ""
 }
 
 func (c Check) denial(st authorizationv1.SubjectAccessReviewStatus) string {

@@ -107,12 +107,28 @@ func (t trouble) forbidden(st metav1.Status, msg string) *fault.Error {
 // notFound keeps the apiserver's "not found" apart from that of a web server
 // which happens to live at the address.
 func (t trouble) notFound(st metav1.Status, msg string) *fault.Error {
-	if st.Details != nil && slices.ContainsFunc(st.Details.Causes, func(c metav1.StatusCause) bool {
-		return c.Type == metav1.CauseTypeUnexpectedServerResponse
-	}) {
+	if foreign(st) {
 		return t.nonsense()
 	}
 	return t.fault(fault.NotFound, "Could not %s: %s It may have been deleted; go back to the list.", t.what, msg)
+}
+
+// foreign reports whether client-go made the Status of an answer that was none.
+func foreign(st metav1.Status) bool {
+	return st.Details != nil && slices.ContainsFunc(st.Details.Causes, func(c metav1.StatusCause) bool {
+		return c.Type == metav1.CauseTypeUnexpectedServerResponse
+	})
+}
+
+// Denied reports whether err is the cluster's own no. The 403 of a proxy on the
+// way to it is none: it says nothing about anybody's rights.
+func Denied(err error) bool {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.Forbidden {
+		return false
+	}
+	st, ok := f.Status.(metav1.Status)
+	return !ok || !foreign(st)
 }
 
 func (t trouble) nonsense() *fault.Error {

@@ -18,6 +18,9 @@ func (s *session) endCommand() ended {
 		return endedVerified
 	}
 	s.out.discard()
+	if s.containerGone() {
+		return endedVerified // what bears its name now is nothing of ours
+	}
 	if s.proc.known() {
 		how := s.controlExec()
 		s.awaitExit()
@@ -38,8 +41,11 @@ func (s *session) commandEnded() bool {
 	default:
 		return false
 	}
-	gone := s.end.reason == PodDeleted || s.end.reason == ContainerExit
-	return gone || s.stream.Result().Err == nil
+	return s.containerGone() || s.stream.Result().Err == nil
+}
+
+func (s *session) containerGone() bool {
+	return s.end.reason == PodDeleted || s.end.reason == ContainerExit
 }
 
 // awaitExit waits shortly for the stream to tell how the command ended.

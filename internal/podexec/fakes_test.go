@@ -2,6 +2,7 @@ package podexec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -295,13 +296,14 @@ func find(frames []map[string]any, kind string) map[string]any {
 
 // rig is Sessions with everything around it scripted.
 type rig struct {
-	t       *testing.T
-	ss      *Sessions
-	up      *cluster
-	audit   *lines
-	set     Settings
-	streams chan *script
-	figures *prometheus.Registry
+	t        *testing.T
+	ss       *Sessions
+	up       *cluster
+	upstream Upstream // what sessions meet; up where a test does not say
+	audit    *lines
+	set      Settings
+	streams  chan *script
+	figures  *prometheus.Registry
 }
 
 // figure is a counter or gauge, or how often a histogram was told, summed over
@@ -330,7 +332,7 @@ func (r *rig) figure(name, label string) (sum float64) {
 }
 
 func (r *rig) Find(context.Context, string, identity.Actor) (Place, error) {
-	return Place{Cluster: "c", Settings: r.set, Upstream: r.up}, nil
+	return Place{Cluster: "c", Settings: r.set, Upstream: cmp.Or(r.upstream, Upstream(r.up))}, nil
 }
 
 func newRig(t *testing.T) *rig {

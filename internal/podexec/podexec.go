@@ -93,6 +93,9 @@ type Options struct {
 	Audit     audit.Emitter
 	Log       *slog.Logger
 	Metrics   *Metrics
+	// RightsEvery is how often at least a live session's right is checked again;
+	// a minute where it is 0.
+	RightsEvery time.Duration
 }
 
 // Sessions holds every live session of the process.
@@ -102,6 +105,7 @@ type Sessions struct {
 
 	mu       sync.Mutex
 	live     map[string]*session
+	rights   *rights
 	unwatch  chan struct{} // closed when live becomes empty; ends watch
 	draining bool
 	wg       sync.WaitGroup
@@ -109,7 +113,7 @@ type Sessions struct {
 
 // New makes an empty set of sessions. It starts nothing.
 func New(o Options) *Sessions {
-	return &Sessions{Options: o, caps: newCaps(), live: map[string]*session{}}
+	return &Sessions{Options: o, caps: newCaps(), live: map[string]*session{}, rights: newRights(o.RightsEvery)}
 }
 
 // Run waits for ctx to end, then refuses new sessions, tells every client that
@@ -298,6 +302,7 @@ func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
 		return
 	}
 	ss.live[s.id] = s
+	ss.rights.join(s)
 	if len(ss.live) == 1 {
 		ss.unwatch = make(chan struct{})
 		ss.wg.Go(ss.watch(ss.unwatch))
@@ -306,8 +311,8 @@ func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
 	ss.mu.Unlock()
 }
 
-// watch looks at every session's timers, until there is none: an idle session
-// costs no goroutine for them.
+// watch looks at every session's timers and rights, until there is none: an idle
+// session costs no goroutine for them.
 func (ss *Sessions) watch(stop <-chan struct{}) func() {
 	return func() {
 		tick := time.NewTicker(keepTick)
@@ -331,12 +336,14 @@ func (ss *Sessions) checkAll() {
 			s.check()
 		}
 	}
+	ss.checkRights()
 }
 
 func (ss *Sessions) remove(s *session) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	delete(ss.live, s.id)
+	ss.rights.leave(s)
 	if len(ss.live) == 0 {
 		close(ss.unwatch)
 	}

@@ -43,6 +43,7 @@ type session struct {
 	id       string
 	place    Place
 	entered  entered
+	right    *right // what it stands on; set by Serve
 	v2       bool
 	free     func()
 	conn     Conn
@@ -350,21 +351,13 @@ func (s *session) podEnd(res transport.Result) (ending, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), podLimit)
 	defer cancel()
 	pod, err := s.place.Upstream.Pod(ctx, s.Namespace, s.Pod)
-	var e ending
-	switch {
-	case err != nil && fault.KindOf(err) == fault.NotFound:
-		e = endOf(PodDeleted)
-	case err != nil:
-		return ending{}, false
-	case pod.UID != s.entered.pod || pod.DeletionTimestamp != nil:
-		e = endOf(PodDeleted)
-	case containerID(pod, s.Container) != s.entered.container:
-		e = endOf(ContainerExit)
-	default:
-		return ending{}, false
+	reason, gone := s.entered.gone(s.Container, pod, err)
+	if !gone && err == nil && pod.DeletionTimestamp != nil {
+		reason, gone = PodDeleted, true
 	}
+	e := endOf(reason)
 	e.exitCode = res.ExitCode
-	return e, true
+	return e, gone
 }
 
 // entered is what a session must find again to be in the same container.
@@ -375,6 +368,22 @@ type entered struct {
 
 func enteredOf(pod *corev1.Pod, container string) entered {
 	return entered{pod.UID, containerID(pod, container)}
+}
+
+// gone says whether pod, or err where it could not be read, shows that what was
+// entered is no more. A pod that is being deleted is still there.
+func (e entered) gone(container string, pod *corev1.Pod, err error) (Reason, bool) {
+	switch {
+	case err != nil:
+		return PodDeleted, fault.KindOf(err) == fault.NotFound
+	case pod.UID != e.pod:
+		return PodDeleted, true
+	case e.container == "" || containerID(pod, container) == e.container:
+		return "", false
+	case pod.DeletionTimestamp != nil:
+		return PodDeleted, true
+	}
+	return ContainerExit, true
 }
 
 // containerID is the id of a container while it runs, else empty.

@@ -87,6 +87,12 @@ func startWith(t *testing.T, args []string, environ ...string) *product {
 // startAt gives the server's circuit breakers a clock.
 func startAt(t *testing.T, now func() time.Time, args []string, environ ...string) *product {
 	t.Helper()
+	return startOptions(t, server.Options{Now: now}, args, environ...)
+}
+
+// startOptions fills in what every server of these tests has.
+func startOptions(t *testing.T, opt server.Options, args []string, environ ...string) *product {
+	t.Helper()
 	cfg, _, err := config.Load(config.Sources{
 		Args: args, Environ: append([]string{"PORT=0"}, environ...), ReadFile: os.ReadFile,
 	})
@@ -94,9 +100,8 @@ func startAt(t *testing.T, now func() time.Time, args []string, environ ...strin
 		t.Fatal(err)
 	}
 	p := &product{t: t, audit: &safeBuffer{}, log: &safeBuffer{}, ended: make(chan error, 1)}
-	s, err := server.New(cfg, server.Options{
-		Version: "test", Log: slog.New(slog.NewJSONHandler(p.log, nil)), Audit: p.audit, Pages: fstest.MapFS{}, Now: now,
-	})
+	opt.Version, opt.Log, opt.Audit, opt.Pages = "test", slog.New(slog.NewJSONHandler(p.log, nil)), p.audit, fstest.MapFS{}
+	s, err := server.New(cfg, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,9 @@ type Options struct {
 	Pages fs.FS
 	// Now is time.Now where it is nil. It is the clock of the circuit breakers.
 	Now func() time.Time
+	// RightsEvery is how often at least the rights of live shells are checked
+	// again; a minute where it is 0.
+	RightsEvery time.Duration
 	// Started is called once requests are answered, with the address to open.
 	Started func(url string)
 }
@@ -116,7 +119,7 @@ func (s *Server) buildSessions() {
 		Directory: podexec.Registry{Clusters: s.clusters, Switch: s.transports, Replay: int64(s.cfg.Exec.ReplayBytes)},
 		Audit:     audit.NewLines(s.opt.Audit),
 		Log:       s.opt.Log,
-		Metrics:   podexec.NewMetrics(s.registry),
+		Metrics:   podexec.NewMetrics(s.registry), RightsEvery: s.opt.RightsEvery,
 	})
 }
 

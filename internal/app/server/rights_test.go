@@ -1,0 +1,122 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/periscope-console/periscope/internal/app/server"
+	"github.com/periscope-console/periscope/internal/kubetest"
+)
+
+// oftenAsked is how often rights are checked in these tests.
+const oftenAsked = 2 * time.Second
+
+// ofAda starts a server whose one user has the role admin in ns alone.
+func ofAda(t *testing.T, c *kubetest.Cluster, front, ns string) *product {
+	t.Helper()
+	bind(t, c, ns, "admin", "periscope:"+ns)
+	return startOptions(t, server.Options{RightsEvery: oftenAsked}, authFiles(t, &kubetest.Cluster{Kubeconfig: front}, ns))
+}
+
+func unbind(t *testing.T, c *kubetest.Cluster, ns, role string) {
+	t.Helper()
+	if err := c.Client.RbacV1().RoleBindings(ns).Delete(t.Context(), role, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ending is the one end event in audit, as extra fields.
+func (p *product) ending() map[string]any {
+	p.t.Helper()
+	eventually(p.t, "the end is in audit", func() bool { return len(p.events("pod.exec.session_end", "completed")) == 1 })
+	return p.events("pod.exec.session_end", "completed")[0]["extra"].(map[string]any)
+}
+
+// TestARightTakenAway removes the binding under running shells.
+func TestARightTakenAway(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := ofAda(t, c, c.Kubeconfig, ns)
+	term := p.open("real", ns, pod.Name, nil)
+	term.send("echo he''re\n")
+	term.expect("here")
+	unbind(t, c, ns, "admin")
+	lost := time.Now()
+	closed, code := term.closed()
+	if took := time.Since(lost); took > oftenAsked+8*time.Second {
+		t.Errorf("ended after %v", took)
+	}
+	if e := term.frame("error"); closed["reason"] != "forbidden" || code != 1008 || e["code"] != "E_FORBIDDEN" || !strings.Contains(closed["message"].(string), "was taken away") {
+		t.Errorf("closed %v with %d, error %v", closed, code, e)
+	}
+	if extra := p.ending(); extra["close_reason"] != "forbidden" {
+		t.Errorf("end event %v", extra)
+	}
+	if e := p.events("pod.exec.session_end", "completed")[0]; e["outcome"] != "denied" {
+		t.Errorf("end event %v", e)
+	}
+}
+
+// deaf stands before an apiserver and can be told to answer no more questions
+// about rights, while streams go on.
+type deaf struct {
+	Kubeconfig string
+	failing    atomic.Bool
+	asked      atomic.Int64
+}
+
+func newDeaf(t *testing.T, c *kubetest.Cluster) *deaf {
+	t.Helper()
+	target, err := url.Parse(kubetest.NewFront(t, c).Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, upstream := &deaf{}, &http.Transport{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: upstream, FlushInterval: -1,
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "selfsubjectaccessreviews") && d.failing.Load() {
+			d.asked.Add(1)
+			http.Error(w, "no healthy upstream", http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		upstream.CloseIdleConnections()
+	})
+	d.Kubeconfig = kubetest.Anonymous(t, srv.URL)
+	return d
+}
+
+// TestAClusterThatDoesNotAnswer fails every question while a shell runs; then
+// the right goes away and answers come again.
+func TestAClusterThatDoesNotAnswer(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	d := newDeaf(t, c)
+	p := ofAda(t, c, d.Kubeconfig, ns)
+	term := p.open("real", ns, pod.Name, nil)
+	d.failing.Store(true)
+	unbind(t, c, ns, "admin")
+	eventually(t, "three questions are failed", func() bool { return d.asked.Load() >= 3 })
+	term.send("echo still''here\n")
+	term.expect("stillhere")
+	d.failing.Store(false)
+	if closed, _ := term.closed(); closed["reason"] != "forbidden" {
+		t.Errorf("closed %v", closed)
+	}
+}
