@@ -3,7 +3,9 @@ package podexec
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -93,10 +95,11 @@ func startReal(t *testing.T, after string) (process, *exec.Cmd) {
 	}
 }
 
-func runEnd(t *testing.T, p process) ended {
+func runEnd(t *testing.T, p process, environ ...string) ended {
 	t.Helper()
 	argv := endCommand(p)
 	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = environ
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.Output()
 	if err != nil {
@@ -105,13 +108,29 @@ func runEnd(t *testing.T, p process) ended {
 	return parseEnded(out)
 }
 
+// onlySleep is a folder of programs that has no other.
+func onlySleep(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(program, filepath.Join(dir, "sleep")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func TestScriptsEndARealShell(t *testing.T) {
 	cases := map[string]struct {
-		after string
-		want  ended
+		after   string
+		want    ended
+		environ []string
 	}{
-		"a shell and its child":         {"sleep 1000; :", endedVerified},
-		"a child that ignores hang-ups": {"trap '' HUP; sleep 1000; :", endedVerified},
+		"a shell and its child":         {"sleep 1000; :", endedVerified, nil},
+		"a child that ignores hang-ups": {"trap '' HUP; sleep 1000; :", endedVerified, nil},
+		"no cat in the image":           {"sleep 1000; :", endedVerified, []string{"PATH=" + onlySleep(t)}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +140,7 @@ func TestScriptsEndARealShell(t *testing.T) {
 			if p.pid != cmd.Process.Pid || !p.known() {
 				t.Fatalf("reported %+v, the process is %d", p, cmd.Process.Pid)
 			}
-			if got := runEnd(t, p); got != c.want {
+			if got := runEnd(t, p, c.environ...); got != c.want {
 				t.Errorf("ended: %s, want %s", got, c.want)
 			}
 			<-reaped

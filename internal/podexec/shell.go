@@ -77,32 +77,45 @@ func parseReport(out []byte, nonce string) (p process, rest []byte, done bool) {
 // foreground group. It touches nothing unless PID and START both match. It
 // prints "gone", or "left N" where N processes of the session live on (such as
 // background jobs that ignore HUP).
-const endShell = `p=$1 t=$2
-look() {
-	{ read -r s </proc/$1/stat; } 2>/dev/null || return 1
-	s=${s##*) }; set -- $s
-	[ "$1" != Z ] && [ "$1" != X ] || return 1
-	g=$3 n=$4 f=$6 b=${20}
+//
+// Many shells of one container may end together, so it looks at all processes
+// as rarely as it can and, where there is a cat, by that: the read of most
+// shells asks the kernel for one byte at a time.
+const endShell = `p=$1 t=$2 nl='
+'
+stats() {
+	if command -v cat >/dev/null; then cat /proc/[0-9]*/stat; return; fi
+	for d in /proc/[0-9]*; do read -r s <$d/stat && echo "$s"; done
 }
-lead() { look "$p" && [ "$b" = "$t" ]; }
-send() {
-	for d in /proc/[0-9]*; do
-		q=${d#/proc/}
-		look "$q" && [ "$n" = "$p" ] || continue
-		[ "$2" = all ] || [ "$q" = "$p" ] || [ "$g" = "$fg" ] || continue
-		c=$((c+1)); [ "$1" = 0 ] || kill -"$1" "$q" 2>/dev/null
+fields() { q=${1%% *}; set -- ${1##*) }; z=$1 g=$3 n=$4 f=$6 b=${20}; }
+dead() { [ "$z" = Z ] || [ "$z" = X ]; }
+look() { { read -r s </proc/$1/stat; } 2>/dev/null && fields "$s" && ! dead; }
+scan() {
+	set +f; l=$(stats 2>/dev/null); set -f
+	IFS=$nl; set -- $l; IFS=' '
+	all= front= c=0
+	for s; do
+		case $s in *" $p "*) fields "$s";; *) continue;; esac
+		[ "$n" = "$p" ] && ! dead || continue
+		all="$all $q" c=$((c+1))
+		[ "$q" != "$p" ] && [ "$g" != "$fg" ] || front="$front $q"
 	done
 }
-front() { c=0; send 0 front; [ "$c" -gt 0 ]; }
-lead || { echo gone; exit 0; }
+alive() {
+	for d in $front; do look "$d" && [ "$n" = "$p" ] && return; done
+	return 1
+}
+await() {
+	i=0
+	while alive && [ "$i" -lt "$1" ]; do
+		i=$((i+1)); sleep 0.1 2>/dev/null || { sleep 1; i=$((i+10)); }
+	done
+}
+look "$p" && [ "$b" = "$t" ] || { echo gone; exit 0; }
 fg=$f; [ "$fg" -gt 0 ] || fg=$g
-send HUP all; send CONT all
-i=0
-while front && [ "$i" -lt 10 ]; do
-	i=$((i+1)); sleep 0.1 2>/dev/null || { sleep 1; i=10; }
-done
-front && { send KILL front; i=0; while front && [ "$i" -lt 20 ]; do i=$((i+1)); sleep 0.1 2>/dev/null || { sleep 1; i=20; }; done; }
-c=0; send 0 all
+scan; { kill -HUP $all; kill -CONT $all; } 2>/dev/null
+await 10; scan
+[ -z "$front" ] || { kill -KILL $front 2>/dev/null; await 20; scan; }
 [ "$c" = 0 ] && echo gone || echo "left $c"`
 
 // endCommand is the command that ends p and all that it leads.
