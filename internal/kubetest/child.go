@@ -29,7 +29,7 @@ type child struct {
 }
 
 func startChild(dir string, args []string) (*child, error) {
-	program, err := binary()
+	program, err := Program("devcluster")
 	if err != nil {
 		return nil, err
 	}
@@ -99,18 +99,20 @@ func (c *child) stop() error {
 	return c.err
 }
 
-// binary is DEVCLUSTER_BIN, else what `make devcluster` builds.
-func binary() (string, error) {
-	path := os.Getenv("DEVCLUSTER_BIN")
+// Program is the path of a built program: NAME_BIN of the environment, else
+// bin/NAME.
+func Program(name string) (string, error) {
+	variable := strings.ToUpper(name) + "_BIN"
+	path := os.Getenv(variable)
 	if path == "" {
 		root, err := repository()
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("%w: set %s", err, variable)
 		}
-		path = filepath.Join(root, "bin", "devcluster")
+		path = filepath.Join(root, "bin", name)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("no dev cluster to test against: run `make devcluster` first (%w)", err)
+		return "", fmt.Errorf("there is no %s to test with: run `make build` and `make devcluster` first (%w)", name, err)
 	}
 	return path, nil
 }
@@ -127,7 +129,7 @@ func repository() (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", errors.New("this test does not run inside the repository: set DEVCLUSTER_BIN")
+			return "", errors.New("this test does not run inside the repository")
 		}
 		dir = filepath.Dir(dir)
 	}

@@ -1,0 +1,213 @@
+// Package endings proves that no end of a shell leaves a process in its pod,
+// whoever ends it: the built Periscope is met from outside, by its users'
+// protocols alone. The same tests run on the dev cluster's process node (make
+// test) and on a real node (make e2e-real).
+package endings
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/kubetest"
+	"github.com/periscope-console/periscope/test/console"
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m) }
+
+const (
+	// openers is how many shells open at the same time.
+	openers = 8
+	// wait bounds each step.
+	wait = 2 * time.Minute
+	// exitLimit is how long a server may take to end after SIGTERM.
+	exitLimit = 10 * time.Second
+)
+
+// way is one way in which shells end.
+type way struct {
+	shells  int
+	environ []string
+	// act ends all shells of the crowd.
+	act func(*crowd) error
+	// reason is what audit must say of each; code is what each client must see,
+	// 0 where it cannot see anything.
+	reason string
+	code   int
+}
+
+var ways = map[string]way{
+	"dropped":      {shells: 100, act: (*crowd).drop, reason: "client_lost"},
+	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=15"}, act: (*crowd).leave, reason: "server_idle", code: 1000},
+	"logged out":   {shells: 100, act: (*crowd).logout, reason: "unauthorized", code: 1008},
+	"shutdown":     {shells: 20, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
+	"big shutdown": {shells: 100, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
+}
+
+// TestNothingIsLeft has a command in the foreground of each of many shells, ends
+// them, and counts what is left in the pod.
+func TestNothingIsLeft(t *testing.T) {
+	c := kubetest.Shared(t)
+	for name, w := range ways {
+		t.Run(name, func(t *testing.T) {
+			ns := c.Namespace(t)
+			pod := place{c, ns, c.Pod(t, ns, kubetest.Image("dev.local/busybox:1")).Name}
+			before := pod.count(t)
+			crowd := gather(t, pod, w)
+			begun := time.Now()
+			if err := w.act(crowd); err != nil {
+				t.Fatal(err)
+			}
+			crowd.awaitClosed(w.reason, w.code)
+			told := time.Since(begun)
+			pod.await(t, "no command runs any more", func(now counts) bool { return now.commands == 0 })
+			gone := time.Since(begun)
+			pod.await(t, "no shell is left", func(now counts) bool { return now == before })
+			crowd.awaitAudit(w.reason)
+			t.Logf("%d shells %s: opened in %.1f s; clients told after %.1f s, no command left after %.1f s, nothing left after %.1f s",
+				w.shells, name, crowd.opened.Seconds(), told.Seconds(), gone.Seconds(), time.Since(begun).Seconds())
+		})
+	}
+}
+
+// modes take turns.
+var modes = []console.Mode{console.V2, console.Plain}
+
+// crowd is many shells of one login, each with a command in its foreground.
+type crowd struct {
+	t      *testing.T
+	ctx    context.Context
+	server *console.Server
+	login  *console.Login
+	shells []*console.Terminal
+	opened time.Duration
+}
+
+func gather(t *testing.T, pod place, w way) *crowd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	t.Cleanup(cancel)
+	most := fmt.Sprint(w.shells)
+	server := console.Start(t, pod.cluster, pod.namespace, console.Options{Environ: append([]string{
+		"PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=" + most, "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=" + most,
+	}, w.environ...)})
+	g := &crowd{t: t, ctx: ctx, server: server, login: server.Login(), shells: make([]*console.Terminal, w.shells)}
+	begun := time.Now()
+	target := console.Target{Cluster: console.Default, Namespace: pod.namespace, Pod: pod.name}
+	g.each(func(i int) (err error) {
+		if g.shells[i], err = g.login.Open(ctx, target, modes[i%len(modes)]); err == nil {
+			err = g.shells[i].Type(ctx, "sleep 4321\n")
+		}
+		return err
+	})
+	g.opened = time.Since(begun)
+	pod.await(t, "a command runs in each shell", func(now counts) bool { return now.commands == w.shells })
+	return g
+}
+
+// each does f for each shell, a few at a time.
+func (g *crowd) each(f func(i int) error) {
+	g.t.Helper()
+	queue, errs := make(chan int, len(g.shells)), make(chan error, len(g.shells))
+	for i := range g.shells {
+		queue <- i
+	}
+	close(queue)
+	var wg sync.WaitGroup
+	for range openers {
+		wg.Go(func() {
+			for i := range queue {
+				errs <- f(i)
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	if err := errors.Join(all...); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *crowd) drop() error {
+	for _, shell := range g.shells {
+		shell.Cut()
+	}
+	return nil
+}
+
+// leave does nothing: the idle time does the rest.
+func (g *crowd) leave() error { return nil }
+
+func (g *crowd) logout() error { return g.login.Logout(g.ctx) }
+
+// shutdown wants the whole process gone, with exit code 0, in time.
+func (g *crowd) shutdown() error {
+	if err := g.server.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, exitLimit)
+	defer cancel()
+	return g.server.Exit(ctx)
+}
+
+// awaitClosed wants every client to have been told why its shell ended.
+func (g *crowd) awaitClosed(reason string, code int) {
+	g.t.Helper()
+	if code == 0 {
+		return
+	}
+	for _, shell := range g.shells {
+		last, got, err := shell.Closed(g.ctx)
+		if err != nil || last.Reason != reason || got != code {
+			g.t.Errorf("closed %q with %d, want %q with %d (%v)", last.Reason, got, reason, code, err)
+		}
+		if code == 1012 && last.RetryAfterSeconds == 0 {
+			g.t.Error("a client was not told when to come back")
+		}
+	}
+}
+
+// awaitAudit wants exactly one start and one end of every session, the end with
+// its reason and with the word of somebody who has looked.
+func (g *crowd) awaitAudit(reason string) {
+	g.t.Helper()
+	poll(g.t, "every end is in audit", func() bool {
+		return len(g.server.Events("pod.exec.session_end")) >= len(g.shells)
+	})
+	for _, verb := range []string{"pod.exec.session_start", "pod.exec.session_end"} {
+		seen := map[string]int{}
+		for _, e := range g.server.Events(verb) {
+			seen[e.Extra["session_id"].(string)]++
+		}
+		for _, shell := range g.shells {
+			if n := seen[shell.Hello.SessionID]; n != 1 {
+				g.t.Errorf("%d events %s of session %s", n, verb, shell.Hello.SessionID)
+			}
+		}
+	}
+	for _, e := range g.server.Events("pod.exec.session_end") {
+		if e.Extra["close_reason"] != reason || e.Extra["ended"] != "verified" {
+			g.t.Errorf("the end of a session in audit: %v", e.Extra)
+		}
+	}
+}
+
+// poll asks until ok; the state of another process cannot be awaited.
+func poll(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(wait)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
