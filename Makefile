@@ -10,6 +10,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 DEMO_DIR ?= .demo
 DEMO_PORT ?= 0
+SOAK     ?= 15m
 
 GO_FILES  := $(shell find cmd internal web/embed.go -name '*.go' -not -name '*_test.go' 2>/dev/null)
 WEB_FILES := $(shell find web/src web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
@@ -33,6 +34,10 @@ check: deps ## formatting, linters, types, generated files
 .PHONY: bench
 bench: build devcluster ## print the ratios of docs/performance.md
 	@go run ./test/bench
+
+.PHONY: soak
+soak: build devcluster ## leave shells alone behind a proxy with an idle limit of 20 s, for 15 minutes
+	@build/soak.sh "$(SOAK)"
 
 .PHONY: build
 build: deps bin/periscope ## build bin/periscope with its pages

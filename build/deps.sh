@@ -20,6 +20,7 @@ have gcc || missing+=(gcc libc6-dev)
 have git || missing+=(git)
 { have node && have npm; } || missing+=(nodejs npm)
 have chromium || missing+=(chromium)
+[ -x /usr/sbin/haproxy ] || missing+=(haproxy)
 have fc-list && fc-list : family 2>/dev/null | grep -qi 'cjk' || missing+=(fontconfig fonts-noto-cjk)
 have fc-list && fc-list : family 2>/dev/null | grep -qi 'emoji' || missing+=(fonts-noto-color-emoji)
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -1,5 +1,5 @@
 // Package proc runs the parts of a whole system as child processes, for the
-// demo, the browser tests and the benchmarks.
+// demo, the benchmarks and the tests from outside.
 //
 // It owns starting, waiting until a part says that it is ready, and stopping
 // without a trace. Each child has a process group of its own, so that a Ctrl-C
@@ -39,6 +39,8 @@ type Spec struct {
 	Path string
 	Args []string
 	Env  []string // added to the parent's
+	// Files are open in the child as 3, 4 and so on.
+	Files []*os.File
 	// Ready begins the line that says the child is up.
 	Ready string
 	// Log gets all that the child writes; nil throws it away.
@@ -48,7 +50,7 @@ type Spec struct {
 // Start runs the child and returns the line that said it is ready.
 func Start(ctx context.Context, s Spec) (*Process, string, error) {
 	cmd := exec.Command(s.Path, s.Args...)
-	cmd.Env = append(os.Environ(), s.Env...)
+	cmd.Env, cmd.ExtraFiles = append(os.Environ(), s.Env...), s.Files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	r, w, err := os.Pipe()
 	if err != nil {
