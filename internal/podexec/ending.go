@@ -3,6 +3,7 @@ package podexec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -65,26 +66,33 @@ func (s *session) closeStream() {
 	<-s.pumpDone
 }
 
-// controlExec ends our shell by a second exec, as the same user, and checks.
+// controlExec ends our shell by a second exec, as the same user, and checks. One
+// exec ends all that the same user wants ended in a container.
 func (s *session) controlExec() ended {
-	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
+	as := s.Actor.As
+	key := fmt.Sprintf("%t %q %q", as.None, append([]string{as.User}, as.Groups...), []string{s.Cluster, s.Namespace, s.Pod, s.Container})
+	return s.svc.enders.end(key, s.proc, s.endShells)
+}
+
+func (s *session) endShells(shells []process) map[string]ended {
+	ctx, cancel := context.WithTimeout(s.svc.ending, endLimit)
 	defer cancel()
 	stream, _, err := s.dial(ctx, transport.Request{
-		Namespace: s.Namespace, Pod: s.Pod, Container: s.Container, Command: endCommand(s.proc),
+		Namespace: s.Namespace, Pod: s.Pod, Container: s.Container, Command: endCommand(shells),
 	})
 	if err != nil {
-		s.svc.Log.Warn("exec.end.failed", "sessionId", s.id, "cluster", s.Cluster, "error", err)
-		return endedUnverified
+		s.svc.Log.Warn("exec.end.failed", "sessionId", s.id, "cluster", s.Cluster, "shells", len(shells), "error", err)
+		return nil
 	}
 	defer stream.Close()
 	defer context.AfterFunc(ctx, func() { stream.Close() })()
-	return parseEnded(readAtMost(stream, maxReport))
+	return parseEnded(readAtMost(stream, maxTogether*maxReport))
 }
 
 // readAtMost collects the first limit bytes of a stream's stdout until its end.
 func readAtMost(stream transport.Stream, limit int) []byte {
 	var got []byte
-	buf := make([]byte, limit)
+	buf := make([]byte, smallChunk)
 	for {
 		n, ch, err := stream.Read(buf)
 		if ch == transport.Stdout {

@@ -97,7 +97,7 @@ func startReal(t *testing.T, after string) (process, *exec.Cmd) {
 
 func runEnd(t *testing.T, p process, environ ...string) ended {
 	t.Helper()
-	argv := endCommand(p)
+	argv := endCommand([]process{p})
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = environ
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -105,7 +105,7 @@ func runEnd(t *testing.T, p process, environ ...string) ended {
 	if err != nil {
 		t.Fatalf("ending script: %v", err)
 	}
-	return parseEnded(out)
+	return parseEnded(out)[p.word()]
 }
 
 // onlySleep is a folder of programs that has no other.

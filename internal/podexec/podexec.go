@@ -101,7 +101,11 @@ type Options struct {
 // Sessions holds every live session of the process.
 type Sessions struct {
 	Options
-	caps *caps
+	caps   *caps
+	enders *enders
+	// ending is done when shells are no longer ended, but left.
+	ending context.Context
+	leave  context.CancelFunc
 
 	mu       sync.Mutex
 	live     map[string]*session
@@ -113,8 +117,14 @@ type Sessions struct {
 
 // New makes an empty set of sessions. It starts nothing.
 func New(o Options) *Sessions {
-	return &Sessions{Options: o, caps: newCaps(), live: map[string]*session{}, rights: newRights(o.RightsEvery)}
+	ss := &Sessions{Options: o, caps: newCaps(), enders: newEnders(), live: map[string]*session{}, rights: newRights(o.RightsEvery)}
+	ss.ending, ss.leave = context.WithCancel(context.Background())
+	return ss
 }
+
+// drainLimit is how long a shutdown waits for shells to be ended. What cannot be
+// ended until then is recorded as such: nobody would hear of it later.
+const drainLimit = 7 * time.Second
 
 // Run waits for ctx to end, then refuses new sessions, tells every client that
 // the server is shutting down, ends the shells and waits for all of it.
@@ -126,6 +136,8 @@ func (ss *Sessions) Run(ctx context.Context) error {
 		s.finish(endOf(Shutdown))
 	}
 	ss.mu.Unlock()
+	defer ss.leave()
+	defer time.AfterFunc(drainLimit, ss.leave).Stop()
 	ss.wg.Wait()
 	return nil
 }

@@ -365,10 +365,10 @@ func TestShellIsEndedByAControlExec(t *testing.T) {
 				go fmt.Fprintf(s.feed, "\x01periscope:%s:42:777:bash\x02$ ", req.Command[len(req.Command)-1])
 				return s, nil
 			}
-			if got := strings.Join(req.Command[len(req.Command)-2:], " "); got != "42 777" {
+			if got := req.Command[len(req.Command)-1]; got != "42:777" {
 				t.Errorf("control exec for %q", got)
 			}
-			go func() { s.feed.Write([]byte("gone\n")); s.exit(0); shell.exit(129) }()
+			go func() { s.feed.Write([]byte("42:777 gone\n")); s.exit(0); shell.exit(129) }()
 			return s, nil
 		}
 		req := r.request()

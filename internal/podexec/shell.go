@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -72,16 +71,15 @@ func parseReport(out []byte, nonce string) (p process, rest []byte, done bool) {
 	return process{pid: pid, start: fields[1], shell: fields[2]}, out[end+1:], true
 }
 
-// endShell ends the session of processes that PID ($1), started at START ($2),
-// leads: HUP to all of it, then after a second KILL to the leader and to its
-// foreground group. It touches nothing unless PID and START both match. It
-// prints "gone", or "left N" where N processes of the session live on (such as
-// background jobs that ignore HUP).
+// endShells ends the sessions of processes that some shells lead. $1 has a word
+// PID:START for each: HUP to all of it, then after a second KILL to the leader
+// and to its foreground group. It touches nothing unless PID and START both
+// match. It prints "PID:START gone", or "PID:START left N" where N processes of
+// the session live on (such as background jobs that ignore HUP).
 //
-// Many shells of one container may end together, so it looks at all processes
-// as rarely as it can and, where there is a cat, by that: the read of most
-// shells asks the kernel for one byte at a time.
-const endShell = `p=$1 t=$2 nl='
+// It looks at all processes as rarely as it can and, where there is a cat, by
+// that: the read of most shells asks the kernel for one byte at a time.
+const endShells = `nl='
 '
 stats() {
 	if command -v cat >/dev/null; then cat /proc/[0-9]*/stat; return; fi
@@ -90,19 +88,20 @@ stats() {
 fields() { q=${1%% *}; set -- ${1##*) }; z=$1 g=$3 n=$4 f=$6 b=${20}; }
 dead() { [ "$z" = Z ] || [ "$z" = X ]; }
 look() { { read -r s </proc/$1/stat; } 2>/dev/null && fields "$s" && ! dead; }
+ours() { case $led in *" $n:"*) ;; *) return 1;; esac; }
 scan() {
 	set +f; l=$(stats 2>/dev/null); set -f
 	IFS=$nl; set -- $l; IFS=' '
-	all= front= c=0
+	all= front= of=
 	for s; do
-		case $s in *" $p "*) fields "$s";; *) continue;; esac
-		[ "$n" = "$p" ] && ! dead || continue
-		all="$all $q" c=$((c+1))
-		[ "$q" != "$p" ] && [ "$g" != "$fg" ] || front="$front $q"
+		fields "$s"
+		ours && ! dead || continue
+		all="$all $q" of="$of $n"
+		case " $n$led" in " $q "*|*" $n:$g "*) front="$front $q";; esac
 	done
 }
 alive() {
-	for d in $front; do look "$d" && [ "$n" = "$p" ] && return; done
+	for d in $front; do look "$d" && ours && return; done
 	return 1
 }
 await() {
@@ -111,16 +110,33 @@ await() {
 		i=$((i+1)); sleep 0.1 2>/dev/null || { sleep 1; i=$((i+10)); }
 	done
 }
-look "$p" && [ "$b" = "$t" ] || { echo gone; exit 0; }
-fg=$f; [ "$fg" -gt 0 ] || fg=$g
+led=' ' words=
+for w in $1; do
+	p=${w%:*}
+	look "$p" && [ "$b" = "${w#*:}" ] || { echo "$w gone"; continue; }
+	[ "$f" -gt 0 ] || f=$g
+	led="$led$p:$f " words="$words $w"
+done
+[ "$words" ] || exit 0
 scan; { kill -HUP $all; kill -CONT $all; } 2>/dev/null
 await 10; scan
 [ -z "$front" ] || { kill -KILL $front 2>/dev/null; await 20; scan; }
-[ "$c" = 0 ] && echo gone || echo "left $c"`
+for w in $words; do
+	c=0
+	for n in $of; do [ "$n" != "${w%:*}" ] || c=$((c+1)); done
+	[ "$c" = 0 ] && echo "$w gone" || echo "$w left $c"
+done`
 
-// endCommand is the command that ends p and all that it leads.
-func endCommand(p process) []string {
-	return []string{"sh", "-c", endShell, "periscope", strconv.Itoa(p.pid), p.start}
+// word names the process to endShells.
+func (p process) word() string { return strconv.Itoa(p.pid) + ":" + p.start }
+
+// endCommand is the command that ends shells and all that they lead.
+func endCommand(shells []process) []string {
+	words := make([]string, len(shells))
+	for i, p := range shells {
+		words[i] = p.word()
+	}
+	return []string{"sh", "-c", endShells, "periscope", strings.Join(words, " ")}
 }
 
 // ended is what became of a shell: a word of the audit event.
@@ -132,15 +148,18 @@ const (
 	endedLeft       ended = "left"
 )
 
-// parseEnded reads what endShell printed.
-func parseEnded(out []byte) ended {
-	word := strings.TrimSpace(string(out))
-	if word == "gone" {
-		return endedVerified
+// parseEnded reads what endShells printed: what became of each word. Of those
+// that it does not name nothing is known.
+func parseEnded(out []byte) map[string]ended {
+	became := map[string]ended{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 2 && words[1] == "gone":
+			became[words[0]] = endedVerified
+		case len(words) == 3 && words[1] == "left":
+			became[words[0]] = endedLeft
+		}
 	}
-	var n int
-	if _, err := fmt.Sscanf(word, "left %d", &n); err == nil {
-		return endedLeft
-	}
-	return endedUnverified
+	return became
 }

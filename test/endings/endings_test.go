@@ -42,7 +42,7 @@ type way struct {
 
 var ways = map[string]way{
 	"dropped":      {shells: 100, act: (*crowd).drop, reason: "client_lost"},
-	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=15"}, act: (*crowd).leave, reason: "server_idle", code: 1000},
+	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=20"}, act: (*crowd).leave, reason: "server_idle", code: 1000},
 	"logged out":   {shells: 100, act: (*crowd).logout, reason: "unauthorized", code: 1008},
 	"shutdown":     {shells: 20, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
 	"big shutdown": {shells: 100, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
