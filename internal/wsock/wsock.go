@@ -36,7 +36,7 @@ const (
 // and closed.
 var ErrTooBig = errors.New("wsock: message over the limit")
 
-// ErrClosed is what a write returns after Close.
+// ErrClosed is what reads and writes return after Close.
 var ErrClosed = errors.New("wsock: closed")
 
 var bigMessages = sync.Pool{New: func() any { b := make([]byte, bigMessage); return &b }}
@@ -53,6 +53,7 @@ type Conn struct {
 	heard atomic.Int64 // when bytes last arrived, in nanoseconds since base
 
 	reading sync.Mutex
+	over    bool // Close reads now
 	in      *wsframe.Reader
 	pooled  *[]byte // what buf is, when it is not small
 	buf     []byte
@@ -109,6 +110,9 @@ func (c *Conn) Silence() time.Duration {
 func (c *Conn) Read() (binary bool, p []byte, err error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
+	if c.over {
+		return false, nil, ErrClosed
+	}
 	c.shrink()
 	for n := 0; ; {
 		m, end, err := c.in.Read(c.buf[n:], true)
@@ -236,17 +240,25 @@ func (c *Conn) sendPong() {
 // closes. A Read under way ends.
 func (c *Conn) Close(code int, reason string) {
 	defer c.Abort()
-	deadline := time.Now().Add(closeWait)
-	_ = c.nc.SetDeadline(deadline)
+	_ = c.nc.SetDeadline(time.Now().Add(closeWait))
 	p := binary.BigEndian.AppendUint16(make([]byte, 0, wsframe.MaxControl), uint16(code))
 	p = append(p, reason[:min(len(reason), wsframe.MaxControl-2)]...)
 	if c.send(wsframe.Close, p) != nil {
 		return
 	}
-	// What the peer still sends is taken: closing a socket with unread bytes
-	// would reset it, and the peer might lose the last words.
-	for time.Now().Before(deadline) {
-		if _, _, err := c.Read(); err != nil && !errors.Is(err, ErrTooBig) {
+	c.drain()
+}
+
+// drain takes what the peer still sends, until it closes: closing a socket with
+// unread bytes would reset it, and the peer might lose the last words. The last
+// message that Read returned may still be in use.
+func (c *Conn) drain() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.over = true
+	var scrap [smallMessage]byte
+	for {
+		if _, _, err := c.in.Read(scrap[:], true); err != nil {
 			return
 		}
 	}

@@ -322,6 +322,35 @@ func TestCloseWhileReading(t *testing.T) {
 	}
 }
 
+// TestCloseLeavesTheLastMessage: what Read returned is its reader's, though what
+// comes after it is thrown away.
+func TestCloseLeavesTheLastMessage(t *testing.T) {
+	kept := make(chan string, 1)
+	url := serve(t, false, func(c *Conn) {
+		_, p, err := c.Read()
+		if err != nil {
+			t.Error(err)
+		}
+		c.Close(1000, "")
+		kept <- string(p)
+		if _, _, err := c.Read(); !errors.Is(err, ErrClosed) {
+			t.Errorf("a read after Close: %v", err)
+		}
+	})
+	for _, size := range []int{10, smallMessage + 1, bigMessage + 1} {
+		ws := dial(t, url, nil)
+		for _, letter := range []string{"a", "b"} {
+			if err := ws.Write(context.Background(), websocket.MessageText, []byte(strings.Repeat(letter, size))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, _ = ws.Read(context.Background())
+		if got := <-kept; got != strings.Repeat("a", size) {
+			t.Errorf("of a message of %d bytes, %d remained", size, strings.Count(got, "a"))
+		}
+	}
+}
+
 func TestPingAndSilence(t *testing.T) {
 	heard := make(chan bool, 1)
 	url := serve(t, false, func(c *Conn) {
