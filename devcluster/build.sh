@@ -1,10 +1,14 @@
 #!/bin/sh
-# Builds bin/devcluster and bin/kubectl. The first build compiles Kubernetes,
-# which takes minutes; later builds compile only what has changed.
+# build.sh [FOLDER [PROGRAM…]]: builds devcluster and kubectl, or those programs of
+# Kubernetes that are named, into FOLDER, which is seen from here (../bin). The
+# first build compiles Kubernetes, which takes minutes; later builds compile only
+# what has changed.
 set -eu
 
 cd "$(dirname "$0")"
 out=${1:-../bin}
+[ $# = 0 ] || shift
+[ $# -gt 0 ] || set -- devcluster kubectl
 mkdir -p "$out"
 
 version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
@@ -15,10 +19,12 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 	flags="$flags -X $package.gitVersion=$version -X $package.gitMajor=$major -X $package.gitMinor=$minor -X $package.gitTreeState=clean"
 done
 
-# build NAME PACKAGE: says every ten seconds that it is still at work.
+# build NAME: says every ten seconds that it is still at work.
 build() {
+	package=k8s.io/kubernetes/cmd/$1
+	[ "$1" != devcluster ] || package=.
 	echo "building $1 (Kubernetes $version)"
-	CGO_ENABLED=0 go build -ldflags "$flags" -o "$out/$1" "$2" &
+	CGO_ENABLED=0 go build -ldflags "$flags" -o "$out/$1" "$package" &
 	compiler=$!
 	trap 'kill "$compiler" 2>/dev/null || true' INT TERM EXIT
 	waited=0
@@ -34,6 +40,7 @@ build() {
 }
 
 touch "$out/.started"
-build devcluster .
-build kubectl k8s.io/kubernetes/cmd/kubectl
+for program; do
+	build "$program"
+done
 rm -f "$out/.started"

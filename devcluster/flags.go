@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/periscope-console/periscope/devcluster/cluster"
 )
 
@@ -29,6 +31,9 @@ func parseFlags(args []string) (options, error) {
 	fs.StringVar(&c.Dir, "dir", "", "folder for the cluster's state, logs and kubeconfig (required)")
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:0", "address of the apiserver; port 0 takes a free one")
 	fs.IntVar(&c.Nodes, "nodes", 1, "number of nodes")
+	fs.Func("join", "NAME=ADDRESS: run no nodes, but write to DIR/kubelet what a kubelet of that name at that IP address needs to join", func(s string) error {
+		return addJoin(c, s)
+	})
 	fs.BoolVar(&c.WebSocketKubelet, "websocket-kubelet", false, "nodes take WebSockets from the apiserver, as newer kubelets do")
 	fs.StringVar(&c.AuditLog, "audit-log", "", "file for the apiserver's audit log")
 	fs.StringVar(&c.AuditPolicy, "audit-policy", "", "policy for the audit log (default: who did what, no bodies)")
@@ -87,6 +92,15 @@ func addImage(images map[string]string, s string) error {
 	return nil
 }
 
+func addJoin(c *cluster.Options, s string) error {
+	name, address, _ := strings.Cut(s, "=")
+	if len(validation.IsDNS1123Label(name)) > 0 || net.ParseIP(address) == nil {
+		return errors.New("want NAME=ADDRESS, such as real=10.0.0.1")
+	}
+	c.Join = &cluster.Joining{Name: name, Address: address}
+	return nil
+}
+
 func validate(o *options) error {
 	c := &o.cluster
 	if c.Dir == "" {
@@ -100,7 +114,9 @@ func validate(o *options) error {
 	if err != nil || net.ParseIP(host) == nil {
 		return fmt.Errorf("--addr %q must be an IP address and a port, such as 127.0.0.1:0", c.Addr)
 	}
-	if c.Nodes < 1 || c.Nodes > maxNodes {
+	if c.Join != nil {
+		c.Nodes = 0
+	} else if c.Nodes < 1 || c.Nodes > maxNodes {
 		return fmt.Errorf("--nodes must be between 1 and %d", maxNodes)
 	}
 	if c.AuditPolicy != "" && c.AuditLog == "" {

@@ -2,4 +2,7 @@
 
 package main
 
-import _ "k8s.io/kubectl/pkg/cmd"
+import (
+	_ "k8s.io/kubectl/pkg/cmd"
+	_ "k8s.io/kubernetes/cmd/kubelet/app"
+)

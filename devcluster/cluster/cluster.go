@@ -33,6 +33,7 @@ type Options struct {
 	Dir              string
 	Addr             string
 	Nodes            int
+	Join             *Joining // nil where no other node joins
 	WebSocketKubelet bool
 	AuditLog         string
 	AuditPolicy      string
@@ -185,8 +186,8 @@ func (c *cluster) runNode(ctx context.Context, i int, registered func()) error {
 	})
 }
 
-// announce waits until a pod can be created and will be scheduled, and then
-// writes the kubeconfig.
+// announce waits until a pod can be created and will be scheduled by the nodes
+// of this process, and then writes the kubeconfig. It stays until ctx ends.
 func (c *cluster) announce(ctx context.Context, usable func()) error {
 	waitCtx, cancel := context.WithTimeout(ctx, usableTimeout)
 	defer cancel()
@@ -201,6 +202,11 @@ func (c *cluster) announce(ctx context.Context, usable func()) error {
 		case <-ticker.C:
 		}
 	}
+	if c.o.Join != nil {
+		if err := c.prepareJoin(); err != nil {
+			return err
+		}
+	}
 	data, err := controlplane.Kubeconfig(c.plane, controlplane.Admin)
 	if err != nil {
 		return err
@@ -209,6 +215,7 @@ func (c *cluster) announce(ctx context.Context, usable func()) error {
 		return err
 	}
 	usable()
+	<-ctx.Done()
 	return nil
 }
 

@@ -54,6 +54,15 @@ func TestSideBySide(t *testing.T) {
 	b.stop()
 }
 
+// TestJoin lets the API see a kubelet's identity, and no node until one joins.
+func TestJoin(t *testing.T) {
+	c := start(t, t.TempDir(), "--join", "real=10.1.2.3")
+	want(t, "nodes", c.kubectl("get", "nodes", "-o", "name"), "")
+	kubelet := filepath.Join(c.dir, "kubelet", "kubeconfig")
+	want(t, "who joins", c.kubectl("--kubeconfig", kubelet, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"), "system:node:real")
+	c.stop()
+}
+
 // TestImageFolder gives an image a root of its own, with nothing but a program.
 func TestImageFolder(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -127,6 +136,7 @@ func TestBadFlags(t *testing.T) {
 	}{
 		{nil, "--dir is missing"},
 		{[]string{"--dir", "x", "--nodes", "0"}, "--nodes must be between"},
+		{[]string{"--dir", "x", "--join", "real"}, "want NAME=ADDRESS"},
 		{[]string{"--dir", "x", "--addr", "nowhere"}, "must be an IP address and a port"},
 		{[]string{"--dir", "x", "--colour", "red"}, "flag provided but not defined: -colour"},
 		{[]string{"--dir", "x", "surplus"}, `"surplus" is not a flag`},
