@@ -17,7 +17,7 @@ WEB_FILES := $(shell find web/src web/public web/index.html web/package-lock.jso
 
 .PHONY: help
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
 demo: build devcluster bin/demo ## run the whole product here: a real cluster and Periscope
@@ -38,6 +38,10 @@ bench: build devcluster ## print the ratios of docs/performance.md
 .PHONY: soak
 soak: build devcluster ## leave shells alone behind a proxy with an idle limit of 20 s, for 15 minutes
 	@build/soak.sh "$(SOAK)"
+
+.PHONY: e2e-real
+e2e-real: build devcluster ## what holds on a real node: containerd and a kubelet, here, as root
+	@build/e2e-real.sh
 
 .PHONY: build
 build: deps bin/periscope ## build bin/periscope with its pages

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that the tools the build and the tests need are on this machine.
+# deps.sh [real]: makes sure that the tools the build and the tests need are on
+# this machine; with real also those of a real node.
 set -euo pipefail
 
 need_go=1.26
@@ -23,6 +24,13 @@ have chromium || missing+=(chromium)
 [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
 have fc-list && fc-list : family 2>/dev/null | grep -qi 'cjk' || missing+=(fontconfig fonts-noto-cjk)
 have fc-list && fc-list : family 2>/dev/null | grep -qi 'emoji' || missing+=(fonts-noto-color-emoji)
+if [ "${1:-}" = real ]; then
+  have containerd || missing+=(containerd)
+  have runc || missing+=(runc)
+  have ip || missing+=(iproute2)
+  [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
+  { [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1; } || missing+=(busybox-static)
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! have apt-get; then

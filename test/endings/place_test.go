@@ -45,7 +45,10 @@ func (p place) count(t *testing.T) (now counts) {
 
 func (p place) await(t *testing.T, what string, ok func(counts) bool) {
 	t.Helper()
-	poll(t, what, func() bool { return ok(p.count(t)) })
+	var now counts
+	if !poll(func() bool { now = p.count(t); return ok(now) }) {
+		t.Fatalf("not in time: %s; %+v:\n%s", what, now, p.run(t, "ps", "-o", "pid,ppid,args"))
+	}
 }
 
 // run runs a command in the pod, past Periscope.

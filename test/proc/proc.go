@@ -41,8 +41,8 @@ type Spec struct {
 	Env  []string // added to the parent's
 	// Files are open in the child as 3, 4 and so on.
 	Files []*os.File
-	// Ready begins the line that says the child is up.
-	Ready string
+	// Ready begins the line that says the child is up, and Holds is in it.
+	Ready, Holds string
 	// Log gets all that the child writes; nil throws it away.
 	Log io.Writer
 }
@@ -88,7 +88,7 @@ func (p *Process) follow(r *os.File, s Spec, ready chan<- string) {
 		if s.Log != nil {
 			fmt.Fprintln(s.Log, lines.Text())
 		}
-		if strings.HasPrefix(lines.Text(), s.Ready) {
+		if strings.HasPrefix(lines.Text(), s.Ready) && strings.Contains(lines.Text(), s.Holds) {
 			select {
 			case ready <- lines.Text():
 			default:
