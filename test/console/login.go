@@ -37,6 +37,12 @@ func (l *Login) Logout(ctx context.Context) error {
 	return err
 }
 
+// End ends a shell from the list of sessions.
+func (l *Login) End(ctx context.Context, sessionID string) error {
+	_, err := l.call(ctx, http.MethodDelete, "/api/exec/sessions/"+sessionID, "")
+	return err
+}
+
 // call makes one request; an answer that is no success is an error.
 func (l *Login) call(ctx context.Context, method, path, body string) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)

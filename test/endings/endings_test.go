@@ -43,6 +43,7 @@ type way struct {
 var ways = map[string]way{
 	"dropped":      {shells: 100, act: (*crowd).drop, reason: "client_lost"},
 	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=20"}, act: (*crowd).leave, reason: "server_idle", code: 1000},
+	"ended":        {shells: 100, act: (*crowd).end, reason: "forced_close", code: 1000},
 	"logged out":   {shells: 100, act: (*crowd).logout, reason: "unauthorized", code: 1008},
 	"shutdown":     {shells: 20, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
 	"big shutdown": {shells: 100, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
@@ -145,6 +146,16 @@ func (g *crowd) drop() error {
 
 // leave does nothing: the idle time does the rest.
 func (g *crowd) leave() error { return nil }
+
+// end is what an administrator does in the list of sessions, in another browser.
+func (g *crowd) end() error {
+	admin := g.server.Login()
+	g.each(func(i int) error { return admin.End(g.ctx, g.shells[i].Hello.SessionID) })
+	if !poll(func() bool { return len(g.server.Events("pod.exec.session_kill")) == len(g.shells) }) {
+		return errors.New("not every ending is in audit")
+	}
+	return nil
+}
 
 func (g *crowd) logout() error { return g.login.Logout(g.ctx) }
 
