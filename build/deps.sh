@@ -42,4 +42,4 @@ as_root=()
 echo "Installing ${missing[*]} with apt-get"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get update -qq
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" | grep -E '^Setting up' || true
+"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" | sed -n '/^Setting up/p'
