@@ -36,7 +36,7 @@ bench: build devcluster ## print the ratios of docs/performance.md
 	@go run ./test/bench
 
 .PHONY: soak
-soak: build devcluster ## leave shells alone behind a proxy with an idle limit of 20 s, for 15 minutes
+soak: build devcluster bin/demo ## flood a browser for a minute, leave shells alone behind a proxy with an idle limit for 15
 	@build/soak.sh "$(SOAK)"
 
 .PHONY: e2e-real

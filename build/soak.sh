@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# Leaves shells alone behind a real proxy for as long as $1 says, with the idle
-# limit of a common load balancer, and asks them something at the end.
+# Floods a browser's terminal for a minute. Then leaves shells alone behind a real
+# proxy for as long as $1 says, with the idle limit of a common load balancer, and
+# asks them something at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 TMPDIR=$(mktemp -d) # so that nothing is left after Ctrl-C
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
+
+echo "A flood in a browser, for 60 s"
+npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
+PERISCOPE_FLOOD_SECONDS=60 bin/demo --dir "$TMPDIR/demo" -- npm --prefix test/e2e run --silent test -- flood
 
 echo "Quiet shells behind a proxy, for $1; a line each minute"
 go test -race -count=1 -v -timeout 2h ./test/proxy -limit 20s -quiet "$1"

@@ -4,8 +4,8 @@
 //	demo [--dir DIR] [--port PORT] [-- COMMAND ARG…]
 //
 // Without a command it stays in the foreground until Ctrl-C. With one it runs it
-// beside the system, with PERISCOPE_URL and KUBECONFIG set, and ends with its
-// exit code.
+// beside the system, with PERISCOPE_URL, PERISCOPE_PID and KUBECONFIG set, and
+// ends with its exit code.
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -47,7 +48,7 @@ type demo struct {
 	more                 string // further clusters
 	log                  io.Writer
 	parts                []*proc.Process // in the order of their start
-	url                  string
+	url, pid             string          // Periscope's
 }
 
 func run(ctx context.Context, args []string) error {
@@ -156,6 +157,7 @@ func (d *demo) start(ctx context.Context) error {
 	})
 	if err == nil {
 		_, d.url, _ = strings.Cut(line, "Open ")
+		d.pid = strconv.Itoa(d.parts[len(d.parts)-1].PID())
 	}
 	return err
 }
@@ -200,7 +202,7 @@ func (d *demo) wait(ctx context.Context) error {
 // beside runs a command while the system is up.
 func (d *demo) beside(ctx context.Context, argv []string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "PERISCOPE_URL="+d.url, "KUBECONFIG="+d.kubeconfig())
+	cmd.Env = append(os.Environ(), "PERISCOPE_URL="+d.url, "PERISCOPE_PID="+d.pid, "KUBECONFIG="+d.kubeconfig())
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
