@@ -17,31 +17,57 @@ import (
 // busybox is Debian's busybox-static: one program that needs no library.
 const busybox = "/bin/busybox"
 
-// writeImage writes an image archive with busybox under all its names. Without a
-// command it sleeps, as a sandbox does.
-func writeImage(ctx context.Context, path, name string) error {
-	layer, err := busyboxLayer(ctx)
+// sandbox is the image that holds a pod's namespaces.
+const sandbox = "dev.local/busybox:1"
+
+// images are all that pods can be made of. Without a command each sleeps.
+var images = []struct {
+	names []string // as the kubelet completes them
+	bare  bool     // with nothing but sleep in it
+}{
+	{names: []string{sandbox, "docker.io/library/busybox:latest"}},
+	{names: []string{"docker.io/library/distroless:latest"}, bare: true},
+}
+
+// manifest is an image in an archive's manifest.json.
+type manifest struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// writeImages writes an archive of the images, as docker save does.
+func writeImages(ctx context.Context, path string) error {
+	program, err := os.ReadFile(busybox)
 	if err != nil {
 		return err
 	}
-	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "2147483647"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
-	})
+	applets, err := exec.CommandContext(ctx, busybox, "--list").Output()
 	if err != nil {
-		return err
-	}
-	manifest, err := json.Marshal([]map[string]any{{
-		"Config": sum(config) + ".json", "RepoTags": []string{name}, "Layers": []string{"layer.tar"},
-	}})
-	if err != nil {
-		return err
+		return fmt.Errorf("%s --list: %w", busybox, err)
 	}
 	var a archive
-	a.file("layer.tar", 0o644, layer)
-	a.file(sum(config)+".json", 0o644, config)
-	a.file("manifest.json", 0o644, manifest)
+	var all []manifest
+	for _, im := range images {
+		layer, err := bareLayer(program)
+		if !im.bare {
+			layer, err = wholeLayer(program, strings.Fields(string(applets)))
+		}
+		if err != nil {
+			return err
+		}
+		m, err := a.image(layer)
+		if err != nil {
+			return err
+		}
+		m.RepoTags = im.names
+		all = append(all, m)
+	}
+	list, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	a.file("manifest.json", 0o644, list)
 	whole, err := a.bytes()
 	if err != nil {
 		return err
@@ -49,27 +75,38 @@ func writeImage(ctx context.Context, path, name string) error {
 	return os.WriteFile(path, whole, 0o600)
 }
 
+// image adds an image of one layer.
+func (a *archive) image(layer []byte) (manifest, error) {
+	config, err := json.Marshal(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux",
+		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "2147483647"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
+	})
+	m := manifest{Config: sum(config) + ".json", Layers: []string{sum(layer) + ".tar"}}
+	a.file(m.Config, 0o644, config)
+	a.file(m.Layers[0], 0o644, layer)
+	return m, err
+}
+
 func sum(b []byte) string {
 	s := sha256.Sum256(b)
 	return hex.EncodeToString(s[:])
 }
 
-func busyboxLayer(ctx context.Context) ([]byte, error) {
-	program, err := os.ReadFile(busybox)
-	if err != nil {
-		return nil, err
-	}
-	names, err := exec.CommandContext(ctx, busybox, "--list").Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s --list: %w", busybox, err)
-	}
+// bareLayer has one program. Busybox is what it is called.
+func bareLayer(program []byte) ([]byte, error) {
 	var a archive
-	for _, folder := range []string{"bin/", "etc/", "proc/", "root/", "sys/", "tmp/"} {
-		a.add(&tar.Header{Typeflag: tar.TypeDir, Name: folder, Mode: 0o755}, nil)
-	}
+	a.folders("bin/", "proc/", "sys/")
+	a.file("bin/sleep", 0o755, program)
+	return a.bytes()
+}
+
+func wholeLayer(program []byte, applets []string) ([]byte, error) {
+	var a archive
+	a.folders("bin/", "etc/", "proc/", "root/", "sys/", "tmp/")
 	a.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\n"))
 	a.file("bin/busybox", 0o755, program)
-	for _, applet := range strings.Fields(string(names)) {
+	for _, applet := range applets {
 		if applet != "busybox" {
 			a.add(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + applet, Linkname: "busybox", Mode: 0o777}, nil)
 		}
@@ -82,6 +119,12 @@ type archive struct {
 	buf bytes.Buffer
 	w   *tar.Writer
 	err error
+}
+
+func (a *archive) folders(names ...string) {
+	for _, name := range names {
+		a.add(&tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755}, nil)
+	}
 }
 
 func (a *archive) file(name string, mode int64, body []byte) {

@@ -78,7 +78,7 @@ func (n *realNode) start(ctx context.Context) error {
 		{"Giving the node a network of its own", n.network},
 		{"Starting a control plane", n.startControlPlane},
 		{"Starting containerd", n.startContainerd},
-		{"Making an image", n.importImage},
+		{"Making images", n.importImages},
 		{"Starting a kubelet", n.startKubelet},
 		{"Waiting until the node is ready", n.awaitReady},
 	} {

@@ -7,8 +7,8 @@
 // namespaces of its own, so that the kernel ends every process, mount and bridge
 // with them, however this program ends; a folder and empty cgroups that a killed
 // one leaves are removed by the next. PERISCOPE_TEST_KUBECONFIG names the control
-// plane to the command and TMPDIR a folder of its own; the only image is
-// dev.local/busybox:1, made here, and nothing can be pulled.
+// plane to the command and TMPDIR a folder of its own. The images busybox and
+// distroless, one without a shell, are made here, and nothing can be pulled.
 package main
 
 import (

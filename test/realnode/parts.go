@@ -9,9 +9,6 @@ import (
 	"github.com/periscope-console/periscope/test/proc"
 )
 
-// image is all there is: busybox, which is the pods' sandbox too.
-const image = "dev.local/busybox:1"
-
 // containerdConfig is for version 1.6, in a machine that may have no AppArmor and
 // in which not even root may lower a process's out-of-memory score.
 const containerdConfig = `version = 2
@@ -53,7 +50,7 @@ func (n *realNode) startContainerd(ctx context.Context) error {
 		return err
 	}
 	config := filepath.Join(n.dir, "containerd.toml")
-	text := fmt.Sprintf(containerdConfig, filepath.Join(n.dir, "containerd"), filepath.Join(n.dir, "run"), n.socket(), image, cni)
+	text := fmt.Sprintf(containerdConfig, filepath.Join(n.dir, "containerd"), filepath.Join(n.dir, "run"), n.socket(), sandbox, cni)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -62,10 +59,10 @@ func (n *realNode) startContainerd(ctx context.Context) error {
 	})
 }
 
-// importImage makes the image and gives it to containerd.
-func (n *realNode) importImage(ctx context.Context) error {
-	archive := filepath.Join(n.dir, "busybox.tar")
-	if err := writeImage(ctx, archive, image); err != nil {
+// importImages makes the images and gives them to containerd.
+func (n *realNode) importImages(ctx context.Context) error {
+	archive := filepath.Join(n.dir, "images.tar")
+	if err := writeImages(ctx, archive); err != nil {
 		return err
 	}
 	return command(ctx, "ctr", "--address", n.socket(), "--namespace", "k8s.io", "images", "import", archive)
