@@ -1,41 +1,63 @@
 package podexec
 
-import "sync"
+import (
+	"slices"
+	"sync"
 
-// maxTogether bounds the shells that one exec ends: they are named in its URL,
-// and containerd before 1.6.22 nearly stops when it starts a command while more
-// than 32 of a pod have ended.
-const maxTogether = 16
+	"k8s.io/apimachinery/pkg/types"
+)
 
-// enders runs the execs that end shells, for each key one at a time: shells that
-// wait meanwhile are ended by the next one together, as a node starts the commands
-// of a pod one after the other (docs/adr/0003). A queue holds no more than there
-// are sessions.
+// What is ended in one pod at a time. A node starts the commands of a pod
+// one after the other, and containerd before 1.6.22 nearly stops when it starts
+// one while more than 32 of the pod have ended (docs/adr/0003).
+const (
+	maxTogether = 16 // shells; those of one exec are named in its URL
+	maxEndings  = 4  // execs
+)
+
+// enders runs the execs that end shells, a few at a time in a pod. One exec can end
+// the shells of a party: those of one container whose users are let in by the same
+// credentials. A party has one exec at a time; whoever waits meanwhile is ended by
+// its next one together with the others. A queue holds no more than there are
+// sessions.
 type enders struct {
-	mu      sync.Mutex
-	waiting map[string][]*farewell // a key is there while an exec of it runs
+	mu     sync.Mutex
+	queues map[types.UID]*queue // by pod; there while somebody is in it
+}
+
+// queue is who waits in a pod, and for whom execs run there.
+type queue struct {
+	waiting []*farewell // in the order of their coming
+	parties map[string]bool
+	shells  int // that those execs end
 }
 
 // farewell is one shell that is to be ended.
 type farewell struct {
+	party string
 	shell process
-	lead  chan struct{} // closed when this one is to run the next exec
-	how   chan ended    // what became of it
+	lead  chan []*farewell // gets those whom this one is to end, itself the first
+	how   chan ended       // what became of it
 }
 
-func newEnders() *enders { return &enders{waiting: map[string][]*farewell{}} }
+func newEnders() *enders { return &enders{queues: map[types.UID]*queue{}} }
 
 // end has the shell ended, by run or by that of another, and says how.
-func (e *enders) end(key string, shell process, run func([]process) map[string]ended) ended {
-	mine := &farewell{shell: shell, lead: make(chan struct{}), how: make(chan ended, 1)}
-	e.enter(key, mine)
+func (e *enders) end(pod types.UID, party string, shell process, run func([]process) map[string]ended) ended {
+	mine := &farewell{party: party, shell: shell, lead: make(chan []*farewell, 1), how: make(chan ended, 1)}
+	e.enter(pod, mine)
 	select {
 	case how := <-mine.how:
 		return how
-	case <-mine.lead:
+	case together := <-mine.lead:
+		defer e.leave(pod, together)
+		tell(together, run)
+		return <-mine.how
 	}
-	defer e.pass(key)
-	together := e.take(key)
+}
+
+// tell ends the shells and says to each what became of it.
+func tell(together []*farewell, run func([]process) map[string]ended) {
 	shells := make([]process, len(together))
 	for i, f := range together {
 		shells[i] = f.shell
@@ -48,37 +70,56 @@ func (e *enders) end(key string, shell process, run func([]process) map[string]e
 		}
 		f.how <- how
 	}
-	return <-mine.how
 }
 
-// enter queues f, which leads where nobody else is at work.
-func (e *enders) enter(key string, f *farewell) {
+func (e *enders) enter(pod types.UID, f *farewell) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	others, busy := e.waiting[key]
-	e.waiting[key] = append(others, f)
-	if !busy {
-		close(f.lead)
+	q := e.queues[pod]
+	if q == nil {
+		q = &queue{parties: map[string]bool{}}
+		e.queues[pod] = q
+	}
+	q.waiting = append(q.waiting, f)
+	q.next()
+}
+
+// leave is the end of the exec that these shared.
+func (e *enders) leave(pod types.UID, together []*farewell) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	q := e.queues[pod]
+	delete(q.parties, together[0].party)
+	q.shells -= len(together)
+	q.next()
+	if len(q.parties) == 0 { // so nobody waits
+		delete(e.queues, pod)
 	}
 }
 
-// take is who waits, the leader first.
-func (e *enders) take(key string) []*farewell {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	all := e.waiting[key]
-	n := min(len(all), maxTogether)
-	e.waiting[key] = all[n:]
-	return all[:n]
+// next gives the lead to whoever may have it.
+func (q *queue) next() {
+	for len(q.parties) < maxEndings && q.shells < maxTogether {
+		first := slices.IndexFunc(q.waiting, func(f *farewell) bool { return !q.parties[f.party] })
+		if first < 0 {
+			return
+		}
+		q.lead(q.waiting[first].party)
+	}
 }
 
-// pass gives the lead to the next one that waits.
-func (e *enders) pass(key string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if all := e.waiting[key]; len(all) > 0 {
-		close(all[0].lead)
-		return
+// lead has the first of a party's shells end them all, or as many as may be.
+func (q *queue) lead(party string) {
+	var together, others []*farewell
+	for _, f := range q.waiting {
+		if f.party == party && q.shells < maxTogether {
+			together = append(together, f)
+			q.shells++
+		} else {
+			others = append(others, f)
+		}
 	}
-	delete(e.waiting, key)
+	q.waiting = others
+	q.parties[party] = true
+	together[0].lead <- together
 }

@@ -70,8 +70,8 @@ func (s *session) closeStream() {
 // exec ends all that the same user wants ended in a container.
 func (s *session) controlExec() ended {
 	as := s.Actor.As
-	key := fmt.Sprintf("%t %q %q", as.None, append([]string{as.User}, as.Groups...), []string{s.Cluster, s.Namespace, s.Pod, s.Container})
-	return s.svc.enders.end(key, s.proc, s.endShells)
+	party := fmt.Sprintf("%t %q %q", as.None, append([]string{as.User}, as.Groups...), []string{s.Cluster, s.Namespace, s.Pod, s.Container})
+	return s.svc.enders.end(s.entered.pod, party, s.proc, s.endShells)
 }
 
 func (s *session) endShells(shells []process) map[string]ended {

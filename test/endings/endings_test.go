@@ -30,7 +30,10 @@ const (
 
 // way is one way in which shells end.
 type way struct {
-	shells  int
+	shells int
+	// names is how many the cluster is known by, 0 for one: shells of different
+	// names share no exec that ends them, as those of different users do not.
+	names   int
 	environ []string
 	// act ends all shells of the crowd.
 	act func(*crowd) error
@@ -46,6 +49,7 @@ var ways = map[string]way{
 	"ended":        {shells: 100, act: (*crowd).end, reason: "forced_close", code: 1000},
 	"logged out":   {shells: 100, act: (*crowd).logout, reason: "unauthorized", code: 1008},
 	"shutdown":     {shells: 20, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
+	"of several":   {shells: 60, names: 6, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
 	"big shutdown": {shells: 100, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
 }
 
@@ -93,13 +97,13 @@ func gather(t *testing.T, pod place, w way) *crowd {
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	t.Cleanup(cancel)
 	most := fmt.Sprint(w.shells)
-	server := console.Start(t, pod.cluster, pod.namespace, console.Options{Environ: append([]string{
+	server := console.Start(t, pod.cluster, pod.namespace, console.Options{Clusters: clusters(w.names), Environ: append([]string{
 		"PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=" + most, "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=" + most,
 	}, w.environ...)})
 	g := &crowd{t: t, ctx: ctx, server: server, login: server.Login(), shells: make([]*console.Terminal, w.shells)}
 	begun := time.Now()
-	target := console.Target{Cluster: console.Default, Namespace: pod.namespace, Pod: pod.name}
 	g.each(func(i int) (err error) {
+		target := console.Target{Cluster: name(i % max(1, w.names)), Namespace: pod.namespace, Pod: pod.name}
 		if g.shells[i], err = g.login.Open(ctx, target, modes[i%len(modes)]); err == nil {
 			err = g.shells[i].Type(ctx, "sleep 4321\n")
 		}
@@ -109,6 +113,17 @@ func gather(t *testing.T, pod place, w way) *crowd {
 	pod.await(t, "a command runs in each shell", func(now counts) bool { return now.commands == w.shells })
 	return g
 }
+
+// clusters are n names of the one control plane.
+func clusters(n int) map[string]string {
+	all := map[string]string{}
+	for i := range max(1, n) {
+		all[name(i)] = "{}"
+	}
+	return all
+}
+
+func name(i int) string { return fmt.Sprint(console.Default, "-", i) }
 
 // each does f for each shell, a few at a time.
 func (g *crowd) each(f func(i int) error) {
