@@ -61,7 +61,7 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ns := c.Namespace(t)
 			pod := place{c, ns, c.Pod(t, ns, kubetest.Image("dev.local/busybox:1")).Name}
-			before := pod.count(t)
+			before := pod.settled(t)
 			crowd := gather(t, pod, w)
 			begun := time.Now()
 			if err := w.act(crowd); err != nil {
@@ -71,7 +71,7 @@ func TestNothingIsLeft(t *testing.T) {
 			told := time.Since(begun)
 			pod.await(t, "no command runs any more", func(now counts) bool { return now.commands == 0 })
 			gone := time.Since(begun)
-			pod.await(t, "no shell is left", func(now counts) bool { return now == before })
+			pod.await(t, fmt.Sprintf("no shell is left, as before: %+v", before), func(now counts) bool { return now == before })
 			crowd.awaitAudit(w.reason)
 			t.Logf("%d shells %s: opened in %.1f s; clients told after %.1f s, no command left after %.1f s, nothing left after %.1f s",
 				w.shells, name, crowd.opened.Seconds(), told.Seconds(), gone.Seconds(), time.Since(begun).Seconds())

@@ -43,6 +43,17 @@ func (p place) count(t *testing.T) (now counts) {
 	return now
 }
 
+// settled counts what a pod has of its own. Right after its start a node may still
+// be at work in it, so two looks must agree.
+func (p place) settled(t *testing.T) (now counts) {
+	t.Helper()
+	now = p.count(t)
+	if !poll(func() bool { last := now; now = p.count(t); return now == last }) {
+		t.Fatal("the pod's own processes come and go")
+	}
+	return now
+}
+
 func (p place) await(t *testing.T, what string, ok func(counts) bool) {
 	t.Helper()
 	var now counts
