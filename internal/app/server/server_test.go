@@ -169,6 +169,10 @@ func TestV2WindowHoldsToTheByte(t *testing.T) {
 	}
 }
 
+// switches counts how often yes has waited; it stays the same where yes can write
+// no more.
+const switches = `for d in /proc/[0-9]*; do read -r name <$d/comm; [ "$name" = yes ] && grep ctxt $d/status; done 2>/dev/null`
+
 func TestInterruptStopsAFlood(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
@@ -178,12 +182,12 @@ func TestInterruptStopsAFlood(t *testing.T) {
 	term.send("yes flood\n")
 	term.expect("flood\r\nflood")
 	term.auto = false
-	for len(term.out) < 64<<10 {
-		if _, err := term.next(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	eventually(t, "the window is full", func() bool { _, err := term.next(); return err != nil || len(term.out) >= podexec.Window })
+	before := ""
+	eventually(t, "every buffer on the way is full", func() bool {
+		last := before
+		before = inside(t, c, ns, pod.Name, "sh", "-c", switches)
+		return before != "" && before == last
+	})
 	term.send("\x03")
 	gap := term.frame("gap")
 	if gap == nil || gap["why"] != "interrupt" {
