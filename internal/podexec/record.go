@@ -69,6 +69,7 @@ func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	e := eventOf(req, newID())
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
 	e.Extra["error"] = fault.KindOf(why).Code()
+	e.Extra["k8s_identity"] = k8sIdentity(req)
 	e.Reason = audit.OneLine(req.Reason, maxReason)
 	ss.emit(ctx, e)
 	ss.Metrics.refused(why)
@@ -107,7 +108,7 @@ func (s *session) record(how ended) {
 
 func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, stdout int64) {
 	e := s.event(audit.ExecEnd)
-	e.Stage, e.Outcome = audit.Completed, s.outcome()
+	e.Stage, e.Outcome = audit.Completed, s.end.reason.Outcome()
 	e.Extra["duration_ms"] = lasted.Milliseconds()
 	e.Extra["exit_code"] = code
 	e.Extra["bytes_stdin"] = stdin
@@ -116,18 +117,6 @@ func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, st
 	e.Extra["close_reason"] = s.end.reason
 	e.Extra["ended"] = how
 	s.svc.emit(context.Background(), e)
-}
-
-// outcome is success for every ordinary end: a shell that somebody left, or a
-// command that ended with any code, did what was asked.
-func (s *session) outcome() audit.Outcome {
-	switch s.end.reason {
-	case ServerError, ServerLost, TunnelClosed, NoShell, Refused, ProtocolError:
-		return audit.Failure
-	case Forbidden, Unauthorized:
-		return audit.Denied
-	}
-	return audit.Success
 }
 
 func exitCode(stream transport.Stream) *int { return stream.Result().ExitCode }
