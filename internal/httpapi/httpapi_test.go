@@ -11,12 +11,18 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/leak"
+	"github.com/periscope-console/periscope/internal/podexec"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -236,6 +242,32 @@ func FuzzParseCommand(f *testing.F) {
 		}
 		if err == nil && v != "" && len(argv) == 0 {
 			t.Errorf("%q: an empty command", v)
+		}
+	})
+}
+
+// nowhere is a directory that does not find a cluster in time.
+type nowhere struct{}
+
+func (nowhere) Find(ctx context.Context, _ string, _ identity.Actor) (podexec.Place, error) {
+	<-ctx.Done()
+	return podexec.Place{}, fault.Wrap(ctx.Err(), fault.Timeout, "t", "The cluster did not answer in time.")
+}
+
+type noAudit struct{}
+
+func (noAudit) Emit(context.Context, audit.Event) error { return nil }
+
+// TestChecksHaveALimit asks for a shell in a cluster that answers nothing.
+func TestChecksHaveALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{Options: Options{Sessions: podexec.New(podexec.Options{
+			Directory: nowhere{}, Audit: noAudit{}, Log: slog.New(slog.DiscardHandler), Metrics: podexec.NewMetrics(prometheus.NewRegistry()),
+		})}}
+		begun := time.Now()
+		_, err := s.admit(t.Context(), podexec.Request{Cluster: "c", Namespace: "n", Pod: "p"})
+		if took := time.Since(begun); fault.KindOf(err) != fault.Timeout || took != admitTime {
+			t.Errorf("%v after %v, want a timeout after %v", err, took, admitTime)
 		}
 	})
 }

@@ -221,14 +221,19 @@ func (s *session) awaitReport(ctx context.Context, nonce string) ([]byte, error)
 			return rest, nil
 		}
 		if err != nil {
-			return nil, s.noReport(err)
+			return nil, s.noReport(ctx, err)
 		}
 	}
 }
 
 // noReport says why a shell ended before it had begun.
-func (s *session) noReport(err error) error {
-	if !errors.Is(err, io.EOF) {
+func (s *session) noReport(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return fault.Wrap(err, fault.Timeout, "podexec.open",
+			"The shell in container %s did not start within %d seconds. Try again; if it goes on, ask whoever runs the cluster to look at the pod's node.",
+			s.Container, int(dialLimit/time.Second))
+	case !errors.Is(err, io.EOF):
 		return err
 	}
 	if res := s.stream.Result(); res.Err != nil {

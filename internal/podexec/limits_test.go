@@ -1,0 +1,118 @@
+package podexec
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+// between fails unless at least limit has passed since begun, and not much more:
+// the timers are looked at once in a while.
+func between(t *testing.T, begun time.Time, limit time.Duration) {
+	t.Helper()
+	if took := time.Since(begun); took < limit || took > limit+2*keepTick {
+		t.Errorf("it took %v, want %v", took, limit)
+	}
+}
+
+// TestASilentClientIsGone in two heartbeats, or in the page's own time.
+func TestASilentClientIsGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		v2            bool
+		set, silently time.Duration
+	}{
+		"plain":         {false, 20 * time.Second, 40 * time.Second},
+		"plain, faster": {false, 5 * time.Second, 10 * time.Second},
+		"v2":            {true, 20 * time.Second, v2Gone},
+		"v2, faster":    {true, 5 * time.Second, v2Gone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.set.Heartbeat = c.set
+				conn, _ := r.open(c.v2)
+				conn.mute.Store(true)
+				begun := time.Now()
+				r.free()
+				between(t, begun, c.silently)
+				if got := r.endReason(); got != string(HeartbeatTimeout) {
+					t.Errorf("ended by %s", got)
+				}
+			})
+		})
+	}
+}
+
+// TestAStalledClientHasItsTime: while a write to it waits, its silence does not
+// count, but the wait has an end.
+func TestAStalledClientHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		conn, s := r.open(false)
+		conn.toClient = make(chan message) // nobody takes anything any more
+		conn.mute.Store(true)
+		if _, err := s.feed.Write([]byte("never read")); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		r.ss.wg.Wait()
+		between(t, begun, stallLimit)
+		if got := r.endReason(); got != string(HeartbeatTimeout) {
+			t.Errorf("ended by %s", got)
+		}
+	})
+}
+
+// TestAFirstFrameThatDoesNotCome is not waited for.
+func TestAFirstFrameThatDoesNotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 15 * time.Second
+		conn, begun := newPipeConn(), time.Now()
+		if err := Opening(conn, &Request{}, limit); fault.KindOf(err) != fault.Protocol {
+			t.Errorf("got %v", err)
+		}
+		between(t, begun, limit)
+		if conn.send(false, `{"type":"open"}`) {
+			t.Error("the connection still stands")
+		}
+	})
+}
+
+// TestAShellThatDoesNotStart has a stream that stands and a shell that never
+// reports: it is hung up on, and the client told that it took too long.
+func TestAShellThatDoesNotStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		req, begun := r.request(), time.Now()
+		req.Command = nil
+		conn, err := r.tryOpen(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ss.wg.Wait()
+		between(t, begun, dialLimit)
+		_, frames := conn.drain()
+		e := find(frames, "error")
+		if e == nil || e["code"] != "E_TIMEOUT" || e["retryable"] != true || find(frames, "closed")["reason"] != string(ServerError) {
+			t.Errorf("frames %v", frames)
+		}
+	})
+}
+
+// TestAnEndThatHangs has a node that takes the exec that ends a shell, and never
+// answers it.
+func TestAnEndThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		openShells(r, 1, func([]string, *script) {})
+		s := r.ss.List(r.request().Actor)
+		begun := time.Now()
+		if err := r.ss.End(t.Context(), r.request().Actor, "req2", s[0].SessionID); err != nil {
+			t.Fatal(err)
+		}
+		r.free()
+		between(t, begun, endLimit+lastExitWait)
+	})
+}
