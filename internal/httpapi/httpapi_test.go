@@ -43,11 +43,16 @@ func (logins) Done(websession.ID) <-chan struct{} { return nil }
 
 func newHandler(t *testing.T) http.Handler {
 	t.Helper()
+	return newHandlerWith(t, func(*Options) {})
+}
+
+func newHandlerWith(t *testing.T, change func(*Options)) http.Handler {
+	t.Helper()
 	none, err := clusters.New(nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Options{
+	opt := Options{
 		Guard:  Guard{Hosts: []string{"console.example"}, Origins: []string{"https://console.example"}, Probes: true, TLS: true},
 		Logins: logins{}, Login: http.NotFoundHandler(), Clusters: none,
 		Pages: fstest.MapFS{
@@ -57,7 +62,9 @@ func newHandler(t *testing.T) http.Handler {
 		},
 		Log:   slog.New(slog.DiscardHandler),
 		Ready: func() error { return nil },
-	})
+	}
+	change(&opt)
+	return New(opt)
 }
 
 type ask struct {
@@ -154,6 +161,38 @@ func TestRequestID(t *testing.T) {
 		if (got == sent) != kept || got == "" {
 			t.Errorf("sent %q, got %q", sent, got)
 		}
+	}
+}
+
+// TestRequestsAndFaultsAreLogged: each request at level debug, and at any level
+// what was not the caller's own doing.
+func TestRequestsAndFaultsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	h := newHandlerWith(t, func(o *Options) {
+		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.Ready = func() error { return fault.New(fault.ShuttingDown, "t", "Try again.") }
+	})
+	do(t, h, ask{path: "/api/whoami", header: map[string]string{"Cookie": "s=ada", "Origin": "https://evil.example"}})
+	do(t, h, ask{path: "/readyz"})
+	var lines []map[string]any
+	for line := range strings.Lines(log.String()) {
+		var l map[string]any
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, l)
+	}
+	if len(lines) != 3 {
+		t.Fatalf("%d lines: %s", len(lines), log.String())
+	}
+	if l := lines[0]; l["msg"] != "http.request" || l["level"] != "DEBUG" || l["status"] != 403.0 || l["path"] != "/api/whoami" || l["method"] != "GET" || l["requestId"] == "" || l["duration_ms"] == nil {
+		t.Errorf("a refusal is logged as %v", l)
+	}
+	if l := lines[1]; l["msg"] != "http.fault" || l["level"] != "ERROR" || l["route"] != "readyz" || l["requestId"] == "" || l["error"] == nil || l["actor"] == nil {
+		t.Errorf("a fault is logged as %v", l)
+	}
+	if l := lines[2]; l["msg"] != "http.request" || l["status"] != 503.0 || l["requestId"] != lines[1]["requestId"] {
+		t.Errorf("its request is logged as %v", l)
 	}
 }
 

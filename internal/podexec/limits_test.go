@@ -1,6 +1,8 @@
 package podexec
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,4 +117,89 @@ func TestAnEndThatHangs(t *testing.T) {
 		r.free()
 		between(t, begun, endLimit+lastExitWait)
 	})
+}
+
+// TestCommandsAreBounded tries both sides of each bound.
+func TestCommandsAreBounded(t *testing.T) {
+	many := func(n int, arg string) (argv []string) {
+		for range n {
+			argv = append(argv, arg)
+		}
+		return argv
+	}
+	for name, c := range map[string]struct {
+		argv []string
+		ok   bool
+	}{
+		"none":                {nil, true},
+		"as many as may be":   {many(maxArgs, "a"), true},
+		"one too many":        {many(maxArgs+1, "a"), false},
+		"as long as may be":   {[]string{"a", strings.Repeat("b", maxCommand-1)}, true},
+		"one byte too long":   {[]string{"a", strings.Repeat("b", maxCommand)}, false},
+		"no program":          {[]string{"", "a"}, false},
+		"an empty argument":   {[]string{"a", ""}, true},
+		"a NUL":               {[]string{"a", "b\x00c"}, false},
+		"long words together": {many(17, strings.Repeat("c", 1<<10)), false},
+	} {
+		if err := CheckCommand(c.argv); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		req := r.request()
+		req.Command = many(maxArgs+1, "a")
+		if _, err := r.ss.Admit(t.Context(), req); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestReplayBoundsWhatIsHeld has a program that prints to a client which takes
+// nothing: the program waits once the buffer is full.
+func TestReplayBoundsWhatIsHeld(t *testing.T) {
+	for _, replay := range []int64{Window, 2 * Window, 8 * Window} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.set.Replay = replay
+			conn, s := r.open(true)
+			conn.toClient = make(chan message)
+			var printed atomic.Int64
+			go func() {
+				for printed.Load() < 4*replay { // not for ever: what is discarded at the end takes no time here
+					n, err := s.feed.Write(make([]byte, 1<<10))
+					printed.Add(int64(n))
+					if err != nil {
+						return
+					}
+				}
+			}()
+			synctest.Wait()
+			if n := printed.Load(); n > replay || n < replay-replay/4 {
+				t.Errorf("%d KiB are held of %d", n>>10, replay>>10)
+			}
+			conn.Abort()
+			r.ss.wg.Wait()
+		})
+	}
+}
+
+// TestTheUsersCapIsOverAllClusters and is held against the limit of the cluster
+// that is asked for.
+func TestTheUsersCapIsOverAllClusters(t *testing.T) {
+	c, who := newCaps(), owner{"dev", "ada"}
+	for range 5 {
+		if free, _ := c.reserve(who, "dev", 5, 50); free == nil {
+			t.Fatal("refused within the cap")
+		}
+	}
+	if _, hit := c.reserve(who, "test", 5, 50); hit.which != capUser || hit.ofUser != 5 || hit.ofWhole != 0 {
+		t.Errorf("in another cluster: %+v", hit)
+	}
+	if _, hit := c.reserve(who, "prod", 10, 50); hit.which != "" {
+		t.Errorf("where ten may be: %+v", hit)
+	}
+	if _, hit := c.reserve(owner{"dev", "bob"}, "test", 5, 50); hit.which != "" {
+		t.Errorf("somebody else: %+v", hit)
+	}
 }
