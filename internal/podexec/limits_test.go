@@ -7,7 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
 // between fails unless at least limit has passed since begun, and not much more:
@@ -101,6 +103,38 @@ func TestAShellThatDoesNotStart(t *testing.T) {
 			t.Errorf("frames %v", frames)
 		}
 	})
+}
+
+// TestWhoLeavesBeforeTheShellOpens is no failure of the protocol: audit, log and
+// metrics say that the wish was gone, or that the server was.
+func TestWhoLeavesBeforeTheShellOpens(t *testing.T) {
+	for want, leave := range map[string]func(*rig, *pipeConn){
+		"E_GONE":          func(_ *rig, c *pipeConn) { c.Abort() },
+		"E_SHUTTING_DOWN": func(r *rig, _ *pipeConn) { shutDown(r) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				left := make(chan struct{})
+				r.up.dial = func(transport.Request) (transport.Stream, error) {
+					<-left
+					return newScript(), nil
+				}
+				conn, err := r.tryOpen(r.request())
+				if err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				time.AfterFunc(time.Second, func() { close(left) })
+				leave(r, conn)
+				r.free()
+				got := r.audit.of(audit.ExecStart, audit.Completed)
+				if len(got) != 1 || got[0].Outcome != audit.Failure || got[0].Extra["error"] != want || r.figure("periscope_exec_refusals_total", want) != 1 {
+					t.Errorf("audit %+v", got)
+				}
+			})
+		})
+	}
 }
 
 // TestAnEndThatHangs has a node that takes the exec that ends a shell, and never

@@ -177,10 +177,13 @@ func (s *session) stillWanted() error {
 	default:
 		return nil
 	}
-	if s.end.fault != nil {
+	switch {
+	case s.end.fault != nil:
 		return s.end.fault
+	case s.end.reason == Shutdown:
+		return fault.New(fault.ShuttingDown, "podexec.open", "%s", s.end.message)
 	}
-	return fault.New(fault.Protocol, "podexec.open", "The session ended before the shell had opened: %s", s.end.message)
+	return fault.New(fault.Gone, "podexec.open", "The session ended before the shell had opened: %s", s.end.message)
 }
 
 // open dials and, for our own shell, reads its report. rest is output that came
