@@ -184,6 +184,11 @@ func TestInterruptStopsAFlood(t *testing.T) {
 		}
 	}
 	eventually(t, "the window is full", func() bool { _, err := term.next(); return err != nil || len(term.out) >= podexec.Window })
+	const kept = 64 << 10 // of what waits for the window; only what is beyond it is left out
+	eventually(t, "more waits than is kept", func() bool {
+		list, _ := p.sessions()
+		return len(list) == 1 && list[0].BytesOut > podexec.Window+kept
+	})
 	term.send("\x03")
 	gap := term.frame("gap")
 	if gap == nil || gap["why"] != "interrupt" {
