@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,8 @@ import (
 const (
 	dialLimit    = 15 * time.Second
 	endLimit     = 6 * time.Second // an ending exec takes a little over a second
-	podLimit     = 2 * time.Second
+	podLimit     = 3 * time.Second // of which a node may take two to say that a container ended
+	podAgain     = 100 * time.Millisecond
 	lastExitWait = time.Second
 	lastFeedWait = 200 * time.Millisecond
 )
@@ -350,22 +352,48 @@ func (s *session) whyEnded(err error) ending {
 
 // podEnd asks whether the pod or the container ended under the command. A
 // command killed by a signal or a broken stream may have been either's victim.
+// What a container takes along ends by KILL, and only some time later its status
+// says so: then the question is asked again, at growing intervals.
 func (s *session) podEnd(res transport.Result) (ending, bool) {
-	select {
-	case <-s.stop:
-		return ending{}, false // the end is chosen already
-	default:
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), podLimit)
+	ctx, cancel := context.WithTimeout(s.ctx, podLimit) // done when the end is chosen
 	defer cancel()
+	for wait := podAgain; ; wait *= 2 {
+		reason, gone := s.lookAtPod(ctx)
+		if gone {
+			e := endOf(reason)
+			e.exitCode = res.ExitCode
+			return e, true
+		}
+		if !killed(res) || !pause(ctx, wait) {
+			return ending{}, false
+		}
+	}
+}
+
+func (s *session) lookAtPod(ctx context.Context) (Reason, bool) {
 	pod, err := s.place.Upstream.Pod(ctx, s.Namespace, s.Pod)
 	reason, gone := s.entered.gone(s.Container, pod, err)
 	if !gone && err == nil && pod.DeletionTimestamp != nil {
-		reason, gone = PodDeleted, true
+		return PodDeleted, true
 	}
-	e := endOf(reason)
-	e.exitCode = res.ExitCode
-	return e, gone
+	return reason, gone
+}
+
+// killed reports whether the command ended by SIGKILL.
+func killed(res transport.Result) bool {
+	return res.Err == nil && res.ExitCode != nil && *res.ExitCode == 128+int(syscall.SIGKILL)
+}
+
+// pause is false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // entered is what a session must find again to be in the same container.
