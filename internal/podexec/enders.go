@@ -20,14 +20,15 @@ type enders struct {
 type farewell struct {
 	shell process
 	lead  chan struct{} // closed when this one is to run the next exec
-	how   chan ended    // what became of it
+	how   chan fate     // what became of it
 }
 
 func newEnders() *enders { return &enders{waiting: map[string][]*farewell{}} }
 
-// end has the shell ended, by run or by that of another, and says how.
-func (e *enders) end(key string, shell process, run func([]process) map[string]ended) ended {
-	mine := &farewell{shell: shell, lead: make(chan struct{}), how: make(chan ended, 1)}
+// end has the shell ended, by run or by that of another, and says how. run names
+// what became of each shell, by its word, and what is to be said of all others.
+func (e *enders) end(key string, shell process, run func([]process) (map[string]fate, fate)) fate {
+	mine := &farewell{shell: shell, lead: make(chan struct{}), how: make(chan fate, 1)}
 	e.enter(key, mine)
 	select {
 	case how := <-mine.how:
@@ -40,11 +41,11 @@ func (e *enders) end(key string, shell process, run func([]process) map[string]e
 	for i, f := range together {
 		shells[i] = f.shell
 	}
-	became := run(shells)
+	became, others := run(shells)
 	for _, f := range together {
 		how, told := became[f.shell.word()]
 		if !told {
-			how = endedUnverified
+			how = others
 		}
 		f.how <- how
 	}

@@ -1,6 +1,9 @@
 package podexec
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
 func runningAs(id string) corev1.PodStatus {
@@ -37,8 +42,8 @@ func TestAStatusThatComesLate(t *testing.T) {
 		reason Reason
 		within time.Duration
 	}{
-		"the container ended":       {137, func(p *corev1.Pod) { p.Status = corev1.PodStatus{} }, 1500 * time.Millisecond, ContainerExit, 2 * time.Second},
-		"it runs again":             {137, func(p *corev1.Pod) { p.Status = runningAs("c2") }, 1500 * time.Millisecond, ContainerExit, 2 * time.Second},
+		"the container ended":       {137, func(p *corev1.Pod) { p.Status = corev1.PodStatus{} }, 2100 * time.Millisecond, ContainerExit, 2600 * time.Millisecond},
+		"it runs again":             {137, func(p *corev1.Pod) { p.Status = runningAs("c2") }, 2100 * time.Millisecond, ContainerExit, 2600 * time.Millisecond},
 		"its pod is being deleted":  {137, func(p *corev1.Pod) { p.DeletionTimestamp = &now }, time.Second, PodDeleted, 2 * time.Second},
 		"only the shell was killed": {137, func(*corev1.Pod) {}, time.Second, Exited, podLimit},
 		"too late":                  {137, func(p *corev1.Pod) { p.Status = corev1.PodStatus{} }, podLimit + time.Second, Exited, podLimit},
@@ -85,4 +90,134 @@ func TestAClientLeavesWhileTheStatusIsAwaited(t *testing.T) {
 			t.Errorf("audit %v", end.Extra)
 		}
 	})
+}
+
+// shellOn opens a default shell whose container answers each exec that is to end it
+// by answer, which may refuse the dial.
+func shellOn(r *rig, kind transport.Kind, answer func(word string, s *script) error) (*pipeConn, *script) {
+	r.t.Helper()
+	shell := newScript()
+	shell.kind = kind
+	r.up.dial = func(req transport.Request) (transport.Stream, error) {
+		last := req.Command[len(req.Command)-1]
+		if req.Stdin {
+			go fmt.Fprintf(shell.feed, "\x01periscope:%s:42:777:bash\x02", last)
+			return shell, nil
+		}
+		s := newScript()
+		return s, answer(last, s)
+	}
+	req := r.request()
+	req.Command = nil
+	ticket, err := r.ss.Admit(r.t.Context(), req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	conn := newPipeConn()
+	r.ss.Serve(ticket, conn, true)
+	synctest.Wait()
+	if _, frames := conn.drain(); find(frames, "hello") == nil {
+		r.t.Fatalf("no hello in %v", frames)
+	}
+	return conn, shell
+}
+
+// says answers each ending exec by one line about the shell.
+func says(what string) func(string, *script) error {
+	return func(word string, s *script) error {
+		go func() {
+			fmt.Fprintf(s.feed, "%s %s\n", word, what)
+			s.exit(0)
+		}()
+		return nil
+	}
+}
+
+func refuses(err error) func(string, *script) error {
+	return func(string, *script) error { return err }
+}
+
+// TestAZeroThatMayBeALie has the stream say exit code 0, as an apiserver does that
+// has lost the node, and the container say what it knows.
+func TestAZeroThatMayBeALie(t *testing.T) {
+	down := fault.New(fault.ClusterUnreachable, "t", "Nothing listens.")
+	zero := 0
+	for name, c := range map[string]struct {
+		kind   transport.Kind
+		answer func(word string, s *script) error
+		pod    func(*corev1.Pod)
+		reason Reason
+		exit   *int
+		ended  ended
+		took   time.Duration // at most, to the end event
+	}{
+		"it had ended":          {"ws", says("absent"), nil, Exited, &zero, endedVerified, 0},
+		"it was alive":          {"ws", says("gone"), nil, ServerError, nil, endedVerified, 0},
+		"something is left":     {"ws", says("left 2"), nil, ServerError, nil, endedLeft, 0},
+		"the node is down":      {"ws", refuses(down), nil, ServerError, nil, endedUnverified, nodeLimit},
+		"the node says nothing": {"ws", func(string, *script) error { return nil }, nil, ServerError, nil, endedUnverified, nodeLimit + 2*endLimit},
+		"its stream breaks":     {"ws", func(_ string, s *script) error { go s.fail(down); return nil }, nil, ServerError, nil, endedUnverified, nodeLimit},
+		"no right to ask":       {"ws", refuses(errNo), nil, Exited, &zero, endedUnverified, 0},
+		"the pod went":          {"ws", refuses(fault.New(fault.Gone, "t", "Gone.")), func(p *corev1.Pod) { p.UID = "u2" }, PodDeleted, nil, endedVerified, 0},
+		"SPDY does not lie":     {"spdy", refuses(errors.New("asked")), nil, Exited, &zero, endedVerified, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				conn, shell := shellOn(r, c.kind, c.answer)
+				if c.pod != nil {
+					r.up.changePod(c.pod)
+				}
+				begun := time.Now()
+				shell.exit(0)
+				r.free()
+				if took := time.Since(begun); took > c.took {
+					t.Errorf("took %v", took)
+				}
+				closed, e := lastWords(t, conn)
+				if closed["reason"] != string(c.reason) || r.endReason() != string(c.reason) {
+					t.Errorf("closed %v, audit %q", closed, r.endReason())
+				}
+				if (c.reason == ServerError) != (e != nil && e["code"] == "E_CLUSTER_UNREACHABLE" && strings.Contains(closed["message"].(string), "was lost")) {
+					t.Errorf("closed %v, error %v", closed, e)
+				}
+				extra := r.audit.of(audit.ExecEnd, audit.Completed)[0].Extra
+				if code := extra["exit_code"].(*int); (code == nil) != (c.exit == nil) || extra["ended"] != c.ended || (closed["exitCode"] == nil) != (c.exit == nil) {
+					t.Errorf("closed %v, audit %v", closed, extra)
+				}
+			})
+		})
+	}
+}
+
+// TestANodeThatComesBack answers nothing for some seconds, as when a kubelet is
+// restarted, whatever the end.
+func TestANodeThatComesBack(t *testing.T) {
+	down := fault.New(fault.ClusterUnreachable, "t", "Nothing listens.")
+	for name, leave := range map[string]func(*testing.T, *pipeConn, *script){
+		"lost":   func(_ *testing.T, _ *pipeConn, s *script) { s.fail(down) },
+		"closed": func(t *testing.T, c *pipeConn, _ *script) { c.control(t, map[string]any{"type": "close"}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				back := time.Now().Add(4 * time.Second)
+				conn, shell := shellOn(r, transport.WebSocket, func(word string, s *script) error {
+					if time.Now().Before(back) {
+						return down
+					}
+					return says("gone")(word, s)
+				})
+				leave(t, conn, shell)
+				synctest.Wait()
+				if lastWords(t, conn); time.Now().After(back) {
+					t.Error("the client waited for the node")
+				}
+				r.free()
+				if extra := r.audit.of(audit.ExecEnd, audit.Completed)[0].Extra; extra["ended"] != endedVerified {
+					t.Errorf("audit %v", extra)
+				}
+			})
+		})
+	}
 }

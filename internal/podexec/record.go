@@ -6,7 +6,6 @@ import (
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
-	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
 // auditLimit is how long an audit record may take to become durable.
@@ -94,7 +93,7 @@ func (s *session) logStart() {
 func (s *session) record(how ended) {
 	code := s.end.exitCode
 	if code == nil {
-		code = exitCode(s.stream)
+		code = s.exitCode()
 	}
 	lasted := time.Since(s.started)
 	stdin, stdout := s.in.total(), s.out.total()
@@ -119,4 +118,11 @@ func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, st
 	s.svc.emit(context.Background(), e)
 }
 
-func exitCode(stream transport.Stream) *int { return stream.Result().ExitCode }
+// exitCode is the command's own, nil where it is unknown: that of a shell which was
+// asked about counts only where the answer bears it out.
+func (s *session) exitCode() *int {
+	if s.asked && s.fate != fateAbsent && s.end.reason != Exited {
+		return nil
+	}
+	return s.stream.Result().ExitCode
+}

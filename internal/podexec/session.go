@@ -24,6 +24,9 @@ const (
 	endLimit     = 6 * time.Second // an ending exec takes a little over a second
 	podLimit     = 3 * time.Second // of which a node may take two to say that a container ended
 	podAgain     = 100 * time.Millisecond
+	podRarely    = 500 * time.Millisecond
+	nodeAgain    = time.Second      // between two tries to end a shell
+	nodeLimit    = 15 * time.Second // for all of them; a kubelet restarts in less
 	lastExitWait = time.Second
 	lastFeedWait = 200 * time.Millisecond
 )
@@ -64,6 +67,8 @@ type session struct {
 	choice   transport.Choice // how the stream was dialled
 	shell    string
 	proc     process
+	asked    bool // the container was asked whether the shell had ended; pump's, like fate
+	fate     fate // its answer
 	pumpDone chan struct{}
 	feedDone chan struct{}
 
@@ -332,6 +337,9 @@ func (s *session) whyEnded(err error) ending {
 	if errors.Is(err, io.EOF) {
 		res = s.stream.Result()
 	}
+	if s.doubtful(res) {
+		return s.exitedOrLost(res)
+	}
 	if res.Err == nil && res.ExitCode != nil && *res.ExitCode < 128 {
 		return exited(*res.ExitCode)
 	}
@@ -350,14 +358,39 @@ func (s *session) whyEnded(err error) ending {
 	return refusal(res.Err)
 }
 
+// doubtful reports whether a command that ended well may not have ended at all: an
+// apiserver that translates WebSockets for its nodes says exit code 0 when it has
+// lost the node (kubernetes/kubectl#1726). A command of the user's own cannot be
+// asked about.
+func (s *session) doubtful(res transport.Result) bool {
+	return res.Err == nil && res.ExitCode != nil && *res.ExitCode == 0 &&
+		s.stream.Kind() == transport.WebSocket && s.proc.known() && s.ctx.Err() == nil
+}
+
+// exitedOrLost asks the container whether the shell had ended.
+func (s *session) exitedOrLost(res transport.Result) ending {
+	s.asked, s.fate = true, s.controlExec()
+	if s.fate == fateAbsent {
+		return exited(*res.ExitCode)
+	}
+	if e, gone := s.podEnd(transport.Result{}); gone {
+		return e
+	}
+	if s.fate == fateUnknown {
+		return exited(*res.ExitCode)
+	}
+	return refusal(fault.New(fault.ClusterUnreachable, "podexec.run",
+		"The connection to the container was lost. The shell may still be running: look at the pod, then open a new shell."))
+}
+
 // podEnd asks whether the pod or the container ended under the command. A
 // command killed by a signal or a broken stream may have been either's victim.
 // What a container takes along ends by KILL, and only some time later its status
-// says so: then the question is asked again, at growing intervals.
+// says so: then the question is asked again and again.
 func (s *session) podEnd(res transport.Result) (ending, bool) {
 	ctx, cancel := context.WithTimeout(s.ctx, podLimit) // done when the end is chosen
 	defer cancel()
-	for wait := podAgain; ; wait *= 2 {
+	for wait := podAgain; ; wait = min(2*wait, podRarely) {
 		reason, gone := s.lookAtPod(ctx)
 		if gone {
 			e := endOf(reason)
