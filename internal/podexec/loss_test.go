@@ -221,3 +221,143 @@ func TestANodeThatComesBack(t *testing.T) {
 		})
 	}
 }
+
+// lostNode is what the control plane makes of a pod whose node has gone silent.
+func lostNode(p *corev1.Pod) {
+	p.Spec.NodeName = "node-7"
+	p.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodReady, Status: corev1.ConditionFalse}, {Type: corev1.ContainersReady, Status: corev1.ConditionTrue},
+	}
+}
+
+func TestNodeSilent(t *testing.T) {
+	long, lately := metav1.NewTime(time.Now().Add(-time.Hour)), metav1.NewTime(time.Now().Add(-time.Second))
+	ready := func(pod, containers corev1.ConditionStatus, reason string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{
+				{Type: corev1.ContainersReady, Status: containers}, {Type: corev1.PodReady, Status: pod, Reason: reason},
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		pod  func(*corev1.Pod)
+		want bool
+	}{
+		"nothing is known":       {func(*corev1.Pod) {}, false},
+		"ready":                  {ready("True", "True", ""), false},
+		"no container is ready":  {ready("False", "False", "ContainersNotReady"), false},
+		"a gate is closed":       {ready("False", "True", notReadyGates), false},
+		"the node is silent":     {ready("False", "True", ""), true},
+		"it is being deleted":    {func(p *corev1.Pod) { p.DeletionTimestamp = &lately }, false},
+		"it should be gone":      {func(p *corev1.Pod) { p.DeletionTimestamp = &long }, true},
+		"as the controller does": {lostNode, true},
+	} {
+		pod := &corev1.Pod{}
+		if c.pod(pod); nodeSilent(pod) != c.want {
+			t.Errorf("%s: %t", name, !c.want)
+		}
+	}
+}
+
+// TestASilentNodeIsKnockedAt leaves the streams standing, as an apiserver does that
+// translates them, while the pod says that its node is silent.
+func TestASilentNodeIsKnockedAt(t *testing.T) {
+	down := fault.New(fault.ClusterUnreachable, "t", "Nothing listens.")
+	for name, c := range map[string]struct {
+		answer func(string, *script) error
+		lives  bool
+	}{
+		"it is not there":   {refuses(down), false},
+		"it says nothing":   {func(string, *script) error { return nil }, false},
+		"its stream breaks": {func(_ string, s *script) error { go s.fail(down); return nil }, false},
+		"it answers":        {func(_ string, s *script) error { go s.exit(0); return nil }, true},
+		"there is no sh":    {func(_ string, s *script) error { go s.fail(fault.New(fault.NoShell, "t", "No sh.")); return nil }, true},
+		"it is busy":        {refuses(fault.New(fault.RateLimited, "t", "Busy.")), true},
+		"nobody may":        {refuses(errNo), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _ := rightsRig(t)
+				r.ss.Patience = time.Second
+				conn, _ := shellOn(r, transport.WebSocket, c.answer)
+				r.up.changePod(lostNode)
+				lost := time.Now()
+				if c.lives {
+					time.Sleep(10 * time.Minute)
+					if _, frames := conn.drain(); find(frames, "closed") != nil {
+						t.Errorf("frames %v", frames)
+					}
+					if n := r.up.dialled() - 1; n < 5 || n > 20 {
+						t.Errorf("knocked %d times in ten minutes", n)
+					}
+					r.leave(conn)
+					return
+				}
+				r.free()
+				if took := time.Since(lost); took > rightsEvery+knockLimit+3*endLimit {
+					t.Errorf("ended after %v", took)
+				}
+				closed, e := lastWords(t, conn)
+				if closed["reason"] != "server_error" || conn.closeCode() != 1011 || e["code"] != "E_CLUSTER_UNREACHABLE" ||
+					!strings.HasPrefix(closed["message"].(string), "Node node-7 no longer answers") {
+					t.Errorf("closed %v with %d, error %v", closed, conn.closeCode(), e)
+				}
+				if end := r.audit.of(audit.ExecEnd, audit.Completed)[0]; end.Outcome != audit.Failure || end.Extra["ended"] != endedUnverified {
+					t.Errorf("audit %+v", end)
+				}
+			})
+		})
+	}
+}
+
+// TestAShellThatPrintsIsNotOnALostNode knocks in vain while output comes.
+func TestAShellThatPrintsIsNotOnALostNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := rightsRig(t)
+		conn, shell := shellOn(r, transport.WebSocket, func(string, *script) error { return nil })
+		stop := make(chan struct{})
+		go func() {
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-tick.C:
+					fmt.Fprint(shell.feed, ".")
+				}
+			}
+		}()
+		r.up.changePod(lostNode)
+		time.Sleep(5 * time.Minute)
+		close(stop)
+		if _, frames := conn.drain(); find(frames, "closed") != nil || r.up.dialled() < 3 {
+			t.Errorf("%d dials, frames %v", r.up.dialled(), frames)
+		}
+		r.leave(conn)
+	})
+}
+
+// TestNobodyWaitsForAKnock ends the last shell while a node is knocked at.
+func TestNobodyWaitsForAKnock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := rightsRig(t)
+		r.ss.Patience = time.Second
+		conn, _ := shellOn(r, transport.WebSocket, func(word string, s *script) error {
+			if word == ":" {
+				return nil
+			}
+			return says("gone")(word, s)
+		})
+		r.up.changePod(lostNode)
+		for r.up.dialled() == 1 {
+			time.Sleep(time.Second)
+		}
+		begun := time.Now()
+		conn.control(t, map[string]any{"type": "close"})
+		r.free()
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
