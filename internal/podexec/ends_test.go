@@ -22,6 +22,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
 var update = flag.Bool("update", false, "write api/ends.json anew")
@@ -299,4 +300,59 @@ func TestEndsJSON(t *testing.T) {
 	if want, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("api/ends.json is not what the code says; run: make generate (%v)", err)
 	}
+}
+
+// TestRecordsComeBeforeActs looks at audit while things happen: at the dial, and
+// when the client hears of its shell.
+func TestRecordsComeBeforeActs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		count := func() [3]int {
+			return [3]int{
+				len(r.audit.of(audit.ExecStart, audit.Requested)), len(r.audit.of(audit.ExecStart, audit.Completed)),
+				len(r.audit.of(audit.ExecEnd, audit.Completed)),
+			}
+		}
+		dial := r.up.dial
+		r.up.dial = func(req transport.Request) (transport.Stream, error) {
+			if got := count(); got != [3]int{1, 0, 0} {
+				t.Errorf("at the dial audit has %v", got)
+			}
+			return dial(req)
+		}
+		conn, _ := r.open(true)
+		if got := count(); got != [3]int{1, 1, 0} {
+			t.Errorf("at hello audit has %v", got)
+		}
+		r.leave(conn)
+		if got := count(); got != [3]int{1, 1, 1} {
+			t.Errorf("at the end audit has %v", got)
+		}
+	})
+}
+
+// TestAStartThatFailsHasNoEnd loses the node before the stream stands.
+func TestAStartThatFailsHasNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.up.dial = func(transport.Request) (transport.Stream, error) {
+			return nil, fault.New(fault.ClusterUnreachable, "t", "Nothing listens.")
+		}
+		ticket, err := r.ss.Admit(t.Context(), r.request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := newPipeConn()
+		r.ss.Serve(ticket, conn, true)
+		r.free()
+		closed, e := lastWords(t, conn)
+		if closed["reason"] != "server_error" || e["code"] != "E_CLUSTER_UNREACHABLE" {
+			t.Errorf("closed %v, error %v", closed, e)
+		}
+		asked, done := r.audit.of(audit.ExecStart, audit.Requested), r.audit.of(audit.ExecStart, audit.Completed)
+		if len(asked) != 1 || len(done) != 1 || done[0].Outcome != audit.Failure || done[0].EventID != asked[0].EventID ||
+			len(r.audit.of(audit.ExecEnd, audit.Completed)) != 0 {
+			t.Errorf("audit %+v %+v", asked, done)
+		}
+	})
 }
