@@ -197,7 +197,8 @@ func (p *product) wantCounted(reason string, n int) {
 
 var lostSays = regexp.MustCompile(`^The connection to the container was lost\. The (command|shell) may still be running`)
 
-// containersEnd takes containers and pods away from under shells.
+// containersEnd takes containers and pods away from under shells. The stream tells
+// first here: rights, and with them pods, are looked at once a minute.
 func containersEnd(t *testing.T, c *kubetest.Cluster, kinds ...string) {
 	killed := end{code: 1000, exit: 137.0, outcome: "success", ended: "verified"}
 	exit, deleted := killed, killed
@@ -217,7 +218,7 @@ func containersEnd(t *testing.T, c *kubetest.Cluster, kinds ...string) {
 		t.Run(name, func(t *testing.T) {
 			ns := c.Namespace(t)
 			for _, kind := range kinds {
-				p := lossy(t, c, kind)
+				p := start(t, c, "PERISCOPE_EXEC_TRANSPORT="+kind, "PERISCOPE_METRICS_ADDRESS=127.0.0.1:0")
 				all := patients(t, c, p, ns, kind)
 				for _, pt := range all {
 					v.lose(t, pt)
