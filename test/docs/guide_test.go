@@ -164,6 +164,8 @@ var timers = map[string]struct {
 	"Rights unanswered":     {constant: "internal/podexec.unansweredLimit"},
 	"Login":                 {constant: "internal/identity/websession.sweepEvery"},
 	"Ending":                {constant: "internal/podexec.endLimit"},
+	"Ending, again":         {constant: "internal/podexec.nodeLimit"},
+	"Silent node":           {constant: "internal/podexec.knockLimit"},
 	"Shutdown":              {constant: "internal/podexec.drainLimit"},
 	"Breaker":               {constant: "internal/podexec/transport.pinnedFor"},
 	"Probe":                 {constant: "internal/bootprobe.limit"},
