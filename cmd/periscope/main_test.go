@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -32,5 +36,37 @@ func TestExitCodesAndSentences(t *testing.T) {
 		if code != c.code || !strings.Contains(strings.ReplaceAll(said, "  -", "  --"), c.says) {
 			t.Errorf("%s: exit %d, said %q", name, code, said)
 		}
+	}
+}
+
+// TestASlipIsAWarningInTheLog has a number in clusters.yaml that is not positive.
+// The server does not get far, since its port is taken.
+func TestASlipIsAWarningInTheLog(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"auth.yaml":     "mode: dev\n",
+		"clusters.yaml": "clusters:\n  - {name: demo, backend: kubeconfig, kubeconfigPath: kubeconfig, exec: {heartbeatSeconds: -1}}\n",
+		"kubeconfig": "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
+			"clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"serve", "--auth", dir + "/auth.yaml", "--clusters", dir + "/clusters.yaml", "--port", port}, &stdout, &stderr)
+	first, _, _ := strings.Cut(stderr.String(), "\n")
+	var line struct{ Level, Msg, Message string }
+	if err := json.Unmarshal([]byte(first), &line); err != nil {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	if code != exitFailed || line.Level != "WARN" || line.Msg != "config.warning" || !strings.Contains(line.Message, "exec.heartbeatSeconds of cluster demo is -1") {
+		t.Errorf("exit %d, said %s", code, stderr.String())
 	}
 }

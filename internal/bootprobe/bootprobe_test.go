@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -333,6 +334,38 @@ func TestAFewAtATime(t *testing.T) {
 	if n := most.Load(); n != few {
 		t.Errorf("%d clusters at a time, want %d", n, few)
 	}
+}
+
+// mute is a backend whose credentials never come.
+type mute struct{}
+
+func (mute) Config(ctx context.Context) (*rest.Config, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (mute) Close() error { return nil }
+
+// TestEachClusterHasItsTime: one that does not answer is given up, and said so.
+func TestEachClusterHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := func(config.Cluster) (clusters.Backend, error) { return mute{}, nil }
+		reg, err := clusters.New([]config.Cluster{{Name: "c0", Backend: "test"}}, map[config.BackendKind]clusters.Opener{"test": open}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &round{t: t, log: make(told, 1), ended: make(chan error, 1)}
+		r.probe = &bootprobe.Probe{Clusters: reg, Switch: transport.NewSwitch(transport.Auto, time.Now), Log: slog.New(r.log)}
+		ctx, cancel := context.WithCancel(t.Context())
+		r.stop = cancel
+		begun := time.Now()
+		go func() { r.ended <- r.probe.Run(ctx) }()
+		r.next(map[string]string{"msg": "cluster.probe.failed", "cluster": "c0"})
+		if took := time.Since(begun); took != 20*time.Second {
+			t.Errorf("given up after %v", took)
+		}
+		r.quiet()
+	})
 }
 
 // TestTheShutdownCutsItShort: a cluster that never answers, and no line that

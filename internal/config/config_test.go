@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"reflect"
@@ -287,18 +288,69 @@ func TestNoSecretInSyntaxErrors(t *testing.T) {
 	}
 }
 
+// numbers are the keys of a cluster's exec block that are numbers, each with its
+// place in a policy.
+var numbers = map[string]func(p *ExecPolicy, n int){
+	"serverIdleSeconds":  func(p *ExecPolicy, n int) { p.ServerIdle = time.Duration(n) * time.Second },
+	"idleWarnSeconds":    func(p *ExecPolicy, n int) { p.IdleWarn = time.Duration(n) * time.Second },
+	"heartbeatSeconds":   func(p *ExecPolicy, n int) { p.Heartbeat = time.Duration(n) * time.Second },
+	"maxSessionsPerUser": func(p *ExecPolicy, n int) { p.MaxSessionsPerUser = n },
+	"maxSessionsTotal":   func(p *ExecPolicy, n int) { p.MaxSessionsTotal = n },
+}
+
+// others is an environment in which no number of a shell is the default.
+var others = []string{
+	"PERISCOPE_EXEC_IDLE_SECONDS=700", "PERISCOPE_EXEC_IDLE_WARN_SECONDS=40", "PERISCOPE_EXEC_HEARTBEAT_SECONDS=21",
+	"PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=6", "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=60",
+}
+
+var otherPolicy = ExecPolicy{
+	Enabled: true, ServerIdle: 700 * time.Second, IdleWarn: 40 * time.Second, Heartbeat: 21 * time.Second,
+	MaxSessionsPerUser: 6, MaxSessionsTotal: 60,
+}
+
+func TestVariablesOfShells(t *testing.T) {
+	cfg, _ := load(t, sources(goodAuth, goodClusters, others...))
+	if cfg.Exec.Defaults != otherPolicy || cfg.Clusters[0].Exec != otherPolicy {
+		t.Errorf("got %+v and %+v", cfg.Exec.Defaults, cfg.Clusters[0].Exec)
+	}
+}
+
+// TestOverridesArePartial sets one key of a cluster at a time.
+func TestOverridesArePartial(t *testing.T) {
+	set := map[string]func(p *ExecPolicy){
+		"enabled: false":      func(p *ExecPolicy) { p.Enabled = false },
+		"requireReason: true": func(p *ExecPolicy) { p.RequireReason = true },
+	}
+	for key, put := range numbers {
+		set[key+": 77"] = func(p *ExecPolicy) { put(p, 77) }
+	}
+	for text, put := range set {
+		cfg, warnings := load(t, sources(goodAuth, goodClusters+"    exec: {"+text+"}\n", others...))
+		want := otherPolicy
+		put(&want)
+		if got := cfg.Clusters[0].Exec; got != want || cfg.Exec.Defaults != otherPolicy || len(warnings) != 0 {
+			t.Errorf("%s: got %+v, want %+v; warnings %q", text, got, want, warnings)
+		}
+	}
+}
+
+// TestIgnoredOverrides: a number that is not positive is a slip, and the warning
+// says where.
 func TestIgnoredOverrides(t *testing.T) {
-	cfg, warnings := load(t, sources(goodAuth, goodClusters+"    exec: {serverIdleSeconds: 0, maxSessionsPerUser: -3}\n"))
-	if p := cfg.Clusters[0].Exec; p.ServerIdle != 600*time.Second || p.MaxSessionsPerUser != 5 {
-		t.Errorf("overrides took hold: %+v", p)
+	stays := map[string]int{
+		"serverIdleSeconds": 700, "idleWarnSeconds": 40, "heartbeatSeconds": 21, "maxSessionsPerUser": 6, "maxSessionsTotal": 60,
 	}
-	all := ""
-	for _, w := range warnings {
-		all += string(w) + "\n"
-	}
-	for _, want := range []string{"/etc/clusters.yaml:2: exec.serverIdleSeconds of cluster demo is 0", "default of 600 stays", "exec.maxSessionsPerUser of cluster demo is -3"} {
-		if !strings.Contains(all, want) {
-			t.Errorf("no warning with %q in\n%s", want, all)
+	for key := range numbers {
+		for _, n := range []int{0, -3} {
+			cfg, warnings := load(t, sources(goodAuth, fmt.Sprintf("%s    exec: {%s: %d}\n", goodClusters, key, n), others...))
+			if got := cfg.Clusters[0].Exec; got != otherPolicy {
+				t.Errorf("%s: %d took hold: %+v", key, n, got)
+			}
+			want := fmt.Sprintf("/etc/clusters.yaml:2: exec.%s of cluster demo is %d; it must be positive, so it is ignored and the default of %d stays", key, n, stays[key])
+			if len(warnings) != 1 || string(warnings[0]) != want {
+				t.Errorf("warnings %q, want %q", warnings, want)
+			}
 		}
 	}
 }

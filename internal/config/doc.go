@@ -37,6 +37,8 @@ Every mistake is reported at once, with its file and line, and the server does n
 never turns into a default; the one exception is a number in a cluster's ` + "`exec`" + ` block that is not positive: it is
 ignored with a warning. An empty variable counts as not set. A flag goes before its variable.
 
+What the settings of shells do, and which to change when something is wrong with one: [pod-exec.md](pod-exec.md).
+
 ## Environment variables
 
 | variable | flag | default | unit | meaning |

@@ -11,12 +11,18 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/leak"
+	"github.com/periscope-console/periscope/internal/podexec"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -37,11 +43,16 @@ func (logins) Done(websession.ID) <-chan struct{} { return nil }
 
 func newHandler(t *testing.T) http.Handler {
 	t.Helper()
+	return newHandlerWith(t, func(*Options) {})
+}
+
+func newHandlerWith(t *testing.T, change func(*Options)) http.Handler {
+	t.Helper()
 	none, err := clusters.New(nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Options{
+	opt := Options{
 		Guard:  Guard{Hosts: []string{"console.example"}, Origins: []string{"https://console.example"}, Probes: true, TLS: true},
 		Logins: logins{}, Login: http.NotFoundHandler(), Clusters: none,
 		Pages: fstest.MapFS{
@@ -51,7 +62,9 @@ func newHandler(t *testing.T) http.Handler {
 		},
 		Log:   slog.New(slog.DiscardHandler),
 		Ready: func() error { return nil },
-	})
+	}
+	change(&opt)
+	return New(opt)
 }
 
 type ask struct {
@@ -151,6 +164,38 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
+// TestRequestsAndFaultsAreLogged: each request at level debug, and at any level
+// what was not the caller's own doing.
+func TestRequestsAndFaultsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	h := newHandlerWith(t, func(o *Options) {
+		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.Ready = func() error { return fault.New(fault.ShuttingDown, "t", "Try again.") }
+	})
+	do(t, h, ask{path: "/api/whoami", header: map[string]string{"Cookie": "s=ada", "Origin": "https://evil.example"}})
+	do(t, h, ask{path: "/readyz"})
+	var lines []map[string]any
+	for line := range strings.Lines(log.String()) {
+		var l map[string]any
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, l)
+	}
+	if len(lines) != 3 {
+		t.Fatalf("%d lines: %s", len(lines), log.String())
+	}
+	if l := lines[0]; l["msg"] != "http.request" || l["level"] != "DEBUG" || l["status"] != 403.0 || l["path"] != "/api/whoami" || l["method"] != "GET" || l["requestId"] == "" || l["duration_ms"] == nil {
+		t.Errorf("a refusal is logged as %v", l)
+	}
+	if l := lines[1]; l["msg"] != "http.fault" || l["level"] != "ERROR" || l["route"] != "readyz" || l["requestId"] == "" || l["error"] == nil || l["actor"] == nil {
+		t.Errorf("a fault is logged as %v", l)
+	}
+	if l := lines[2]; l["msg"] != "http.request" || l["status"] != 503.0 || l["requestId"] != lines[1]["requestId"] {
+		t.Errorf("its request is logged as %v", l)
+	}
+}
+
 func TestUnknownAPIIsJSON(t *testing.T) {
 	got := do(t, newHandler(t), ask{path: "/api/nothing/here"})
 	var body ErrorBody
@@ -236,6 +281,32 @@ func FuzzParseCommand(f *testing.F) {
 		}
 		if err == nil && v != "" && len(argv) == 0 {
 			t.Errorf("%q: an empty command", v)
+		}
+	})
+}
+
+// nowhere is a directory that does not find a cluster in time.
+type nowhere struct{}
+
+func (nowhere) Find(ctx context.Context, _ string, _ identity.Actor) (podexec.Place, error) {
+	<-ctx.Done()
+	return podexec.Place{}, fault.Wrap(ctx.Err(), fault.Timeout, "t", "The cluster did not answer in time.")
+}
+
+type noAudit struct{}
+
+func (noAudit) Emit(context.Context, audit.Event) error { return nil }
+
+// TestChecksHaveALimit asks for a shell in a cluster that answers nothing.
+func TestChecksHaveALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{Options: Options{Sessions: podexec.New(podexec.Options{
+			Directory: nowhere{}, Audit: noAudit{}, Log: slog.New(slog.DiscardHandler), Metrics: podexec.NewMetrics(prometheus.NewRegistry()),
+		})}}
+		begun := time.Now()
+		_, err := s.admit(t.Context(), podexec.Request{Cluster: "c", Namespace: "n", Pod: "p"})
+		if took := time.Since(begun); fault.KindOf(err) != fault.Timeout || took != admitTime {
+			t.Errorf("%v after %v, want a timeout after %v", err, took, admitTime)
 		}
 	})
 }

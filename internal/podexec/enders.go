@@ -37,14 +37,15 @@ type farewell struct {
 	party string
 	shell process
 	lead  chan []*farewell // gets those whom this one is to end, itself the first
-	how   chan ended       // what became of it
+	how   chan fate        // what became of it
 }
 
 func newEnders() *enders { return &enders{queues: map[types.UID]*queue{}} }
 
-// end has the shell ended, by run or by that of another, and says how.
-func (e *enders) end(pod types.UID, party string, shell process, run func([]process) map[string]ended) ended {
-	mine := &farewell{party: party, shell: shell, lead: make(chan []*farewell, 1), how: make(chan ended, 1)}
+// end has the shell ended, by run or by that of another, and says how. run names
+// what became of each shell, by its word, and what is to be said of all others.
+func (e *enders) end(pod types.UID, party string, shell process, run func([]process) (map[string]fate, fate)) fate {
+	mine := &farewell{party: party, shell: shell, lead: make(chan []*farewell, 1), how: make(chan fate, 1)}
 	e.enter(pod, mine)
 	select {
 	case how := <-mine.how:
@@ -57,16 +58,16 @@ func (e *enders) end(pod types.UID, party string, shell process, run func([]proc
 }
 
 // tell ends the shells and says to each what became of it.
-func tell(together []*farewell, run func([]process) map[string]ended) {
+func tell(together []*farewell, run func([]process) (map[string]fate, fate)) {
 	shells := make([]process, len(together))
 	for i, f := range together {
 		shells[i] = f.shell
 	}
-	became := run(shells)
+	became, others := run(shells)
 	for _, f := range together {
 		how, told := became[f.shell.word()]
 		if !told {
-			how = endedUnverified
+			how = others
 		}
 		f.how <- how
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
@@ -15,17 +16,17 @@ import (
 // exec, anything else by what its stdin can say.
 func (s *session) endCommand() ended {
 	defer s.closeStream()
-	if s.commandEnded() {
-		return endedVerified
+	if how, known := s.commandEnded(); known {
+		return how
 	}
 	s.out.discard()
 	if s.containerGone() {
 		return endedVerified // what bears its name now is nothing of ours
 	}
 	if s.proc.known() {
-		how := s.controlExec()
+		how := s.endShell()
 		s.awaitExit()
-		return how
+		return how.ended()
 	}
 	s.endInBand()
 	if s.awaitExit() {
@@ -34,15 +35,23 @@ func (s *session) endCommand() ended {
 	return endedUnverified
 }
 
-// commandEnded reports whether the stream has told how the command ended, or
-// whether nothing can be left because its container is gone.
-func (s *session) commandEnded() bool {
+// commandEnded says what is known when the stream has told how the command ended,
+// or when nothing can be left because its container is gone.
+func (s *session) commandEnded() (how ended, known bool) {
 	select {
 	case <-s.pumpDone:
 	default:
-		return false
+		return "", false
 	}
-	return s.containerGone() || s.stream.Result().Err == nil
+	switch {
+	case s.containerGone():
+		return endedVerified, true
+	case s.stream.Result().Err != nil || s.fate == fateUnreached:
+		return "", false
+	case s.asked:
+		return s.fate.ended(), true
+	}
+	return endedVerified, true
 }
 
 func (s *session) containerGone() bool {
@@ -66,15 +75,29 @@ func (s *session) closeStream() {
 	<-s.pumpDone
 }
 
+// endShell ends our shell. A node that does not answer is asked again for a while:
+// most are back within seconds, as after a restart of the kubelet, and nobody
+// would end the shell later.
+func (s *session) endShell() fate {
+	ctx, cancel := context.WithTimeout(s.svc.ending, s.svc.Patience)
+	defer cancel()
+	for {
+		how := s.controlExec()
+		if how != fateUnreached || !pause(ctx, nodeAgain) {
+			return how
+		}
+	}
+}
+
 // controlExec ends our shell by a second exec, as the same user, and checks. One
 // exec ends all that the same user wants ended in a container.
-func (s *session) controlExec() ended {
+func (s *session) controlExec() fate {
 	as := s.Actor.As
 	party := fmt.Sprintf("%t %q %q", as.None, append([]string{as.User}, as.Groups...), []string{s.Cluster, s.Namespace, s.Pod, s.Container})
 	return s.svc.enders.end(s.entered.pod, party, s.proc, s.endShells)
 }
 
-func (s *session) endShells(shells []process) map[string]ended {
+func (s *session) endShells(shells []process) (map[string]fate, fate) {
 	ctx, cancel := context.WithTimeout(s.svc.ending, endLimit)
 	defer cancel()
 	stream, _, err := s.dial(ctx, transport.Request{
@@ -82,11 +105,32 @@ func (s *session) endShells(shells []process) map[string]ended {
 	})
 	if err != nil {
 		s.svc.Log.Warn("exec.end.failed", "sessionId", s.id, "cluster", s.Cluster, "shells", len(shells), "error", err)
-		return nil
+		return nil, fateOf(err)
 	}
 	defer stream.Close()
 	defer context.AfterFunc(ctx, func() { stream.Close() })()
-	return parseEnded(readAtMost(stream, maxTogether*maxReport))
+	became := parseFates(readAtMost(stream, maxTogether*maxReport))
+	if ctx.Err() != nil {
+		return became, fateOf(context.Cause(ctx))
+	}
+	return became, fateOf(stream.Result().Err)
+}
+
+// fateOf is what an exec that failed says of the shells that it was to end.
+func fateOf(err error) fate {
+	if errors.Is(err, context.DeadlineExceeded) || unreached(err) {
+		return fateUnreached
+	}
+	return fateUnknown
+}
+
+// unreached reports whether the node, or something on the way to it, gave no answer.
+func unreached(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.ClusterUnreachable, fault.AgentDisconnected, fault.Timeout:
+		return err != nil
+	}
+	return false
 }
 
 // readAtMost collects the first limit bytes of a stream's stdout until its end.

@@ -40,6 +40,7 @@ type script struct {
 	closed chan struct{}
 	once   sync.Once
 	onIn   func([]byte)
+	kind   transport.Kind // WebSocket where it is empty
 }
 
 func newScript() *script {
@@ -97,11 +98,17 @@ func (s *script) Resize(z transport.Size) {
 }
 
 func (s *script) Result() transport.Result { return s.result }
-func (s *script) Kind() transport.Kind     { return transport.WebSocket }
+func (s *script) Kind() transport.Kind     { return cmp.Or(s.kind, transport.WebSocket) }
 
 func (s *script) Close() error {
 	s.once.Do(func() { close(s.closed); s.out.Close() })
 	return nil
+}
+
+// fail ends the stream without a word on the command.
+func (s *script) fail(err error) {
+	s.result = transport.Result{Err: err}
+	s.feed.Close()
 }
 
 // exit ends the command.

@@ -95,7 +95,7 @@ func startReal(t *testing.T, after string) (process, *exec.Cmd) {
 	}
 }
 
-func runEnd(t *testing.T, p process, environ ...string) ended {
+func runEnd(t *testing.T, p process, environ ...string) fate {
 	t.Helper()
 	argv := endCommand([]process{p})
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -105,7 +105,7 @@ func runEnd(t *testing.T, p process, environ ...string) ended {
 	if err != nil {
 		t.Fatalf("ending script: %v", err)
 	}
-	return parseEnded(out)[p.word()]
+	return parseFates(out)[p.word()]
 }
 
 // onlySleep is a folder of programs that has no other.
@@ -125,12 +125,12 @@ func onlySleep(t *testing.T) string {
 func TestScriptsEndARealShell(t *testing.T) {
 	cases := map[string]struct {
 		after   string
-		want    ended
+		want    fate
 		environ []string
 	}{
-		"a shell and its child":         {"sleep 1000; :", endedVerified, nil},
-		"a child that ignores hang-ups": {"trap '' HUP; sleep 1000; :", endedVerified, nil},
-		"no cat in the image":           {"sleep 1000; :", endedVerified, []string{"PATH=" + onlySleep(t)}},
+		"a shell and its child":         {"sleep 1000; :", fateGone, nil},
+		"a child that ignores hang-ups": {"trap '' HUP; sleep 1000; :", fateGone, nil},
+		"no cat in the image":           {"sleep 1000; :", fateGone, []string{"PATH=" + onlySleep(t)}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -141,9 +141,12 @@ func TestScriptsEndARealShell(t *testing.T) {
 				t.Fatalf("reported %+v, the process is %d", p, cmd.Process.Pid)
 			}
 			if got := runEnd(t, p, c.environ...); got != c.want {
-				t.Errorf("ended: %s, want %s", got, c.want)
+				t.Errorf("fate %v, want %v", got, c.want)
 			}
 			<-reaped
+			if got := runEnd(t, p, c.environ...); got != fateAbsent {
+				t.Errorf("fate %v of a shell that had ended", got)
+			}
 		})
 	}
 }
@@ -158,8 +161,8 @@ func TestEndingTouchesOnlyTheReportedProcess(t *testing.T) {
 	}
 	other := p
 	other.start = strconv.Itoa(start + 1)
-	if got := runEnd(t, other); got != endedVerified {
-		t.Errorf("ended: %s", got)
+	if got := runEnd(t, other); got != fateAbsent {
+		t.Errorf("fate %v", got)
 	}
 	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("a process with another start time was ended: %v", err)

@@ -13,6 +13,7 @@
 package podexec
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -96,6 +97,9 @@ type Options struct {
 	// RightsEvery is how often at least a live session's right is checked again;
 	// a minute where it is 0.
 	RightsEvery time.Duration
+	// Patience is how long a node that does not answer is asked again to end a
+	// shell; 15 seconds where it is 0.
+	Patience time.Duration
 }
 
 // Sessions holds every live session of the process.
@@ -117,6 +121,7 @@ type Sessions struct {
 
 // New makes an empty set of sessions. It starts nothing.
 func New(o Options) *Sessions {
+	o.Patience = cmp.Or(o.Patience, nodeLimit)
 	ss := &Sessions{Options: o, caps: newCaps(), enders: newEnders(), live: map[string]*session{}, rights: newRights(o.RightsEvery)}
 	ss.ending, ss.leave = context.WithCancel(context.Background())
 	return ss

@@ -71,6 +71,19 @@ func Reasons() []Reason { return slices.Sorted(maps.Keys(closeCodes)) }
 // CloseCode is the WebSocket close code that a session of this end gets.
 func (r Reason) CloseCode() int { return closeCodes[r] }
 
+// Outcome is what audit says of a session of this end: success for every ordinary
+// one, since a shell that somebody left, or a command that ended with any code,
+// did what was asked.
+func (r Reason) Outcome() audit.Outcome {
+	switch r {
+	case ServerError, ServerLost, TunnelClosed, NoShell, Refused, ProtocolError:
+		return audit.Failure
+	case Forbidden, Unauthorized:
+		return audit.Denied
+	}
+	return audit.Success
+}
+
 // refusals says which reason a fault has that keeps a session from starting, or
 // ends it.
 var refusals = map[fault.Kind]Reason{

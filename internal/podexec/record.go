@@ -6,7 +6,6 @@ import (
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
-	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
 // auditLimit is how long an audit record may take to become durable.
@@ -69,6 +68,7 @@ func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	e := eventOf(req, newID())
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
 	e.Extra["error"] = fault.KindOf(why).Code()
+	e.Extra["k8s_identity"] = k8sIdentity(req)
 	e.Reason = audit.OneLine(req.Reason, maxReason)
 	ss.emit(ctx, e)
 	ss.Metrics.refused(why)
@@ -93,7 +93,7 @@ func (s *session) logStart() {
 func (s *session) record(how ended) {
 	code := s.end.exitCode
 	if code == nil {
-		code = exitCode(s.stream)
+		code = s.exitCode()
 	}
 	lasted := time.Since(s.started)
 	stdin, stdout := s.in.total(), s.out.total()
@@ -107,7 +107,7 @@ func (s *session) record(how ended) {
 
 func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, stdout int64) {
 	e := s.event(audit.ExecEnd)
-	e.Stage, e.Outcome = audit.Completed, s.outcome()
+	e.Stage, e.Outcome = audit.Completed, s.end.reason.Outcome()
 	e.Extra["duration_ms"] = lasted.Milliseconds()
 	e.Extra["exit_code"] = code
 	e.Extra["bytes_stdin"] = stdin
@@ -118,16 +118,11 @@ func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, st
 	s.svc.emit(context.Background(), e)
 }
 
-// outcome is success for every ordinary end: a shell that somebody left, or a
-// command that ended with any code, did what was asked.
-func (s *session) outcome() audit.Outcome {
-	switch s.end.reason {
-	case ServerError, ServerLost, TunnelClosed, NoShell, Refused, ProtocolError:
-		return audit.Failure
-	case Forbidden, Unauthorized:
-		return audit.Denied
+// exitCode is the command's own, nil where it is unknown: that of a shell which was
+// asked about counts only where the answer bears it out.
+func (s *session) exitCode() *int {
+	if s.asked && s.fate != fateAbsent && s.end.reason != Exited {
+		return nil
 	}
-	return audit.Success
+	return s.stream.Result().ExitCode
 }
-
-func exitCode(stream transport.Stream) *int { return stream.Result().ExitCode }

@@ -3,6 +3,8 @@ package podexec
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"testing/synctest"
 
 	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
 // logged are the log's lines with this message.
@@ -38,8 +42,9 @@ func keysOf(m map[string]any) []string {
 	return keys
 }
 
-// TestLogLines has one session and one that is refused, and expects exactly the
-// lines and fields that docs/pod-exec.md lists.
+// TestLogLines has a session, one that is refused, one that fails to open and
+// one whose end fails, and expects exactly the lines and fields that
+// docs/pod-exec.md lists. test/docs compares that page with the code.
 func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -54,54 +59,133 @@ func TestLogLines(t *testing.T) {
 		synctest.Wait()
 		conn.Abort()
 		r.free()
+		r.unreachable(t)
+		r.leftAlone(t)
+		r.audit.fail = errors.New("disk full")
+		r.set.Enabled = false
+		if _, err := r.ss.Admit(t.Context(), r.request()); fault.KindOf(err) != fault.ExecDisabled {
+			t.Errorf("refused with %v", err)
+		}
 		fields := map[string]string{
 			"exec.transport.choice": "circuit_breaker cluster sessionId transport",
 			"exec.session.start":    "actor cluster container namespace pod requestId sessionId transport tty",
 			"exec.session.end": "actor bytes_stdin bytes_stdout close_reason cluster container duration_ms ended exit_code " +
 				"namespace pod requestId sessionId transport",
-			"exec.cap.hit": "actor cap cluster cluster_sessions limit requestId user_sessions",
+			"exec.cap.hit":       "actor cap cluster cluster_sessions limit requestId user_sessions",
+			"exec.upgrade.error": "circuit_breaker_state cluster namespace pod requestId sessionId transport upgrade_error",
+			"exec.open.failed":   "cluster error namespace pod requestId sessionId",
+			"exec.end.failed":    "cluster error sessionId shells",
+			"audit.lost":         "error eventId verb",
 		}
 		for msg, want := range fields {
 			lines := logged(t, log.Bytes(), msg)
-			if len(lines) != 1 || strings.Join(keysOf(lines[0]), " ") != want {
-				t.Errorf("%s: %v, want one line with %s", msg, lines, want)
+			if len(lines) == 0 || strings.Join(keysOf(lines[0]), " ") != want {
+				t.Errorf("%s: %v, want lines with %s", msg, lines, want)
 			}
 		}
-		hit, end := logged(t, log.Bytes(), "exec.cap.hit")[0], logged(t, log.Bytes(), "exec.session.end")[0]
+		hit, end := logged(t, log.Bytes(), "exec.cap.hit")[0], logged(t, log.Bytes(), "exec.session.end")
 		if hit["cap"] != "user" || hit["limit"] != 1.0 || hit["user_sessions"] != 1.0 || hit["cluster_sessions"] != 1.0 {
 			t.Errorf("the refusal is logged as %v", hit)
 		}
-		if end["close_reason"] != "completed" || end["exit_code"] != 3.0 || end["ended"] != "verified" {
-			t.Errorf("the end is logged as %v", end)
+		if len(end) != 2 || end[0]["close_reason"] != "completed" || end[0]["exit_code"] != 3.0 || end[0]["ended"] != "verified" || end[1]["ended"] != "unverified" {
+			t.Errorf("the ends are logged as %v", end)
 		}
 	})
 }
 
-// TestAuditFields expects exactly the fields that docs/pod-exec.md lists.
+// unreachable has a session that is let in and whose dial fails.
+func (r *rig) unreachable(t *testing.T) {
+	t.Helper()
+	dial := r.up.dial
+	defer func() { r.up.dial = dial }()
+	r.up.dial = func(transport.Request) (transport.Stream, error) {
+		return nil, fault.New(fault.ClusterUnreachable, "t", "The cluster cannot be reached.")
+	}
+	if _, err := r.tryOpen(r.request()); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	r.free()
+}
+
+// leftAlone has a shell of ours whose control exec is refused.
+func (r *rig) leftAlone(t *testing.T) {
+	t.Helper()
+	dial := r.up.dial
+	defer func() { r.up.dial = dial }()
+	r.up.dial = func(req transport.Request) (transport.Stream, error) {
+		if !req.Stdin {
+			return nil, fault.New(fault.Forbidden, "t", "No longer.")
+		}
+		s := newScript()
+		go fmt.Fprintf(s.feed, "\x01periscope:%s:42:7:bash\x02", req.Command[len(req.Command)-1])
+		return s, nil
+	}
+	req := r.request()
+	req.Command = nil
+	conn, err := r.tryOpen(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	r.leave(conn)
+}
+
+// TestAuditFields expects exactly the fields that docs/pod-exec.md lists, of a
+// session, of one that was refused, of one that did not come up, and of one that
+// was ended from the list.
 func TestAuditFields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		conn, _ := r.openAs(ada, "INC-7")
 		r.leave(conn)
-		const common = "container k8s_identity namespace pod session_id tty"
+		const common = "container namespace pod tty"
 		for _, c := range []struct {
 			verb  string
 			stage audit.Stage
 			more  string
 		}{
-			{audit.ExecStart, audit.Requested, ""},
-			{audit.ExecStart, audit.Completed, " circuit_breaker transport"},
-			{audit.ExecEnd, audit.Completed, " circuit_breaker transport bytes_stderr bytes_stdin bytes_stdout close_reason duration_ms ended exit_code"},
+			{audit.ExecStart, audit.Requested, " k8s_identity session_id"},
+			{audit.ExecStart, audit.Completed, " k8s_identity session_id circuit_breaker transport"},
+			{audit.ExecEnd, audit.Completed, " k8s_identity session_id circuit_breaker transport bytes_stderr bytes_stdin bytes_stdout close_reason duration_ms ended exit_code"},
 		} {
-			got := r.audit.of(c.verb, c.stage)
-			want := strings.Fields(common + c.more)
-			slices.Sort(want)
-			if len(got) != 1 || !slices.Equal(keysOf(got[0].Extra), want) {
-				t.Errorf("%s %s: %v, want one with %v", c.verb, c.stage, got, want)
-			}
-			if got[0].Actor.Sub != "ada" || got[0].Cluster != "c" || got[0].Resource.Name != "web" || got[0].Reason != "INC-7" {
-				t.Errorf("%s: %+v", c.verb, got[0])
+			e := r.one(c.verb, c.stage, common+c.more)
+			if e.Actor.Sub != "ada" || e.Cluster != "c" || e.Resource.Name != "web" || e.Reason != "INC-7" {
+				t.Errorf("%s: %+v", c.verb, e)
 			}
 		}
+		r.audit.events = nil
+		r.set.Enabled = false
+		if _, err := r.ss.Admit(t.Context(), r.request()); err == nil {
+			t.Fatal("shells that are switched off were opened")
+		}
+		r.set.Enabled = true
+		if e := r.one(audit.ExecStart, audit.Completed, common+" k8s_identity error"); e.Extra["error"] != "E_EXEC_DISABLED" || e.Extra["k8s_identity"] != "ada" {
+			t.Errorf("the refusal is recorded as %+v", e)
+		}
+		r.audit.events = nil
+		r.unreachable(t)
+		if e := r.one(audit.ExecStart, audit.Completed, common+" k8s_identity session_id error"); e.Extra["error"] != "E_CLUSTER_UNREACHABLE" || e.Outcome != audit.Failure {
+			t.Errorf("the failure is recorded as %+v", e)
+		}
+		r.openAs(ada, "")
+		if err := r.ss.End(t.Context(), admin, "req2", r.ss.List(ada)[0].SessionID); err != nil {
+			t.Fatal(err)
+		}
+		r.ss.wg.Wait()
+		r.one(audit.ExecKill, audit.Requested, common+" session_id session_actor")
+		r.one(audit.ExecKill, audit.Completed, common+" session_id session_actor close_reason")
 	})
+}
+
+// one is the only event of that kind; extra are the fields that it must have.
+func (r *rig) one(verb string, stage audit.Stage, extra string) audit.Event {
+	r.t.Helper()
+	want := strings.Fields(extra)
+	slices.Sort(want)
+	got := r.audit.of(verb, stage)
+	if len(got) != 1 || !slices.Equal(keysOf(got[0].Extra), want) {
+		r.t.Fatalf("%s %s: %v, want one with %v", verb, stage, got, want)
+	}
+	return got[0]
 }

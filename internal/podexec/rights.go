@@ -49,10 +49,11 @@ type right struct {
 	upstream Upstream
 	holders  map[*session]struct{}
 
-	ctx    context.Context // done when nobody stands on it any more
-	cancel context.CancelFunc
-	due    time.Time
-	asking bool // in line, or under way
+	ctx      context.Context // done when nobody stands on it any more
+	cancel   context.CancelFunc
+	due      time.Time
+	asking   bool // in line, or under way
+	knocking bool // at the node; see node.go
 
 	trouble error     // why the last question got no answer
 	since   time.Time // when the first of those without an answer was asked
@@ -150,6 +151,7 @@ func (ss *Sessions) askAll(l *line) {
 		a := held.ask()
 		ss.mu.Lock()
 		ss.rights.take(held, a)
+		ss.mayKnock(held, a.pod)
 		ss.mu.Unlock()
 	}
 }

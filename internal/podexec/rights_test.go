@@ -309,11 +309,6 @@ func TestSlowAnswersHoldNothingUp(t *testing.T) {
 
 // TestAPodReplacedUnderItsName leaves the stream hanging, as a lost node does.
 func TestAPodReplacedUnderItsName(t *testing.T) {
-	running := func(id string) corev1.PodStatus {
-		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
-			Name: "app", ContainerID: id, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
-		}}}
-	}
 	now := metav1.Now()
 	for name, c := range map[string]struct {
 		change func(*corev1.Pod, *oracle)
@@ -321,7 +316,7 @@ func TestAPodReplacedUnderItsName(t *testing.T) {
 	}{
 		"replaced":         {func(p *corev1.Pod, _ *oracle) { p.UID = "u2" }, "pod_deleted"},
 		"gone":             {func(_ *corev1.Pod, o *oracle) { o.podSays = fault.New(fault.NotFound, "t", "No.") }, "pod_deleted"},
-		"restarted":        {func(p *corev1.Pod, _ *oracle) { p.Status = running("c2") }, "container_exit"},
+		"restarted":        {func(p *corev1.Pod, _ *oracle) { p.Status = runningAs("c2") }, "container_exit"},
 		"not running":      {func(p *corev1.Pod, _ *oracle) { p.Status = corev1.PodStatus{} }, "container_exit"},
 		"being deleted":    {func(p *corev1.Pod, _ *oracle) { p.DeletionTimestamp = &now }, ""},
 		"ended by that":    {func(p *corev1.Pod, _ *oracle) { p.DeletionTimestamp = &now; p.Status = corev1.PodStatus{} }, "pod_deleted"},
@@ -332,7 +327,7 @@ func TestAPodReplacedUnderItsName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, o := rightsRig(t)
-				r.up.pod.Status = running("c1")
+				r.up.pod.Status = runningAs("c1")
 				conn, _ := r.open(true)
 				changed := r.up.pod.DeepCopy()
 				o.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,11 @@ import (
 const (
 	dialLimit    = 15 * time.Second
 	endLimit     = 6 * time.Second // an ending exec takes a little over a second
-	podLimit     = 2 * time.Second
+	podLimit     = 3 * time.Second // of which a node may take two to say that a container ended
+	podAgain     = 100 * time.Millisecond
+	podRarely    = 500 * time.Millisecond
+	nodeAgain    = time.Second      // between two tries to end a shell
+	nodeLimit    = 15 * time.Second // for all of them; a kubelet restarts in less
 	lastExitWait = time.Second
 	lastFeedWait = 200 * time.Millisecond
 )
@@ -62,6 +67,8 @@ type session struct {
 	choice   transport.Choice // how the stream was dialled
 	shell    string
 	proc     process
+	asked    bool // the container was asked whether the shell had ended; pump's, like fate
+	fate     fate // its answer
 	pumpDone chan struct{}
 	feedDone chan struct{}
 
@@ -177,10 +184,13 @@ func (s *session) stillWanted() error {
 	default:
 		return nil
 	}
-	if s.end.fault != nil {
+	switch {
+	case s.end.fault != nil:
 		return s.end.fault
+	case s.end.reason == Shutdown:
+		return fault.New(fault.ShuttingDown, "podexec.open", "%s", s.end.message)
 	}
-	return fault.New(fault.Protocol, "podexec.open", "The session ended before the shell had opened: %s", s.end.message)
+	return fault.New(fault.Gone, "podexec.open", "The session ended before the shell had opened: %s", s.end.message)
 }
 
 // open dials and, for our own shell, reads its report. rest is output that came
@@ -221,14 +231,19 @@ func (s *session) awaitReport(ctx context.Context, nonce string) ([]byte, error)
 			return rest, nil
 		}
 		if err != nil {
-			return nil, s.noReport(err)
+			return nil, s.noReport(ctx, err)
 		}
 	}
 }
 
 // noReport says why a shell ended before it had begun.
-func (s *session) noReport(err error) error {
-	if !errors.Is(err, io.EOF) {
+func (s *session) noReport(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return fault.Wrap(err, fault.Timeout, "podexec.open",
+			"The shell in container %s did not start within %d seconds. Try again; if it goes on, ask whoever runs the cluster to look at the pod's node.",
+			s.Container, int(dialLimit/time.Second))
+	case !errors.Is(err, io.EOF):
 		return err
 	}
 	if res := s.stream.Result(); res.Err != nil {
@@ -322,6 +337,9 @@ func (s *session) whyEnded(err error) ending {
 	if errors.Is(err, io.EOF) {
 		res = s.stream.Result()
 	}
+	if s.doubtful(res) {
+		return s.exitedOrLost(res)
+	}
 	if res.Err == nil && res.ExitCode != nil && *res.ExitCode < 128 {
 		return exited(*res.ExitCode)
 	}
@@ -340,24 +358,75 @@ func (s *session) whyEnded(err error) ending {
 	return refusal(res.Err)
 }
 
+// doubtful reports whether a command that ended well may not have ended at all: an
+// apiserver that translates WebSockets for its nodes says exit code 0 when it has
+// lost the node (kubernetes/kubectl#1726). A command of the user's own cannot be
+// asked about.
+func (s *session) doubtful(res transport.Result) bool {
+	return res.Err == nil && res.ExitCode != nil && *res.ExitCode == 0 &&
+		s.stream.Kind() == transport.WebSocket && s.proc.known() && s.ctx.Err() == nil
+}
+
+// exitedOrLost asks the container whether the shell had ended.
+func (s *session) exitedOrLost(res transport.Result) ending {
+	s.asked, s.fate = true, s.controlExec()
+	if s.fate == fateAbsent {
+		return exited(*res.ExitCode)
+	}
+	if e, gone := s.podEnd(transport.Result{}); gone {
+		return e
+	}
+	if s.fate == fateUnknown {
+		return exited(*res.ExitCode)
+	}
+	return refusal(fault.New(fault.ClusterUnreachable, "podexec.run",
+		"The connection to the container was lost. The shell may still be running: look at the pod, then open a new shell."))
+}
+
 // podEnd asks whether the pod or the container ended under the command. A
 // command killed by a signal or a broken stream may have been either's victim.
+// What a container takes along ends by KILL, and only some time later its status
+// says so: then the question is asked again and again.
 func (s *session) podEnd(res transport.Result) (ending, bool) {
-	select {
-	case <-s.stop:
-		return ending{}, false // the end is chosen already
-	default:
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), podLimit)
+	ctx, cancel := context.WithTimeout(s.ctx, podLimit) // done when the end is chosen
 	defer cancel()
+	for wait := podAgain; ; wait = min(2*wait, podRarely) {
+		reason, gone := s.lookAtPod(ctx)
+		if gone {
+			e := endOf(reason)
+			e.exitCode = res.ExitCode
+			return e, true
+		}
+		if !killed(res) || !pause(ctx, wait) {
+			return ending{}, false
+		}
+	}
+}
+
+func (s *session) lookAtPod(ctx context.Context) (Reason, bool) {
 	pod, err := s.place.Upstream.Pod(ctx, s.Namespace, s.Pod)
 	reason, gone := s.entered.gone(s.Container, pod, err)
 	if !gone && err == nil && pod.DeletionTimestamp != nil {
-		reason, gone = PodDeleted, true
+		return PodDeleted, true
 	}
-	e := endOf(reason)
-	e.exitCode = res.ExitCode
-	return e, gone
+	return reason, gone
+}
+
+// killed reports whether the command ended by SIGKILL.
+func killed(res transport.Result) bool {
+	return res.Err == nil && res.ExitCode != nil && *res.ExitCode == 128+int(syscall.SIGKILL)
+}
+
+// pause is false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // entered is what a session must find again to be in the same container.

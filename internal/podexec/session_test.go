@@ -236,24 +236,36 @@ func TestShutdownTellsEveryClient(t *testing.T) {
 	})
 }
 
+// TestIdleWarning: the warning comes as long before the end as was set, the end
+// when the silence is over, and a byte of output begins a new silence.
 func TestIdleWarning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		conn, s := r.open(false)
-		time.Sleep(575 * time.Second)
-		_, frames := conn.drain()
-		if w := find(frames, "idle_warn"); w == nil || w["secondsRemaining"].(float64) > 30 {
-			t.Fatalf("frames %v", frames)
-		}
-		s.feed.Write([]byte("tick"))
-		time.Sleep(500 * time.Second)
-		if _, frames = conn.drain(); find(frames, "closed") != nil {
-			t.Error("output did not reset the idle timer")
-		}
-		conn.control(t, map[string]any{"type": "close"})
-		synctest.Wait()
-		r.free()
-	})
+	for _, lead := range []time.Duration{30 * time.Second, 2 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.set.IdleWarn = lead
+			conn, s := r.open(false)
+			for range 2 {
+				time.Sleep(r.set.ServerIdle - lead - 2*keepTick)
+				if _, frames := conn.drain(); len(frames) != 0 {
+					t.Fatalf("too early: %v", frames)
+				}
+				time.Sleep(3 * keepTick)
+				_, frames := conn.drain()
+				w := find(frames, "idle_warn")
+				if w == nil || w["secondsRemaining"].(float64) > lead.Seconds() || w["secondsRemaining"].(float64) < lead.Seconds()-2 {
+					t.Fatalf("frames %v", frames)
+				}
+				s.feed.Write([]byte("tick"))
+				synctest.Wait()
+				conn.drain()
+			}
+			time.Sleep(r.set.ServerIdle + 2*keepTick)
+			r.free()
+			if _, frames := conn.drain(); find(frames, "closed")["reason"] != string(ServerIdle) {
+				t.Errorf("frames %v", frames)
+			}
+		})
+	}
 }
 
 func TestCapsHoldUnderARace(t *testing.T) {

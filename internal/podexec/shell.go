@@ -74,8 +74,9 @@ func parseReport(out []byte, nonce string) (p process, rest []byte, done bool) {
 // endShells ends the sessions of processes that some shells lead. $1 has a word
 // PID:START for each: HUP to all of it, then after a second KILL to the leader
 // and to its foreground group. It touches nothing unless PID and START both
-// match. It prints "PID:START gone", or "PID:START left N" where N processes of
-// the session live on (such as background jobs that ignore HUP).
+// match. It prints "PID:START absent" where that was so from the beginning,
+// "PID:START gone", or "PID:START left N" where N processes of the session live on
+// (such as background jobs that ignore HUP).
 //
 // It looks at all processes as rarely as it can and, where there is a cat, by
 // that: the read of most shells asks the kernel for one byte at a time.
@@ -113,7 +114,7 @@ await() {
 led=' ' words=
 for w in $1; do
 	p=${w%:*}
-	look "$p" && [ "$b" = "${w#*:}" ] || { echo "$w gone"; continue; }
+	look "$p" && [ "$b" = "${w#*:}" ] || { echo "$w absent"; continue; }
 	[ "$f" -gt 0 ] || f=$g
 	led="$led$p:$f " words="$words $w"
 done
@@ -139,7 +140,18 @@ func endCommand(shells []process) []string {
 	return []string{"sh", "-c", endShells, "periscope", strings.Join(words, " ")}
 }
 
-// ended is what became of a shell: a word of the audit event.
+// fate is what became of a shell that was to be ended.
+type fate int
+
+const (
+	fateUnknown   fate = iota // nobody could look
+	fateUnreached             // its node, or the way there, gave no answer
+	fateAbsent                // it had ended before
+	fateGone                  // it was ended now
+	fateLeft                  // something of it lives on
+)
+
+// ended is the same as a word of the audit event.
 type ended string
 
 const (
@@ -148,17 +160,29 @@ const (
 	endedLeft       ended = "left"
 )
 
-// parseEnded reads what endShells printed: what became of each word. Of those
+func (f fate) ended() ended {
+	switch f {
+	case fateAbsent, fateGone:
+		return endedVerified
+	case fateLeft:
+		return endedLeft
+	}
+	return endedUnverified
+}
+
+// parseFates reads what endShells printed: what became of each word. Of those
 // that it does not name nothing is known.
-func parseEnded(out []byte) map[string]ended {
-	became := map[string]ended{}
+func parseFates(out []byte) map[string]fate {
+	became := map[string]fate{}
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		switch {
+		case len(words) == 2 && words[1] == "absent":
+			became[words[0]] = fateAbsent
 		case len(words) == 2 && words[1] == "gone":
-			became[words[0]] = endedVerified
+			became[words[0]] = fateGone
 		case len(words) == 3 && words[1] == "left":
-			became[words[0]] = endedLeft
+			became[words[0]] = fateLeft
 		}
 	}
 	return became

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -19,38 +18,37 @@ const (
 
 // idleSessions measures what a session costs that nobody types in, in a server
 // process of its own. Each is a shell in a terminal.
-func idleSessions(ctx context.Context, r *rig) (values []float64, note string, err error) {
+func idleSessions(ctx context.Context, r *rig, _ int) (f figures, note string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, idleLimit)
 	defer cancel()
-	most := strconv.Itoa(2 * idleWanted)
-	p, err := r.startServer(ctx, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER="+most, "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL="+most)
+	p, err := r.startServer(ctx, capsOf(2*idleWanted)...)
 	if err != nil {
-		return nil, "", err
+		return f, "", err
 	}
 	defer p.process.Stop()
 	if _, err := opening(ctx, ours{p}); err != nil { // what is made once belongs to no session
-		return nil, "", err
+		return f, "", err
 	}
 	before, err := p.settled(ctx)
 	if err != nil {
-		return nil, "", err
+		return f, "", err
 	}
 	sessions, err := openMany(ctx, p)
 	if len(sessions) < idleLeast {
-		return nil, "", fmt.Errorf("only %d sessions stood: %w", len(sessions), err)
+		return f, "", fmt.Errorf("only %d sessions stood: %w", len(sessions), err)
 	}
 	after, err := p.settled(ctx)
 	if err != nil {
-		return nil, "", err
+		return f, "", err
 	}
 	n := float64(len(sessions))
-	values = []float64{
-		(after.resident - before.resident) / n / 1024,
-		(after.heap - before.heap) / n / 1024,
-		(after.stacks - before.stacks) / n / 1024,
-		(after.goroutines - before.goroutines) / n,
-	}
-	return values, fmt.Sprintf(" (%d at once)", len(sessions)), endAll(ctx, sessions)
+	f = alone(
+		(after.resident-before.resident)/n/1024,
+		(after.heap-before.heap)/n/1024,
+		(after.stacks-before.stacks)/n/1024,
+		(after.goroutines-before.goroutines)/n,
+	)
+	return f, fmt.Sprintf(" (%d at once)", len(sessions)), endAll(ctx, sessions)
 }
 
 // openMany opens as many sessions as can be had, at most idleWanted.

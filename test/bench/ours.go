@@ -52,8 +52,10 @@ type terminal struct {
 	hello  chan frame // gets the one hello
 	offset int64      // output so far, gaps included
 	acked  int64
-	last   frame // the closed frame
-	refuse frame // the error frame
+	// stalled takes what is sent and acknowledges nothing.
+	stalled bool
+	last    frame // the closed frame
+	refuse  frame // the error frame
 }
 
 type frame struct {
@@ -82,7 +84,7 @@ func (p *periscope) dial(ctx context.Context, c command) (*session, *terminal, e
 		ws.CloseNow()
 		return nil, nil, err
 	}
-	t := &terminal{ws: ws, out: c.out, buf: make([]byte, ackEvery), hello: make(chan frame, 1)}
+	t := &terminal{ws: ws, out: c.out, stalled: c.Stalled, buf: make([]byte, ackEvery), hello: make(chan frame, 1)}
 	s := &session{
 		over: make(chan struct{}),
 		send: func(p []byte) error { return ws.Write(ctx, websocket.MessageBinary, p) },
@@ -146,7 +148,7 @@ func (t *terminal) show(ctx context.Context, p []byte) error {
 		return err
 	}
 	t.offset += int64(len(p))
-	if t.offset-t.acked < ackEvery {
+	if t.stalled || t.offset-t.acked < ackEvery {
 		return nil
 	}
 	t.acked = t.offset

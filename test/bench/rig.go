@@ -166,6 +166,7 @@ func (r *rig) stop() {
 // periscope is one server process with a login.
 type periscope struct {
 	process *proc.Process
+	base    string // address of the API
 	execURL string
 	cookie  string
 	metrics string // address of /metrics
@@ -195,7 +196,7 @@ func (r *rig) startServer(ctx context.Context, environ ...string) (*periscope, e
 	_, address, _ := strings.Cut(line, "Open ")
 	base := strings.TrimSuffix(address, "/")
 	p := &periscope{
-		process: process, metrics: "http://" + metrics + "/metrics",
+		process: process, base: base, metrics: "http://" + metrics + "/metrics",
 		execURL: "ws" + strings.TrimPrefix(base, "http") + "/api/clusters/bench/pods/" + namespace + "/" + podName + "/exec",
 	}
 	if p.cookie, err = login(ctx, base); err != nil {

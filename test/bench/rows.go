@@ -44,6 +44,15 @@ var rows = []row{
 		},
 	},
 	{
+		number: 8, title: "stalled browsers", pairs: 9, alone: stalledBrowsers,
+		measures: []measure{
+			{"resident memory per stalled browser", "KiB", []target{{oursAtMost, 384}}},
+			{"heap in use per stalled browser", "KiB", nil},
+			{"output held per stalled browser", "KiB", nil},
+			{"others' keystroke to echo, p50, against a server without them", "ms", []target{{ratioAtMost, 1.1}}},
+		},
+	},
+	{
 		number: 13, title: "server CPU", pairs: 7, run: serverCPU,
 		measures: []measure{
 			{"CPU per GiB, plain", "s", []target{{oursAtMost, 1.2}}},

@@ -20,6 +20,8 @@ type side interface {
 type command struct {
 	Argv []string // empty: the shell
 	TTY  bool
+	// Stalled has ours acknowledge nothing.
+	Stalled bool
 	// out gets the output, on one goroutine, whose pace is the client's.
 	out sink
 }

@@ -60,9 +60,22 @@ type row struct {
 	pairs    int // how many, unless the command line says so
 	measures []measure
 	run      func(ctx context.Context, s side) ([]float64, error)
-	// alone stands instead of run where there is no reference. The note says
-	// under which circumstances it measured.
-	alone func(ctx context.Context, r *rig) (values []float64, note string, err error)
+	// alone stands instead of run where the two sides are not client-go and
+	// Periscope, or there is but one. The note says under which circumstances it
+	// measured.
+	alone func(ctx context.Context, r *rig, pairs int) (f figures, note string, err error)
+}
+
+// figures are the values of each measure, of both sides; of the reference there
+// may be none.
+type figures struct{ ours, reference [][]float64 }
+
+// alone are figures of one run without a reference.
+func alone(values ...float64) (f figures) {
+	for _, v := range values {
+		f.ours, f.reference = append(f.ours, []float64{v}), append(f.reference, nil)
+	}
+	return f
 }
 
 // table collects the lines to print.
@@ -73,7 +86,7 @@ func (t *table) measure(ctx context.Context, r *rig, w row, pairs int) error {
 	begun := time.Now()
 	var err error
 	if w.alone != nil {
-		err = t.single(ctx, r, w)
+		err = t.single(ctx, r, w, pairs)
 	} else {
 		err = t.interleaved(ctx, r, w, pairs)
 	}
@@ -83,14 +96,17 @@ func (t *table) measure(ctx context.Context, r *rig, w row, pairs int) error {
 	return err
 }
 
-func (t *table) single(ctx context.Context, r *rig, w row) error {
-	values, note, err := w.alone(ctx, r)
+func (t *table) single(ctx context.Context, r *rig, w row, pairs int) error {
+	if pairs == 0 {
+		pairs = w.pairs
+	}
+	f, note, err := w.alone(ctx, r, pairs)
 	if err != nil {
 		return err
 	}
 	for i, m := range w.measures {
 		m.name += note
-		t.add(w.number, m, values[i:i+1], nil)
+		t.add(w.number, m, f.ours[i], f.reference[i])
 	}
 	return nil
 }

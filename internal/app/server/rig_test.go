@@ -301,7 +301,8 @@ func (term *terminal) next() (bool, error) {
 	if kind == websocket.MessageBinary {
 		term.out = append(term.out, data...)
 		if term.auto {
-			term.control(map[string]any{"type": "ack", "offset": len(term.out)})
+			// A socket that was closed meanwhile is the next read's to tell.
+			_ = term.write(websocket.MessageText, fmt.Appendf(nil, `{"type":"ack","offset":%d}`, len(term.out)))
 		}
 		return true, nil
 	}

@@ -49,6 +49,10 @@ type Options struct {
 	// RightsEvery is how often at least the rights of live shells are checked
 	// again; a minute where it is 0.
 	RightsEvery time.Duration
+	// Beat is how often a cluster's end of a shell is pinged, and Patience how long a
+	// node that does not answer is asked again to end one; where they are 0 as
+	// their packages say.
+	Beat, Patience time.Duration
 	// Started is called once requests are answered, with the address to open.
 	Started func(url string)
 }
@@ -114,12 +118,15 @@ func openers() map[config.BackendKind]clusters.Opener {
 
 func (s *Server) buildSessions() {
 	s.transports = transport.NewSwitch(transport.Kind(s.cfg.Exec.Transport), s.opt.Now)
+	if s.opt.Beat != 0 {
+		s.transports.SetBeat(s.opt.Beat)
+	}
 	s.registry.MustRegister(s.transports)
 	s.sessions = podexec.New(podexec.Options{
 		Directory: podexec.Registry{Clusters: s.clusters, Switch: s.transports, Replay: int64(s.cfg.Exec.ReplayBytes)},
 		Audit:     audit.NewLines(s.opt.Audit),
 		Log:       s.opt.Log,
-		Metrics:   podexec.NewMetrics(s.registry), RightsEvery: s.opt.RightsEvery,
+		Metrics:   podexec.NewMetrics(s.registry), RightsEvery: s.opt.RightsEvery, Patience: s.opt.Patience,
 	})
 }
 

@@ -279,21 +279,6 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-func TestPodDeletedUnderTheShell(t *testing.T) {
-	c := kubetest.Shared(t)
-	ns := c.Namespace(t)
-	pod := c.Pod(t, ns)
-	p := start(t, c)
-	term := p.open(p.clusterName(), ns, pod.Name, nil)
-	now := int64(0)
-	if err := c.Client.CoreV1().Pods(ns).Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
-		t.Fatal(err)
-	}
-	if closed, code := term.closed(); closed["reason"] != "pod_deleted" || code != 1000 {
-		t.Errorf("closed %v with %d", closed, code)
-	}
-}
-
 func TestNoShellInTheImage(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
@@ -430,7 +415,8 @@ func TestAClusterThatIsDown(t *testing.T) {
 	if err := c.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if closed, _ := term.closed(); closed["reason"] != "server_error" && closed["reason"] != "pod_deleted" && closed["reason"] != "completed" {
+	// The dev cluster kills its pods when it stops, and may still say so.
+	if closed, _ := term.closed(); closed["reason"] != "server_error" && closed["exitCode"] != 137.0 {
 		t.Errorf("closed %v", closed)
 	}
 	var body struct{ Error, Message string }

@@ -90,36 +90,82 @@ func TestEndFromTheList(t *testing.T) {
 	}
 }
 
-// TestTheCapNamesWhatToEnd ends what stands in the way of a shell and opens it.
+// TestTheCapNamesWhatToEnd ends what stands in the way of a shell and opens it,
+// under the cap of a user and under that of a cluster.
 func TestTheCapNamesWhatToEnd(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
-	p := start(t, c, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=1")
-	name := p.clusterName()
-	held := p.open(name, ns, pod.Name, nil)
-	_, resp := p.dial(execPath(name, ns, pod.Name), false)
-	var body struct {
-		Error          string
-		ActiveSessions []listed
+	for code, env := range map[string]string{
+		"E_CAP_USER": "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=1", "E_CAP_CLUSTER": "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=1",
+	} {
+		t.Run(code, func(t *testing.T) {
+			p := start(t, c, env)
+			name := p.clusterName()
+			held := p.open(name, ns, pod.Name, nil)
+			body := p.atTheCap(execPath(name, ns, pod.Name), code)
+			if len(body.ActiveSessions) != 1 || (code == "E_CAP_CLUSTER") != (body.Count == 1) {
+				t.Fatalf("%+v", body)
+			}
+			s := body.ActiveSessions[0]
+			if s.State != "attached" || s.StartedAt.IsZero() || s.LastActivityAt.IsZero() || !s.Own {
+				t.Errorf("in the way: %+v", s)
+			}
+			if code := p.call("DELETE", "/api/exec/sessions/"+s.SessionID, "", nil); code != http.StatusNoContent {
+				t.Fatalf("DELETE: %d", code)
+			}
+			next := p.open(name, ns, pod.Name, nil) // at once: the slot is free when the answer comes
+			held.closed()
+			next.control(map[string]any{"type": "close"})
+			next.closed()
+		})
+	}
+}
+
+// capBody is the answer to a plain client over a cap.
+type capBody struct {
+	Error          string
+	ActiveSessions []listed
+	Count          int
+}
+
+// atTheCap is refused in both modes, and returns what a plain client reads.
+func (p *product) atTheCap(path, code string) (body capBody) {
+	p.t.Helper()
+	_, resp := p.dial(path, false)
+	if resp == nil {
+		p.t.Fatal("a shell over the cap was opened")
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	if resp.StatusCode != http.StatusTooManyRequests || body.Error != "E_CAP_USER" || len(body.ActiveSessions) != 1 {
-		t.Fatalf("%d %+v", resp.StatusCode, body)
+	if resp.StatusCode != http.StatusTooManyRequests || body.Error != code || body.ActiveSessions == nil {
+		p.t.Fatalf("%d %+v", resp.StatusCode, body)
 	}
-	s := body.ActiveSessions[0]
-	if s.State != "attached" || s.StartedAt.IsZero() || s.LastActivityAt.IsZero() || !s.Own {
-		t.Errorf("in the way: %+v", s)
+	term, _ := p.dial(path, true)
+	term.control(map[string]any{"type": "open"})
+	e := term.frame("error")
+	if told, _ := e["activeSessions"].([]any); e["code"] != code || len(told) != len(body.ActiveSessions) || e["retryable"] != true {
+		p.t.Errorf("frames %v", term.got)
 	}
-	if code := p.call("DELETE", "/api/exec/sessions/"+s.SessionID, "", nil); code != http.StatusNoContent {
-		t.Fatalf("DELETE: %d", code)
+	if closed, code := term.closed(); closed["reason"] != "refused" || code != 1008 {
+		p.t.Errorf("closed %v with %d", closed, code)
 	}
-	next := p.open(name, ns, pod.Name, nil) // at once: the slot is free when the answer comes
+	return body
+}
+
+// TestACapTellsNothingOfOthers fills a cluster with one person's shells.
+func TestACapTellsNothingOfOthers(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	p := crowdWith(t, c, func(e *config.ExecPolicy) { e.MaxSessionsTotal = 1 })
+	held := p.as("ada").open("real", ns, pod.Name, nil)
+	if body := p.as("bob").atTheCap(execPath("real", ns, pod.Name), "E_CAP_CLUSTER"); len(body.ActiveSessions) != 0 || body.Count != 1 {
+		t.Errorf("bob is told %+v", body)
+	}
+	held.control(map[string]any{"type": "close"})
 	held.closed()
-	next.control(map[string]any{"type": "close"})
-	next.closed()
 }
 
 // people are logins by the name in the cookie.
@@ -139,10 +185,17 @@ func (people) Done(websession.ID) <-chan struct{} { return nil }
 // crowd serves several people, as a login provider would send them.
 func crowd(t *testing.T, cluster *kubetest.Cluster) *product {
 	t.Helper()
+	return crowdWith(t, cluster, func(*config.ExecPolicy) {})
+}
+
+func crowdWith(t *testing.T, cluster *kubetest.Cluster, change func(*config.ExecPolicy)) *product {
+	t.Helper()
+	policy := config.ExecPolicy{
+		Enabled: true, ServerIdle: wait, IdleWarn: time.Second, Heartbeat: 20 * time.Second, MaxSessionsPerUser: 5, MaxSessionsTotal: 50,
+	}
+	change(&policy)
 	reg, err := clusters.New(
-		[]config.Cluster{{Name: "real", Backend: config.Kubeconfig, KubeconfigPath: cluster.Kubeconfig, Exec: config.ExecPolicy{
-			Enabled: true, ServerIdle: wait, IdleWarn: time.Second, Heartbeat: 20 * time.Second, MaxSessionsPerUser: 5, MaxSessionsTotal: 50,
-		}}},
+		[]config.Cluster{{Name: "real", Backend: config.Kubeconfig, KubeconfigPath: cluster.Kubeconfig, Exec: policy}},
 		map[config.BackendKind]clusters.Opener{config.Kubeconfig: kubeconfig.Open}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -87,7 +87,7 @@ func TestASilentPeerIsDead(t *testing.T) {
 				if _, _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 					t.Error(err)
 				}
-				if d := time.Since(began); d < deadAfter || d > deadAfter+2*beat {
+				if d := time.Since(began); d < deadBeats*beat || d > (deadBeats+2)*beat {
 					t.Errorf("noticed after %v", d)
 				}
 				wantFault(t, s.Result().Err, fault.ClusterUnreachable)

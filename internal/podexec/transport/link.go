@@ -18,8 +18,8 @@ const (
 	receiveBuffer = 128 << 10
 	// beat is how often a ping goes out, and how often silence is looked at.
 	beat = 10 * time.Second
-	// deadAfter is how long a peer that is pinged every beat may say nothing.
-	deadAfter = 30 * time.Second
+	// deadBeats is how many beats a peer that is pinged at each may say nothing.
+	deadBeats = 3
 	// swallows is what a terminal's input queue takes at least. A server with
 	// more stdin than that in hand may be waiting for a program that does not
 	// read, and then answers no ping: its silence proves nothing.
@@ -75,6 +75,7 @@ func bounded(dial dialFunc) dialFunc {
 type link struct {
 	body io.ReadWriteCloser
 	conn *conn // nil where the rest.Config brought a Transport of its own
+	beat time.Duration
 
 	socket syscall.RawConn // of conn; nil where it is no socket
 	queued int             // what empty asked last; belongs to who has the sender's turn
@@ -128,7 +129,7 @@ func (l *link) empty() bool {
 // and again, and has no excuse. Nobody who pauses on purpose is in Read.
 func (l *link) dead() bool {
 	since := l.waiting.Load()
-	return since != 0 && time.Duration(clock()-since) > deadAfter && l.unread.Load() <= swallows
+	return since != 0 && time.Duration(clock()-since) > deadBeats*l.beat && l.unread.Load() <= swallows
 }
 
 // Close says goodbye at the layers below, which can take seconds where the peer

@@ -51,7 +51,7 @@ func newSPDYStream(l *link, answer http.Header, req Request) (Stream, error) {
 	s.cancel = cancel
 	s.tasks.enter()
 	go s.run(ctx, exec)
-	s.tasks.every(beat, s.beat)
+	s.tasks.every(l.beat, s.beat)
 	return s, nil
 }
 

@@ -52,6 +52,10 @@ func NewSwitch(kind Kind, now func() time.Time) *Switch {
 	return &Switch{kind: kind, ws: &wsDialer{u}, spdy: &spdyDialer{u}, now: now, routes: map[string]*route{}}
 }
 
+// SetBeat sets how often streams are pinged, before the first Dial. A peer that
+// says nothing for three beats is lost.
+func (s *Switch) SetBeat(d time.Duration) { s.ws.beat = d }
+
 func (s *Switch) route(cluster string) *route {
 	s.mu.Lock()
 	defer s.mu.Unlock()

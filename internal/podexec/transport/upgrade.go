@@ -28,6 +28,8 @@ const dialTimeout = 30 * time.Second
 // upgrader turns a request into a link. It remembers the TLS sessions of each
 // set of credentials, so that opening again costs no certificate check.
 type upgrader struct {
+	beat time.Duration // of the links
+
 	mu  sync.Mutex
 	tls map[tlsKey]*tls.Config
 }
@@ -40,7 +42,7 @@ type tlsKey [sha256.Size]byte
 // them all, which costs each a handshake.
 const tlsKept = 256
 
-func newUpgrader() *upgrader { return &upgrader{tls: map[tlsKey]*tls.Config{}} }
+func newUpgrader() *upgrader { return &upgrader{beat: beat, tls: map[tlsKey]*tls.Config{}} }
 
 // upgrade sends one request, built from nothing, and takes over the connection
 // if the answer is 101. Anything else ends it: a connection whose upgrade was
@@ -52,7 +54,7 @@ func (u *upgrader) upgrade(ctx context.Context, cfg *rest.Config, method string,
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &link{}
+	l := &link{beat: u.beat}
 	rt, hangUp, err := u.roundTripper(cfg, l)
 	if err != nil {
 		return nil, nil, fault.Wrap(err, fault.ClusterUnreachable, op,

@@ -43,7 +43,7 @@ func newWSStream(l *link, req Request) *wsStream {
 	s.out.link, s.out.tasks = l, &s.tasks
 	s.in = wsframe.NewReader(l, s.control)
 	s.firstSize()
-	s.tasks.every(beat, s.beat)
+	s.tasks.every(l.beat, s.beat)
 	return s
 }
 

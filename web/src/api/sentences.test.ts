@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
   CLOSE_REASONS,
@@ -14,6 +16,12 @@ const CONTRACT_ERRORS =
 const CONTRACT_REASONS =
   "client_close server_idle forced_close completed container_exit pod_deleted tunnel_closed heartbeat_timeout unauthorized client_lost shutdown forbidden no_shell server_error server_lost taken_over";
 
+// What the server can say, as its own tests write it down.
+const ends = JSON.parse(readFileSync(resolve(import.meta.dirname, "../../../api/ends.json"), "utf8")) as {
+  reasons: { reason: string; message: string }[];
+  errors: string[];
+};
+
 describe("sentences", () => {
   it("know every error code of the contract", () => {
     expect(ERROR_CODES).toEqual(expect.arrayContaining(CONTRACT_ERRORS.split(" ")));
@@ -23,6 +31,11 @@ describe("sentences", () => {
   it("know every close reason of the contract", () => {
     expect(CLOSE_REASONS).toEqual(expect.arrayContaining(CONTRACT_REASONS.split(" ")));
     expect(Object.keys(CLOSE_SENTENCES).sort()).toEqual([...CLOSE_REASONS].sort());
+  });
+
+  it("know exactly the reasons and codes that the server has", () => {
+    expect([...CLOSE_REASONS].sort()).toEqual(ends.reasons.map((r) => r.reason).sort());
+    expect([...ERROR_CODES].sort()).toEqual([...ends.errors].sort());
   });
 
   it.each(Object.entries({ ...ERROR_SENTENCES, ...CLOSE_SENTENCES }))("%s says what to do next, calmly", (_, s) => {

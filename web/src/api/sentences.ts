@@ -25,6 +25,12 @@ export const ERROR_CODES = [
   "E_SHUTTING_DOWN",
   "E_PROTOCOL",
   "E_INTERNAL",
+  "E_GONE",
+  "E_CONFLICT",
+  "E_TOO_LARGE",
+  "E_UNPROCESSABLE",
+  "E_MISDIRECTED",
+  "E_MEDIA_TYPE",
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
@@ -45,6 +51,8 @@ export const CLOSE_REASONS = [
   "server_error",
   "server_lost",
   "taken_over",
+  "refused",
+  "protocol_error",
 ] as const;
 export type CloseReason = (typeof CLOSE_REASONS)[number];
 
@@ -117,6 +125,30 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
     title: "The server failed",
     next: "Try again. If it happens again, report it with the request id.",
   },
+  E_GONE: {
+    title: "It is no longer there",
+    next: "Look at the pod: its container may have ended, or the pod may have been replaced.",
+  },
+  E_CONFLICT: {
+    title: "Something else changed it just now",
+    next: "Try again in a moment.",
+  },
+  E_TOO_LARGE: {
+    title: "It is too long",
+    next: "Shorten it, or put a long command into a file in the container.",
+  },
+  E_UNPROCESSABLE: {
+    title: "The cluster found a mistake in the request",
+    next: "Read its message, change what it names, and try again.",
+  },
+  E_MISDIRECTED: {
+    title: "The server does not answer under this address",
+    next: "Open Periscope at its public address; whoever runs it can name it.",
+  },
+  E_MEDIA_TYPE: {
+    title: "The server did not accept the request",
+    next: "Reload the page: the server may be newer than it.",
+  },
 };
 
 export const CLOSE_SENTENCES: Record<CloseReason, Sentence> = {
@@ -148,9 +180,17 @@ export const CLOSE_SENTENCES: Record<CloseReason, Sentence> = {
     title: "no shell in the container",
     next: "Its image holds neither bash nor sh. Try another container of the pod, or kubectl debug.",
   },
-  server_error: { title: "the server failed", next: "Open a new shell. If it happens again, report the session id." },
+  server_error: {
+    title: "the shell broke",
+    next: "It may still be running in the container. Open a new one; if it happens again, report the session id.",
+  },
   server_lost: { title: "the server went away", next: "The shell was ended with it. Open a new one to go on." },
   taken_over: { title: "taken over elsewhere", next: "The shell goes on in another window of yours." },
+  refused: { title: "the shell could not be opened", next: "Look at the pod, then try again." },
+  protocol_error: {
+    title: "page and server did not understand each other",
+    next: "Reload the page: the server may be newer than it.",
+  },
 };
 
 /** For failures that never reached the server's own error table. */

@@ -250,6 +250,28 @@ describe("the end", () => {
     expect(seen.ends).toMatchObject([{ kind: "refused", error: { code: "E_FORBIDDEN" } }]);
   });
 
+  it("tells an error that an end is about from one before it", () => {
+    connect();
+    socket.say({ type: "error", code: "E_INVALID_REQUEST", message: "The new size was not taken." });
+    socket.say({ type: "closed", reason: "server_idle", exitCode: null, message: "Nothing was typed." });
+    expect(seen.ends).toMatchObject([{ kind: "said", closed: { reason: "server_idle" }, error: null }]);
+  });
+
+  it("joins the error and closed frames of a shell that breaks", () => {
+    connect();
+    socket.say({ type: "error", code: "E_INVALID_REQUEST", message: "The new size was not taken." });
+    socket.say({ type: "error", code: "E_CLUSTER_UNREACHABLE", message: "Node n no longer answers." });
+    socket.say({ type: "closed", reason: "server_error", exitCode: null, message: "Node n no longer answers." });
+    expect(seen.ends).toMatchObject([{ kind: "said", error: { code: "E_CLUSTER_UNREACHABLE" } }]);
+  });
+
+  it("does not blame an earlier error for a lost connection", () => {
+    connect();
+    socket.say({ type: "error", code: "E_INVALID_REQUEST", message: "The new size was not taken." });
+    socket.drop();
+    expect(seen.ends).toEqual([{ kind: "lost", hadShell: true, why: "closed" }]);
+  });
+
   it("calls a connection that just stops lost, and says whether there was a shell", () => {
     connect();
     socket.drop();

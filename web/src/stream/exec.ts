@@ -191,9 +191,14 @@ export class ExecStream {
         this.#error = frame;
         break;
       case "closed":
-        this.#finish({ kind: "said", closed: frame, error: this.#error });
+        this.#finish({ kind: "said", closed: frame, error: this.#errorOf(frame) });
         break;
     }
+  }
+
+  /** The error that this end is about. One that came earlier, as about a size that was not taken, is not. */
+  #errorOf(closed: ClosedFrame): ErrorFrame | null {
+    return this.#phase === "connecting" || this.#error?.message === closed.message ? this.#error : null;
   }
 
   #hello(frame: HelloFrame): void {
@@ -223,8 +228,8 @@ export class ExecStream {
 
   #closed(): void {
     this.#socketOpen = false;
-    if (this.#stopWaiting) this.#finish({ kind: "said", closed: closedHere, error: this.#error });
-    else if (this.#error) this.#finish({ kind: "refused", error: this.#error });
+    if (this.#stopWaiting) this.#finish({ kind: "said", closed: closedHere, error: this.#errorOf(closedHere) });
+    else if (this.#error && this.#phase === "connecting") this.#finish({ kind: "refused", error: this.#error });
     else this.#lose("closed");
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CLOSE_REASONS, ERROR_CODES } from "../../api/sentences.ts";
+import { CLOSE_REASONS, CLOSE_SENTENCES, ERROR_CODES } from "../../api/sentences.ts";
 import type { ErrorFrame } from "../../stream/frames.ts";
 import { armCtrl } from "./ctrl.ts";
 import { endingOf } from "./ending.ts";
@@ -20,10 +20,9 @@ function refusal(code: string): ErrorFrame {
 }
 
 describe("an ending", () => {
-  it.each(CLOSE_REASONS)("has words for %s", (reason) => {
-    const ending = endingOf({ kind: "said", closed: closed(reason), error: null });
-    expect(ending.title).not.toBe("");
-    expect(ending.next).not.toBe("");
+  it.each(CLOSE_REASONS)("has words of its own for %s, and the server's beside them", (reason) => {
+    const ending = endingOf({ kind: "said", closed: { ...closed(reason), message: "Why." }, error: null });
+    expect(ending).toMatchObject({ ...CLOSE_SENTENCES[reason], detail: "Why." });
   });
 
   it.each(ERROR_CODES)("has words for %s, and the server's own beside them", (code) => {
