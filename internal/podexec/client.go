@@ -88,9 +88,14 @@ func (c *control) push(frame []byte) {
 	c.ready.ring()
 }
 
-// stdinAck says how much stdin is with the container.
+// stdinAck says how much stdin is with the container. Two goroutines hand stdin
+// on in turns and may tell of it in the other order.
 func (c *control) stdinAck(offset int64) {
 	c.mu.Lock()
+	if offset <= c.ack {
+		c.mu.Unlock()
+		return
+	}
 	first := c.ack == c.acked
 	c.ack = offset
 	much := c.ack-c.acked >= ackEvery
@@ -156,9 +161,7 @@ func (c *control) next() []byte {
 	defer c.mu.Unlock()
 	switch {
 	case len(c.queue) > 0:
-		f := c.queue[0]
-		c.queue = c.queue[1:]
-		return f
+		return c.pushed()
 	case c.ripe && c.ack > c.acked:
 		c.acked, c.ripe = c.ack, false
 		return encode(stdinAck{"stdin_ack", c.ack})
@@ -168,6 +171,23 @@ func (c *control) next() []byte {
 		return f
 	}
 	return nil
+}
+
+// rest is the next frame that was pushed, nil if there is none.
+func (c *control) rest() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pushed()
+}
+
+// pushed takes the first frame of the queue. The caller has mu.
+func (c *control) pushed() []byte {
+	if len(c.queue) == 0 {
+		return nil
+	}
+	f := c.queue[0]
+	c.queue = c.queue[1:]
+	return f
 }
 
 // read takes everything the client sends until its socket is closed. It goes on
@@ -200,10 +220,13 @@ func (s *session) unread(err error) {
 
 // take is false when nothing more is to be read.
 func (s *session) take(binary bool, data []byte) bool {
-	if binary {
-		return s.takeStdin(data)
+	switch {
+	case !binary:
+		return s.takeFrame(data)
+	case len(data) == 0 || s.ctx.Err() != nil:
+		return true // nothing was typed, or to nobody
 	}
-	return s.takeFrame(data)
+	return s.takeStdin(data)
 }
 
 func (s *session) protocol(sentence string) {
@@ -399,7 +422,7 @@ func (s *session) quickly() bool {
 	if s.ctx.Err() != nil || !s.ctrl.begun() || !s.out.small(quickOutput, quickUnacked) {
 		return false
 	}
-	return s.sendOutput()
+	return s.sendOutput() && s.due() == never // what lies in two chunks is two messages
 }
 
 // sendOutput sends one gap or one message of output. The caller has the turn.
@@ -433,9 +456,13 @@ func (s *session) sent(write func() error) bool {
 	return err == nil
 }
 
-// flush sends what is left of the output of a command that ended. It gives up
-// when the client takes nothing for flushLimit, and is false when it is gone.
+// flush sends what is left: frames (the hello of a command that ended at once
+// among them), then the output of a command that ended. It gives up when the
+// client takes nothing for flushLimit, and is false when it is gone.
 func (s *session) flush() bool {
+	if !s.flushFrames() {
+		return false
+	}
 	idle := time.NewTimer(flushLimit)
 	defer idle.Stop()
 	for !s.out.empty() {
@@ -450,6 +477,17 @@ func (s *session) flush() bool {
 		case <-s.out.ready.c:
 		case <-idle.C:
 			return true
+		}
+	}
+	return true
+}
+
+func (s *session) flushFrames() bool {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	for f := s.ctrl.rest(); f != nil; f = s.ctrl.rest() {
+		if !s.send(false, f) {
+			return false
 		}
 	}
 	return true

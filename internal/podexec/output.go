@@ -226,7 +226,7 @@ func (o *output) next(max int64) (*gap, []byte) {
 	if o.gapped() {
 		g := gap{o.told, o.head}
 		o.told = o.head
-		o.gaps = append(o.gaps, g)
+		o.remember(g)
 		return &g, nil
 	}
 	n := min(o.sendable(), max)
@@ -241,6 +241,16 @@ func (o *output) next(max int64) (*gap, []byte) {
 	o.told = o.head
 	o.pinned = c
 	return nil, b
+}
+
+// remember joins gaps between which nothing was sent: a client that acknowledges
+// nothing and interrupts again and again leaves one.
+func (o *output) remember(g gap) {
+	if n := len(o.gaps); n > 0 && o.gaps[n-1].to == g.from {
+		o.gaps[n-1].to = g.to
+		return
+	}
+	o.gaps = append(o.gaps, g)
 }
 
 func (o *output) skipRead() {
