@@ -104,6 +104,14 @@ func (s *sender) yield() {
 	}
 }
 
+// yieldElsewhere gives the turn up on behalf of somebody who must not wait.
+func (s *sender) yieldElsewhere() {
+	s.turn.Unlock()
+	if s.waiting() {
+		s.leave(func(*pending) {})
+	}
+}
+
 func (s *sender) waiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,10 +187,11 @@ func (s *sender) tryMessage(channel byte, p []byte) bool {
 	if !s.turn.TryLock() {
 		return false
 	}
-	defer s.yield()
 	if !s.link.empty() {
+		s.yieldElsewhere()
 		return false
 	}
+	defer s.yield()
 	s.flush()
 	s.link.unread.Add(int64(len(p)))
 	_ = s.write(wsframe.Append(s.small[:0], wsframe.Binary, []byte{channel}, p)) // kept in broken
