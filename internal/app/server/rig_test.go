@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -37,6 +38,7 @@ const wait = 30 * time.Second
 type product struct {
 	t      *testing.T
 	url    string
+	via    string // where terminals connect to, where that is not url's host
 	cookie *http.Cookie
 	audit  *safeBuffer
 	log    *safeBuffer
@@ -212,7 +214,7 @@ func (p *product) tryDial(path string, v2 bool) (*terminal, *http.Response, erro
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			c, err := (&net.Dialer{}).DialContext(ctx, network, cmp.Or(p.via, address))
 			raw = c
 			return c, err
 		},
