@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/periscope-console/periscope/internal/fault"
 )
@@ -169,4 +171,33 @@ func TestEndingTouchesOnlyTheReportedProcess(t *testing.T) {
 	}
 	runEnd(t, p)
 	<-reaped
+}
+
+// FuzzParseFates: what a pod's sh printed says something only of the words in it.
+func FuzzParseFates(f *testing.F) {
+	for _, s := range []string{"", "7:123 gone\n", "7:123 absent\n", "7:123 left 2\n8:9 gone\n", "gone", "a b c d\n", "7:1 left\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, out []byte) {
+		for word, how := range parseFates(out) {
+			if !strings.Contains(string(out), word) || how != fateAbsent && how != fateGone && how != fateLeft {
+				t.Errorf("%q became %v", word, how)
+			}
+		}
+	})
+}
+
+// FuzzReason: a reason that is taken is one line of bounded length.
+func FuzzReason(f *testing.F) {
+	for _, s := range []string{"", "INC-7: disk full", "two\nlines", "\x1b[31m", "\u2028", "\xff", strings.Repeat("x", maxReason+1)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, reason string) {
+		if checkReason(reason, Settings{}) != nil {
+			return
+		}
+		if len(reason) > maxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+			t.Errorf("%q was taken", reason)
+		}
+	})
 }
