@@ -261,12 +261,14 @@ func (x *subject) suffer(ph phase, f mishap, side *badnet.Proxy) {
 
 // cut has the session end; what its client sees of that depends on the side.
 func (x *subject) cut(ph phase, f mishap, side *badnet.Proxy) {
+	if !ph.cutFirst {
+		ph.send(x)
+	}
+	if n := side.Cut(f.how); n == 0 && x.hello() && ph.name != "ending" {
+		x.t.Error("there was nothing to cut")
+	}
 	if ph.cutFirst {
-		side.Cut(f.how)
 		ph.send(x)
-	} else {
-		ph.send(x)
-		side.Cut(f.how)
 	}
 	if x.await(func() bool { return ph.done(x) }) && !x.closedInOrder() {
 		x.leave() // the cut came before or after what it was to hit
@@ -345,7 +347,8 @@ func (x *subject) recovered() {
 	eventually(x.t, "no connection is left at the browser's side", func() bool { return x.front.Conns() == 0 })
 }
 
-func (x *subject) started() (ok []map[string]any) {
+// started are the records of sessions that began.
+func (x *product) started() (ok []map[string]any) {
 	for _, e := range x.events("pod.exec.session_start", "completed") {
 		if e["outcome"] == "success" {
 			ok = append(ok, e)
