@@ -413,13 +413,13 @@ func (s *session) typed() bool {
 
 // quickly sends an echo on the goroutine that read it, for the reason that
 // direct has for a keystroke: nothing is before it, and the socket takes it at
-// once, since a v2 client says what has arrived.
+// once. What a client says has arrived may be a lie; what its kernel says is not.
 func (s *session) quickly() bool {
 	if !s.v2 || !s.typed() || !s.turn.TryLock() {
 		return false
 	}
 	defer s.turn.Unlock()
-	if s.ctx.Err() != nil || !s.ctrl.begun() || !s.out.small(quickOutput, quickUnacked) {
+	if s.ctx.Err() != nil || !s.ctrl.begun() || !s.out.small(quickOutput, quickUnacked) || !s.conn.HasRoom() {
 		return false
 	}
 	return s.sendOutput() && s.due() == never // what lies in two chunks is two messages

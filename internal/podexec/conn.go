@@ -16,6 +16,9 @@ type Conn interface {
 	// Write sends p as one message. p may be reused afterwards. It may block
 	// until Abort.
 	Write(binary bool, p []byte) error
+	// HasRoom reports whether a Write of a few KiB surely does not block. Whoever
+	// asks must be the only one that may Write.
+	HasRoom() bool
 	// Ping sends a ping; what comes for it breaks the Silence.
 	Ping() error
 	// Silence is how long nothing at all has come.

@@ -274,6 +274,35 @@ func TestAnEchoInTwoChunksIsSentAtOnce(t *testing.T) {
 	})
 }
 
+// TestAnEchoDoesNotWaitForTheClient: the container's output is read on while a
+// client that acknowledges all and takes nothing keeps its socket full.
+func TestAnEchoDoesNotWaitForTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		conn, s := r.open(true)
+		for conn.HasRoom() {
+			conn.toClient <- message{}
+		}
+		conn.send(true, "k")
+		synctest.Wait() // else the echo might come before the key
+		read := 0
+		go func() {
+			for range 3 {
+				n, _ := s.feed.Write([]byte("echo"))
+				read += n
+			}
+		}()
+		synctest.Wait()
+		if read != 12 {
+			t.Errorf("%d of 12 bytes were read", read)
+		}
+		for range conn.all() { // now it takes what is still to come
+		}
+		conn.control(t, map[string]any{"type": "close"})
+		r.free()
+	})
+}
+
 // TestNothingComesAfterClosed ends sessions in the middle of typing and echoing.
 func TestNothingComesAfterClosed(t *testing.T) {
 	for name, end := range map[string]func(*rig, *pipeConn, *script){

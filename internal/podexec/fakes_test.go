@@ -222,6 +222,8 @@ func (c *pipeConn) Write(binary bool, p []byte) error {
 	}
 }
 
+func (c *pipeConn) HasRoom() bool { return len(c.toClient) < cap(c.toClient) }
+
 func (c *pipeConn) Ping() error {
 	c.pings.Add(1)
 	if !c.mute.Load() {

@@ -19,6 +19,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/periscope-console/periscope/internal/sendq"
 	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
@@ -49,6 +50,7 @@ var frames = sync.Pool{New: func() any { b := make([]byte, 0, bigMessage+wsframe
 type Conn struct {
 	nc    net.Conn
 	limit int
+	queue *sendq.Queue
 	base  time.Time
 	heard atomic.Int64 // when bytes last arrived, in nanoseconds since base
 
@@ -71,7 +73,7 @@ type Conn struct {
 }
 
 func newConn(nc net.Conn, early []byte, limit int) *Conn {
-	c := &Conn{nc: nc, limit: limit, base: time.Now()}
+	c := &Conn{nc: nc, limit: limit, queue: sendq.Of(nc), base: time.Now()}
 	c.buf = c.small[:]
 	c.in = wsframe.NewClientReader(&source{c, early}, c.control)
 	return c
@@ -171,6 +173,10 @@ func (c *Conn) Write(binary bool, p []byte) error {
 	}
 	return c.send(op, p)
 }
+
+// HasRoom reports whether a small Write surely does not block. It is for whoever
+// alone may Write.
+func (c *Conn) HasRoom() bool { return c.queue.HasRoom() }
 
 // Ping sends a ping. Its pong breaks the Silence, as anything that comes does.
 func (c *Conn) Ping() error { return c.send(wsframe.Ping, nil) }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -370,6 +371,31 @@ func TestPingAndSilence(t *testing.T) {
 	_ = ws.CloseNow()
 	if !<-heard {
 		t.Error("what came did not break the silence")
+	}
+}
+
+// TestRoom: a new connection takes a small message at once, and one whose peer
+// reads nothing does not.
+func TestRoom(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux is asked")
+	}
+	for _, tls := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls %v", tls), func(t *testing.T) {
+			room := make(chan bool, 2)
+			_ = dial(t, serve(t, tls, func(c *Conn) {
+				room <- c.HasRoom()
+				filled := time.AfterFunc(100*time.Millisecond, func() { _ = c.nc.SetWriteDeadline(time.Now()) })
+				defer filled.Stop()
+				for c.Write(true, make([]byte, bigMessage)) == nil {
+				}
+				room <- c.HasRoom()
+				c.Abort()
+			}), nil)
+			if first, full := <-room, <-room; !first || full {
+				t.Errorf("room in a new connection: %v, in a full one: %v", first, full)
+			}
+		})
 	}
 }
 

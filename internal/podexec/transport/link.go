@@ -6,9 +6,9 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/sendq"
 	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
@@ -25,10 +25,6 @@ const (
 	// read, and then answers no ping: its silence proves nothing.
 	swallows = 4 << 10
 )
-
-// maxQueued is how much unsent stdin leaves room for a keystroke: a quarter of
-// the least that kernels give a socket.
-const maxQueued = 4 << 10
 
 // errWouldWait is what a conn told not to wait answers. It is a temporary
 // net.Error, the one kind that crypto/tls passes on and can be read on after.
@@ -77,8 +73,7 @@ type link struct {
 	conn *conn // nil where the rest.Config brought a Transport of its own
 	beat time.Duration
 
-	socket syscall.RawConn // of conn; nil where it is no socket
-	queued int             // what empty asked last; belongs to who has the sender's turn
+	queue *sendq.Queue // of conn, nil where there is none; belongs to who has the sender's turn
 
 	waiting atomic.Int64 // since when Read waits, in nanoseconds of clock; 0: it does not
 	unread  atomic.Int64 // bytes of stdin sent since something arrived
@@ -117,13 +112,7 @@ func (l *link) Write(p []byte) (int, error) { return l.body.Write(p) }
 
 // empty reports whether the kernel holds so little of what was sent that a small
 // write surely finds room.
-func (l *link) empty() bool {
-	if l.socket == nil {
-		return false
-	}
-	l.queued = maxQueued + 1
-	return l.socket.Control(l.askQueued) == nil && l.queued <= maxQueued
-}
+func (l *link) empty() bool { return l.queue.HasRoom() }
 
 // dead says whether the peer is gone: somebody waits for it, it was pinged again
 // and again, and has no excuse. Nobody who pauses on purpose is in Read.

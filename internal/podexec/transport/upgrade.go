@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/transport"
 
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/sendq"
 )
 
 // dialTimeout bounds a dial whose context has no bound of its own.
@@ -83,7 +84,9 @@ func (l *link) takeOver(resp *http.Response) error {
 		return notSpoken("answered 101 with headers %q", resp.Header)
 	}
 	l.body = body
-	l.socket = socketOf(l.conn)
+	if l.conn != nil {
+		l.queue = sendq.Of(l.conn.Conn)
+	}
 	return nil
 }
 

@@ -2,10 +2,13 @@ package transport
 
 import (
 	"io"
+	"net"
 	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
+
+	"github.com/periscope-console/periscope/internal/sendq"
 )
 
 // stuck is a connection that takes nothing until it is closed.
@@ -23,11 +26,18 @@ func (c *stuck) Close() error { c.once.Do(func() { close(c.closed) }); return ni
 
 // asked is a socket whose queue cannot be asked for; meanwhile something happens.
 type asked struct {
+	net.Conn
+	meanwhile func()
+}
+
+func (a asked) SyscallConn() (syscall.RawConn, error) { return unasked{meanwhile: a.meanwhile}, nil }
+
+type unasked struct {
 	syscall.RawConn
 	meanwhile func()
 }
 
-func (a asked) Control(func(uintptr)) error {
+func (a unasked) Control(func(uintptr)) error {
 	a.meanwhile()
 	return syscall.EBADF
 }
@@ -40,7 +50,7 @@ func TestAKeystrokeNeverWaits(t *testing.T) {
 		l := &link{body: conn}
 		var ts tasks
 		s := &sender{link: l, tasks: &ts}
-		l.socket = asked{meanwhile: func() { s.pong([]byte("p")) }}
+		l.queue = sendq.Of(asked{meanwhile: func() { s.pong([]byte("p")) }})
 		took := make(chan bool, 1)
 		go func() { took <- s.tryMessage(0, []byte("k")) }()
 		synctest.Wait()

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sendq
+
+func (q *Queue) outq(uintptr) {}
