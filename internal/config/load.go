@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Sources are where settings come from. Tests bring their own.
@@ -58,11 +59,25 @@ type loader struct {
 type flagValues struct{ kubeconfig, context string }
 
 func (l *loader) wrong(format string, args ...any) {
-	l.mistakes = append(l.mistakes, fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	if clean := printable(err.Error()); clean != err.Error() {
+		err = errors.New(clean)
+	}
+	l.mistakes = append(l.mistakes, err)
 }
 
 func (l *loader) warn(format string, args ...any) {
-	l.warnings = append(l.warnings, Warning(fmt.Sprintf(format, args...)))
+	l.warnings = append(l.warnings, Warning(printable(fmt.Sprintf(format, args...))))
+}
+
+// printable keeps what a file says from steering the terminal that shows it.
+func printable(sentence string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, sentence)
 }
 
 func environment(environ []string) map[string]string {
