@@ -115,7 +115,7 @@ type subject struct {
 	gone bool // the connection has ended
 }
 
-func newPatient(t *testing.T, c *kubetest.Cluster, ns, pod, program string) *subject {
+func newSubject(t *testing.T, c *kubetest.Cluster, ns, pod, program string) *subject {
 	x := &subject{ns: ns, pod: pod, program: program}
 	to, err := url.Parse(c.Config.Host)
 	if err != nil {
@@ -195,12 +195,19 @@ func (x *subject) resize(cols int) {
 	}
 }
 
-// sized asks until the program has seen the newest size.
+// sized asks until the program has seen the newest size; a size may be on its
+// way still when the question is there. False at the connection's end.
 func (x *subject) sized() bool {
-	seen := bytes.Count(x.output(), []byte("\n"))
-	x.key("\n")
-	x.await(func() bool { return bytes.Count(x.output(), []byte("\n")) > seen })
-	return bytes.HasSuffix(x.output(), []byte("43 132\n"))
+	for {
+		seen := bytes.Count(x.output(), []byte("\n"))
+		x.key("\n")
+		if !x.await(func() bool { return bytes.Count(x.output(), []byte("\n")) > seen }) {
+			return false
+		}
+		if bytes.HasSuffix(x.output(), []byte("43 132\n")) {
+			return true
+		}
+	}
 }
 
 // await reads and acknowledges until ok; false at the connection's end.
@@ -370,7 +377,7 @@ func TestBadNetworks(t *testing.T) {
 				for _, side := range []string{"browser", "apiserver"} {
 					t.Run(strings.Join([]string{ph.name, f.name, side}, "/"), func(t *testing.T) {
 						t.Parallel()
-						x := newPatient(t, c, ns, pod.Name, ph.program)
+						x := newSubject(t, c, ns, pod.Name, ph.program)
 						proxy := x.front
 						if side == "apiserver" {
 							proxy = x.back
