@@ -375,17 +375,20 @@ func (s *session) writeUntilStop() bool {
 const never = time.Hour
 
 // sendDue sends what is due, one message at most, and says how long nothing else
-// will be; 0 means to look again. It is false when the socket broke.
+// will be; 0 means to look again. It is false when the socket broke. It looks at
+// the output before it looks at the frames: hello is pushed before any output
+// is, so who sees output sees hello.
 func (s *session) sendDue() (wait time.Duration, ok bool) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	wait = s.due()
 	if f := s.ctrl.next(); f != nil {
 		return 0, s.send(false, f)
 	}
 	if s.ctrl.takePing() {
 		return 0, s.sent(s.conn.Ping)
 	}
-	if wait := s.due(); wait > 0 {
+	if wait > 0 {
 		return wait, true
 	}
 	return 0, s.sendOutput()
@@ -467,7 +470,7 @@ func (s *session) flush() bool {
 	defer idle.Stop()
 	for !s.out.empty() {
 		if n, gapped := s.out.pending(); n > 0 || gapped {
-			if !s.flushSome() {
+			if !s.flushFrames() || !s.flushSome() {
 				return false
 			}
 			idle.Reset(flushLimit)

@@ -166,6 +166,34 @@ func TestHelloIsFirst(t *testing.T) {
 	})
 }
 
+// TestHelloIsFirstWhileTheWriterLooks pushes hello and output just while the
+// writer asks what is due.
+func TestHelloIsFirstWhileTheWriterLooks(t *testing.T) {
+	r := newRig(t)
+	ticket, err := r.ss.Admit(t.Context(), r.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ticket.Discard()
+	for range 5000 {
+		conn := newPipeConn()
+		s := newSession(r.ss, ticket, conn, true)
+		go func() {
+			s.ctrl.push([]byte(`{"type":"hello"}`))
+			s.feedBack([]byte("$ "))
+		}()
+		for len(conn.toClient) < 2 {
+			if _, ok := s.sendDue(); !ok {
+				t.Fatal("the socket broke")
+			}
+		}
+		if got := kinds(conn.all()); got != "hello output" {
+			t.Fatalf("the client got %q", got)
+		}
+		s.out.close()
+	}
+}
+
 // TestHelloIsSentAtTheEnd has a session that ends when its hello still waits.
 func TestHelloIsSentAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
