@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	limit = flag.Duration("limit", 3*time.Second, "idle limit of the proxy")
-	quiet = flag.Duration("quiet", 12*time.Second, "how long the shells are left alone")
+	limit = flag.Duration("limit", 8*time.Second, "idle limit of the proxy")
+	quiet = flag.Duration("quiet", 20*time.Second, "how long the shells are left alone")
 )
 
 func TestMain(m *testing.M) { kubetest.Main(m) }
