@@ -86,9 +86,9 @@ func testTerminal(t *testing.T, c *cluster) {
 	until := func(pattern *regexp.Regexp) string {
 		buf := make([]byte, 4096)
 		for {
-			if m := pattern.FindStringSubmatch(seen.String()); m != nil {
-				seen.Reset()
-				return m[len(m)-1]
+			if m := pattern.FindSubmatchIndex(seen.Bytes()); m != nil {
+				from, to := m[len(m)-2], m[len(m)-1]
+				return string(seen.Next(m[1])[from:to]) // what came after it stays
 			}
 			n, err := terminal.Read(buf)
 			seen.Write(buf[:n])
@@ -112,8 +112,8 @@ func testTerminal(t *testing.T, c *cluster) {
 	io.WriteString(terminal, "\x03")
 	io.WriteString(terminal, "tty; exit 5\n")
 	until(regexp.MustCompile(`/dev/pts/\d+`))
-	rest, _ := io.ReadAll(terminal) // ends with EIO
-	wantIn(t, "end", string(rest), "exit code 5")
+	io.Copy(&seen, terminal) // ends with EIO
+	wantIn(t, "end", seen.String(), "exit code 5")
 }
 
 func testExecFails(t *testing.T, c *cluster) {
