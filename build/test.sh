@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
-# Runs every test. One dev cluster serves all packages, each test in a namespace
-# of its own; tests that break nodes or apiservers start their own.
+# Runs every test, in two lanes beside each other: what needs the processor, and
+# what mostly waits (for nodes that are cut, for a browser). One dev cluster
+# serves all Go packages, each test in a namespace of its own; tests that break
+# nodes or apiservers start their own, and each lane's browser has its own server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
 scratch=$(mktemp -d)
-trap 'stop_cluster; rm -rf "$scratch"' EXIT
+trap 'stop_cluster; stop_lane; rm -rf "$scratch"' EXIT
 cluster=
+lane=
 
-stop_cluster() {
-  [ -n "$cluster" ] || return 0
-  kill -TERM "$cluster" 2>/dev/null || true
-  wait "$cluster" 2>/dev/null || true
-  cluster=
+# stop PID: ends a child of this script and all that it started.
+stop() {
+  [ -n "$1" ] || return 0
+  kill -TERM "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
 }
+
+stop_cluster() { stop "$cluster"; cluster=; }
+stop_lane() { stop "${lane:+-$lane}"; lane=; }
 
 start_cluster() {
   mkfifo "$scratch/ready"
@@ -28,10 +34,25 @@ start_cluster() {
   fi
 }
 
-say "The dev cluster's own tests"
-(cd devcluster && DEVCLUSTER_BIN="$PWD/../bin/devcluster" KUBECTL_BIN="$PWD/../bin/kubectl" CGO_ENABLED=0 go test -count=1 ./...)
+# browser NAME ARG…: runs files of test/e2e on a server and a cluster of their own.
+browser() {
+  bin/demo --dir "$scratch/$1" -- npm --prefix test/e2e run --silent test -- "${@:2}"
+}
 
-say "Go, with -race, against a real control plane"
+waiting_lane() {
+  say "The dev cluster's own tests"
+  (cd devcluster && DEVCLUSTER_BIN="$PWD/../bin/devcluster" KUBECTL_BIN="$PWD/../bin/kubectl" CGO_ENABLED=0 go test -count=1 ./...)
+  say "The browser (Playwright): every page"
+  browser pages gallery picture
+}
+
+npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
+set -m
+(set -e; waiting_lane) >"$scratch/lane.log" 2>&1 </dev/null &
+lane=$!
+set +m
+
+say "Go, with -race, against a real control plane (beside it, told below: the dev cluster's own tests, every page in the browser)"
 start_cluster
 PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
   go test -race -timeout 20m ./...
@@ -40,6 +61,11 @@ stop_cluster
 say "The pages (vitest)"
 (cd web && npm test --silent)
 
-say "The browser (Playwright)"
-npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
-bin/demo --dir "$scratch/demo" -- npm --prefix test/e2e run --silent test
+say "The browser (Playwright): what people do"
+browser deeds --exclude gallery.test.ts --exclude picture.test.ts
+
+waited=0
+wait "$lane" || waited=$?
+lane=
+cat "$scratch/lane.log"
+exit "$waited"
