@@ -20,9 +20,6 @@ import (
 	"testing"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/test/proc"
 )
@@ -60,7 +57,7 @@ func Start(t testing.TB, c *kubetest.Cluster, ns string, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant(t, c, ns)
+	c.Bind(t, ns, "cluster-admin", "periscope:"+ns)
 	if len(o.Clusters) == 0 {
 		o.Clusters = map[string]string{Default: "{}"}
 	}
@@ -106,19 +103,6 @@ func files(t testing.TB, c *kubetest.Cluster, group string, clusters map[string]
 	return []string{
 		"PORT=0", "PERISCOPE_BIND_ADDRESS=127.0.0.1",
 		"PERISCOPE_CLUSTERS_FILE=" + write("clusters.yaml", list), "PERISCOPE_AUTH_FILE=" + write("auth.yaml", auth),
-	}
-}
-
-// grant binds the group that Periscope impersonates; it goes with the namespace.
-func grant(t testing.TB, c *kubetest.Cluster, ns string) {
-	t.Helper()
-	_, err := c.Client.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "console-"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "periscope:" + ns}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -14,7 +14,7 @@ func TestSixtyOpensAtOnce(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
-	bind(t, c, ns, "admin", "periscope:anybody")
+	c.Bind(t, ns, "admin", "periscope:anybody")
 	for which, exec := range map[string]string{
 		"user":    "{maxSessionsPerUser: 5, maxSessionsTotal: 100}",
 		"cluster": "{maxSessionsPerUser: 100, maxSessionsTotal: 5}",

@@ -66,7 +66,7 @@ func TestAReasonIsNeeded(t *testing.T) {
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
 	p := withPolicy(t, c, "{requireReason: true}")
-	bind(t, c, ns, "admin", "periscope:anybody")
+	c.Bind(t, ns, "admin", "periscope:anybody")
 	path := execPath("real", ns, pod.Name)
 	for what, reason := range map[string]string{"none": "", "two lines": "a\nb", "over 512 bytes": strings.Repeat("é", 257)} {
 		if status, code := p.refusal(path + "?reason=" + url.QueryEscape(reason)); status != http.StatusBadRequest || code != "E_INVALID_REQUEST" {
@@ -91,7 +91,7 @@ func TestIdleWarningAndStay(t *testing.T) {
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
 	p := withPolicy(t, c, "{serverIdleSeconds: 3, idleWarnSeconds: 2}")
-	bind(t, c, ns, "admin", "periscope:anybody")
+	c.Bind(t, ns, "admin", "periscope:anybody")
 	term := p.open("real", ns, pod.Name, map[string]any{"command": []string{"cat"}})
 	if w := term.frame("idle_warn"); w == nil || w["secondsRemaining"].(float64) > 2 {
 		t.Fatalf("frames %v", term.got)

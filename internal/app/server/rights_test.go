@@ -22,7 +22,7 @@ const oftenAsked = 2 * time.Second
 // ofAda starts a server whose one user has the role admin in ns alone.
 func ofAda(t *testing.T, c *kubetest.Cluster, front, ns string) *product {
 	t.Helper()
-	bind(t, c, ns, "admin", "periscope:"+ns)
+	c.Bind(t, ns, "admin", "periscope:"+ns)
 	return startOptions(t, server.Options{RightsEvery: oftenAsked}, authFiles(t, &kubetest.Cluster{Kubeconfig: front}, ns))
 }
 

@@ -18,8 +18,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/periscope-console/periscope/internal/app/server"
 	"github.com/periscope-console/periscope/internal/config"
@@ -320,12 +318,9 @@ func TestRawMode(t *testing.T) {
 	if _, resp := p.dial(execPath("real", ns, pod.Name), false); resp == nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("a stranger's shell: %v", resp)
 	}
-	bind(t, c, ns, "view", "periscope:"+ns)
+	c.Bind(t, ns, "view", "periscope:"+ns)
 	var list struct{ Pods []struct{ Name string } }
-	eventually(t, "the binding counts", func() bool {
-		return p.call("GET", "/api/clusters/real/pods?namespace="+ns, "", &list) == http.StatusOK
-	})
-	if len(list.Pods) != 1 || list.Pods[0].Name != pod.Name {
+	if code := p.call("GET", "/api/clusters/real/pods?namespace="+ns, "", &list); code != http.StatusOK || len(list.Pods) != 1 || list.Pods[0].Name != pod.Name {
 		t.Errorf("pods %v", list)
 	}
 	term, _ := p.dial(execPath("real", ns, pod.Name), true)
@@ -342,18 +337,6 @@ func TestRawMode(t *testing.T) {
 	}
 	if denied != 2 {
 		t.Errorf("%d denials in audit, want 2:\n%s", denied, p.audit)
-	}
-}
-
-func bind(t *testing.T, c *kubetest.Cluster, ns, role, group string) {
-	t.Helper()
-	_, err := c.Client.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: role},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: group}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

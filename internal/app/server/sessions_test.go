@@ -54,7 +54,7 @@ func TestEndFromTheList(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
-	bind(t, c, ns, "admin", "periscope:"+ns)
+	c.Bind(t, ns, "admin", "periscope:"+ns)
 	p := startWith(t, authFiles(t, c, ns))
 	term := p.open("real", ns, pod.Name, map[string]any{"reason": "INC-7: disk full"})
 	term.send("echo he''re; sleep 98763\n")
