@@ -22,6 +22,7 @@ have git || missing+=(git)
 { have node && have npm; } || missing+=(nodejs npm)
 have chromium || missing+=(chromium)
 [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
 have fc-list && fc-list : family 2>/dev/null | grep -qi 'cjk' || missing+=(fontconfig fonts-noto-cjk)
 have fc-list && fc-list : family 2>/dev/null | grep -qi 'emoji' || missing+=(fonts-noto-color-emoji)
 if [ "${1:-}" = real ]; then
