@@ -62,7 +62,7 @@ func TestALoginThatEndsTakesItsShells(t *testing.T) {
 func (r *rig) openLogin(logins *websession.Manager) (*pipeConn, *http.Cookie) {
 	r.t.Helper()
 	w := httptest.NewRecorder()
-	if _, err := logins.Start(w, httptest.NewRequest(http.MethodGet, "/", nil), ada); err != nil {
+	if _, err := logins.Start(w, httptest.NewRequest(http.MethodGet, "/", nil), websession.Grant{Actor: ada}); err != nil {
 		r.t.Fatal(err)
 	}
 	cookie := w.Result().Cookies()[0]

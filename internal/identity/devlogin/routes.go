@@ -9,6 +9,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/websession"
 )
 
 const maxBody = 4 << 10
@@ -18,8 +19,8 @@ const Issuer = "dev"
 
 // Sessions is what devlogin needs of websession.Manager.
 type Sessions interface {
-	Start(w http.ResponseWriter, r *http.Request, a identity.Actor) (identity.Actor, error)
-	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool)
+	Start(w http.ResponseWriter, r *http.Request, g websession.Grant) (identity.Actor, error)
+	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error)
 }
 
 // Handler serves GET /api/auth/config, POST /api/auth/dev and POST
@@ -55,7 +56,7 @@ func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	started, err := l.o.Sessions.Start(w, r, actor)
+	started, err := l.o.Sessions.Start(w, r, websession.Grant{Actor: actor})
 	if err != nil {
 		l.o.Audit(r.Context(), "auth.login", "failure", actor, fault.PublicOf(err))
 		fail(w, err)
@@ -74,7 +75,12 @@ func (l *Login) denied(r *http.Request, err error) {
 }
 
 func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
-	if actor, ok := l.o.Sessions.End(w, r); ok {
+	actor, ok, err := l.o.Sessions.End(w, r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if ok {
 		l.o.Audit(r.Context(), "auth.logout", "success", actor, "")
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -1,10 +1,12 @@
 // Package websession keeps people logged in in their browsers.
 //
-// It owns the cookie, its secret, the timeouts and the word to others that a
-// login has ended. It does not own how somebody logs in, what they may do, or
-// Host and Origin checks. Run is its only goroutine and the caller's. It
-// guarantees that the cookie's secret is kept nowhere but in the browser, and
-// that a login whose record is gone or out of time is no login.
+// It owns the cookie, its secret, the timeouts, when a login is to be renewed,
+// and the word to others that a login has ended. It does not own how somebody
+// logs in, what the login provider is asked, what anybody may do, or Host and
+// Origin checks. Run is its only goroutine and the caller's. It guarantees that
+// the cookie's secret is kept nowhere but in the browser, and that a login whose
+// record is gone or out of time is no login, in every process that shares the
+// store.
 package websession
 
 import (
@@ -15,8 +17,12 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
@@ -24,14 +30,22 @@ import (
 
 const (
 	secretBytes = 32
-	// sweepEvery bounds how late a login that ran out is told to its shells.
+	// sweepEvery bounds how late a login that ended elsewhere, or ran out, is told
+	// to its shells.
 	sweepEvery = 15 * time.Second
+	// forgetEvery is how often records of logins that ran out are deleted.
+	forgetEvery = 10 * time.Minute
+	// touchEvery is how old Active may get before another write is worth it.
+	touchEvery = 10 * time.Second
 	// maxCookies bounds how many cookies of our name are tried: a page of the
 	// same host may plant some.
 	maxCookies = 4
+	// maxLogins bounds the logins of one person; a new one ends the idlest.
+	maxLogins = 100
+	maxAgent  = 256
 )
 
-// Options of a Manager. All are needed but Secure.
+// Options of a Manager. All are needed but Secure and Renew.
 type Options struct {
 	Store Store
 	// CookieName is without the __Host- that Secure puts before it.
@@ -43,15 +57,28 @@ type Options struct {
 	SameSite http.SameSite
 	// Idle ends a login after so much time without activity, Absolute always.
 	Idle, Absolute time.Duration
-	Log            *slog.Logger
+	// Renew asks the login provider about a login that is due; nil where nothing
+	// ever is. An Unauthenticated fault ends the login; any other error is no
+	// answer, and it is asked again.
+	Renew func(context.Context, Record) (Grant, error)
+	Log   *slog.Logger
+}
+
+// Grant is what a login provider has said about a person just now.
+type Grant struct {
+	Actor identity.Actor
+	// Renewal and Due are as in Record.
+	Renewal []byte
+	Due     time.Time
 }
 
 // Manager starts, finds and ends sessions.
 type Manager struct {
-	o Options
+	o        Options
+	renewals singleflight.Group
 
-	mu   sync.Mutex // guards live
-	live map[ID]chan struct{}
+	mu      sync.Mutex // guards what follows
+	watched map[ID]chan struct{}
 }
 
 // New makes a manager; Run must be running for Done to close in time.
@@ -59,7 +86,7 @@ func New(o Options) *Manager {
 	if o.Secure {
 		o.CookieName = "__Host-" + o.CookieName
 	}
-	return &Manager{o: o, live: make(map[ID]chan struct{})}
+	return &Manager{o: o, watched: make(map[ID]chan struct{})}
 }
 
 // Run ends sessions whose time is out, until ctx is done. It then ends none:
@@ -67,46 +94,88 @@ func New(o Options) *Manager {
 func (m *Manager) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	var forgotten time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			m.sweep(ctx)
+		}
+		m.sweep(ctx)
+		if time.Since(forgotten) >= forgetEvery {
+			forgotten = time.Now()
+			m.forget(ctx)
 		}
 	}
 }
 
+// sweep looks at the logins that somebody waits for.
 func (m *Manager) sweep(ctx context.Context) {
 	m.mu.Lock()
-	ids := make([]ID, 0, len(m.live))
-	for id := range m.live {
+	ids := make([]ID, 0, len(m.watched))
+	for id := range m.watched {
 		ids = append(ids, id)
 	}
 	m.mu.Unlock()
 	for _, id := range ids {
-		if _, err := m.find(ctx, id); fault.KindOf(err) == fault.Unauthenticated && err != nil {
-			m.end(id)
+		if err := m.Check(ctx, id); isLoggedOut(err) {
+			m.tell(id)
 		}
 	}
 }
 
-// Start logs the actor in and sets the cookie. The actor it returns knows when
+func (m *Manager) forget(ctx context.Context) {
+	now := time.Now()
+	if err := m.o.Store.Sweep(ctx, now.Add(-m.o.Absolute), now.Add(-m.o.Idle)); err != nil {
+		m.o.Log.Warn("logins that ran out were not deleted", "error", err)
+	}
+}
+
+// Start logs the person in and sets the cookie. The actor it returns knows when
 // the login ends.
-func (m *Manager) Start(w http.ResponseWriter, r *http.Request, a identity.Actor) (identity.Actor, error) {
+func (m *Manager) Start(w http.ResponseWriter, r *http.Request, g Grant) (identity.Actor, error) {
 	secret := make([]byte, secretBytes)
 	_, _ = rand.Read(secret) // never fails: the process would have ended
-	id, now := idOf(secret), time.Now()
-	a.Expires = now.Add(m.o.Absolute)
-	m.mu.Lock()
-	m.live[id] = make(chan struct{})
-	m.mu.Unlock()
-	if err := m.o.Store.Put(r.Context(), Record{ID: id, Actor: a, Created: now, Active: now}); err != nil {
-		m.end(id)
+	now := time.Now()
+	g.Actor.Expires = now.Add(m.o.Absolute)
+	rec := Record{
+		ID: idOf(secret), Actor: g.Actor, Agent: agent(r), Created: now, Active: now, Renewal: g.Renewal, Due: g.Due,
+	}
+	if err := m.o.Store.Put(r.Context(), rec); err != nil {
 		return identity.Actor{}, fault.Wrap(err, fault.Internal, "websession.Start", "Your login could not be kept. Try again in a moment.")
 	}
+	m.bound(r.Context(), g.Actor)
 	http.SetCookie(w, m.cookie(base64.RawURLEncoding.EncodeToString(secret), int(m.o.Absolute.Seconds())))
-	return a, nil
+	return g.Actor, nil
+}
+
+// agent is what the browser calls itself, fit to be shown.
+func agent(r *http.Request) string {
+	s := r.UserAgent()
+	s = strings.ToValidUTF8(s[:min(len(s), maxAgent)], "")
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return -1
+		}
+		return c
+	}, s)
+}
+
+// bound ends the idlest login of a person who has too many.
+func (m *Manager) bound(ctx context.Context, a identity.Actor) {
+	all, err := m.o.Store.OfPerson(ctx, a.Issuer, a.Subject)
+	if err != nil || len(all) <= maxLogins {
+		return
+	}
+	idlest := all[0]
+	for _, r := range all {
+		if r.Active.Before(idlest.Active) {
+			idlest = r
+		}
+	}
+	if err := m.end(ctx, idlest.ID); err != nil {
+		m.o.Log.Warn("a login beyond the bound was not ended", "error", err)
+	}
 }
 
 func (m *Manager) cookie(value string, maxAge int) *http.Cookie {
@@ -130,16 +199,25 @@ func (m *Manager) FromRequest(r *http.Request) (identity.Actor, ID, error) {
 		if err == nil {
 			return rec.Actor, rec.ID, nil
 		}
-		if fault.KindOf(err) != fault.Unauthenticated {
+		if !isLoggedOut(err) {
 			return identity.Actor{}, "", err
 		}
 	}
 	return identity.Actor{}, "", loggedOut()
 }
 
-// find is the record of a login that still holds. Looking a hash up takes a
-// time that tells nothing about the secret.
+// find is the record of a login that still holds, renewed where that is due.
+// Looking a hash up takes a time that tells nothing about the secret.
 func (m *Manager) find(ctx context.Context, id ID) (Record, error) {
+	rec, err := m.kept(ctx, id)
+	if err != nil || !m.due(rec) {
+		return rec, err
+	}
+	return m.renewed(ctx, rec)
+}
+
+// kept is the record of a login that is in time.
+func (m *Manager) kept(ctx context.Context, id ID) (Record, error) {
 	rec, ok, err := m.o.Store.Get(ctx, id)
 	if err != nil {
 		return Record{}, fault.Wrap(err, fault.Internal, "websession.find", "Your login could not be looked up. Try again in a moment.")
@@ -158,6 +236,8 @@ func loggedOut() error {
 	return fault.New(fault.Unauthenticated, "websession", "You are not logged in, or your login has ended. Log in again.")
 }
 
+func isLoggedOut(err error) bool { return err != nil && fault.KindOf(err) == fault.Unauthenticated }
+
 // Check reports whether the login still holds: nil, or the fault that
 // FromRequest would give.
 func (m *Manager) Check(ctx context.Context, id ID) error {
@@ -168,7 +248,8 @@ func (m *Manager) Check(ctx context.Context, id ID) error {
 // Touch says that the person did something just now. A login that has run out
 // stays out.
 func (m *Manager) Touch(ctx context.Context, id ID) {
-	if _, err := m.find(ctx, id); err != nil {
+	rec, err := m.kept(ctx, id)
+	if err != nil || time.Since(rec.Active) < touchEvery {
 		return
 	}
 	if err := m.o.Store.Touch(ctx, id, time.Now()); err != nil {
@@ -176,41 +257,99 @@ func (m *Manager) Touch(ctx context.Context, id ID) {
 	}
 }
 
-// Done is closed when the login ends, by logout or by time. For one that has
-// ended already, or never was, it is closed from the start.
+// Done is closed when the login ends, by logout or by time, here or in another
+// process: at once for what ends here, within seconds otherwise.
 func (m *Manager) Done(id ID) <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if ch, ok := m.live[id]; ok {
-		return ch
+	ch, ok := m.watched[id]
+	if !ok {
+		ch = make(chan struct{})
+		m.watched[id] = ch
 	}
-	ch := make(chan struct{})
-	close(ch)
 	return ch
 }
 
 // End logs the sender of the request out and takes the cookie away. It reports
-// who that was, false where nobody was logged in.
-func (m *Manager) End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool) {
+// who that was, false where nobody was logged in. After an error the login may
+// still hold.
+func (m *Manager) End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error) {
 	http.SetCookie(w, m.cookie("", -1))
-	a, id, err := m.FromRequest(r)
-	if err != nil {
-		return identity.Actor{}, false
+	cookies := r.CookiesNamed(m.o.CookieName)
+	for _, c := range cookies[:min(len(cookies), maxCookies)] {
+		secret, ok := decode(c.Value)
+		if !ok {
+			continue
+		}
+		rec, err := m.kept(r.Context(), idOf(secret))
+		if err == nil {
+			return rec.Actor, true, m.end(r.Context(), rec.ID)
+		}
+		if !isLoggedOut(err) {
+			return identity.Actor{}, false, err
+		}
 	}
-	m.end(id)
-	return a, true
+	return identity.Actor{}, false, nil
+}
+
+// Of lists a person's logins, the newest first.
+func (m *Manager) Of(ctx context.Context, a identity.Actor) ([]Record, error) {
+	all, err := m.o.Store.OfPerson(ctx, a.Issuer, a.Subject)
+	if err != nil {
+		return nil, err
+	}
+	now, held := time.Now(), []Record{}
+	for _, r := range all {
+		if now.Sub(r.Created) < m.o.Absolute && now.Sub(r.Active) < m.o.Idle {
+			held = append(held, r)
+		}
+	}
+	return held, nil
+}
+
+// EndOne ends one of the person's own logins. Somebody else's is NotFound, as is
+// one that has ended.
+func (m *Manager) EndOne(ctx context.Context, a identity.Actor, id ID) error {
+	rec, err := m.kept(ctx, id)
+	if isLoggedOut(err) || err == nil && !rec.Actor.Same(a) {
+		return fault.New(fault.NotFound, "websession.EndOne", "There is no such login of yours. It may have ended already.")
+	}
+	if err != nil {
+		return err
+	}
+	return m.end(ctx, id)
+}
+
+// EndAll ends every login of the person and counts them.
+func (m *Manager) EndAll(ctx context.Context, a identity.Actor) (int, error) {
+	all, err := m.o.Store.OfPerson(ctx, a.Issuer, a.Subject)
+	if err != nil {
+		return 0, err
+	}
+	for i, r := range all {
+		if err := m.end(ctx, r.ID); err != nil {
+			return i, err
+		}
+	}
+	return len(all), nil
 }
 
 // end forgets the record first: whoever hears of the end finds it true.
-func (m *Manager) end(id ID) {
-	if err := m.o.Store.Delete(context.Background(), id); err != nil {
-		m.o.Log.Error("a login that ended was not forgotten", "error", err)
+func (m *Manager) end(ctx context.Context, id ID) error {
+	if err := m.o.Store.Delete(context.WithoutCancel(ctx), id); err != nil {
+		return fault.Wrap(err, fault.Internal, "websession.end", "The login could not be ended. Try again in a moment.")
 	}
+	m.tell(id)
+	return nil
+}
+
+// tell closes Done.
+func (m *Manager) tell(id ID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if ch, ok := m.live[id]; ok {
+	if ch, ok := m.watched[id]; ok {
 		close(ch)
-		delete(m.live, id)
+		delete(m.watched, id)
 	}
 }
 

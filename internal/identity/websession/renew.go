@@ -1,0 +1,94 @@
+package websession
+
+import (
+	"context"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+const (
+	// renewLimit bounds one question to the login provider.
+	renewLimit = 10 * time.Second
+	// claimTime is how long others leave a login alone that one process renews,
+	// and so how soon a provider that gave no answer is asked again.
+	claimTime = 30 * time.Second
+	// staleLimit is how long a login holds that its provider cannot be asked about.
+	staleLimit = 15 * time.Minute
+)
+
+func (m *Manager) due(r Record) bool {
+	return m.o.Renew != nil && !r.Due.IsZero() && !time.Now().Before(r.Due)
+}
+
+// renewed asks the login provider about a login, one question at a time however
+// many requests wait: a provider that hands out each renewal once would take a
+// second question for theft.
+func (m *Manager) renewed(ctx context.Context, rec Record) (Record, error) {
+	v, err, _ := m.renewals.Do(string(rec.ID), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
+		defer cancel()
+		return m.renew(ctx, rec)
+	})
+	if err != nil {
+		return Record{}, err
+	}
+	return v.(Record), nil
+}
+
+func (m *Manager) renew(ctx context.Context, rec Record) (Record, error) {
+	now := time.Now()
+	mine, err := m.o.Store.Claim(ctx, rec.ID, now, now.Add(claimTime))
+	if err != nil {
+		return m.stale(rec, err)
+	}
+	// What was read before the claim may have been renewed since.
+	rec, err = m.kept(ctx, rec.ID)
+	if err != nil || !m.due(rec) {
+		return rec, err
+	}
+	if !mine {
+		return m.stale(rec, nil)
+	}
+	g, err := m.o.Renew(ctx, rec)
+	if isLoggedOut(err) {
+		m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", "the login provider does not renew it", "error", err)
+		return Record{}, m.refused(ctx, rec.ID, err)
+	}
+	if err != nil {
+		return m.stale(rec, err)
+	}
+	return m.keep(ctx, rec, g)
+}
+
+func (m *Manager) refused(ctx context.Context, id ID, why error) error {
+	if err := m.end(ctx, id); err != nil {
+		m.o.Log.Error("a login that its provider ended is still kept", "error", err)
+	}
+	return why
+}
+
+func (m *Manager) keep(ctx context.Context, rec Record, g Grant) (Record, error) {
+	g.Actor.Expires = rec.Actor.Expires // renewing prolongs nothing
+	kept, err := m.o.Store.Renew(ctx, rec.ID, rec.Version, g.Actor, g.Renewal, g.Due)
+	if err != nil {
+		return Record{}, err
+	}
+	if !kept { // logged out meanwhile
+		return m.kept(ctx, rec.ID)
+	}
+	rec.Actor, rec.Renewal, rec.Due, rec.Version = g.Actor, g.Renewal, g.Due, rec.Version+1
+	return rec, nil
+}
+
+// stale is the record as it was: no answer is not a no, for a while.
+func (m *Manager) stale(rec Record, why error) (Record, error) {
+	if why != nil {
+		m.o.Log.Warn("login.not_renewed", "actor", rec.Actor.Subject, "error", why)
+	}
+	if time.Since(rec.Due) < staleLimit {
+		return rec, nil
+	}
+	return Record{}, fault.Wrap(why, fault.Timeout, "websession.renew",
+		"Your login provider has not answered for %d minutes, so your login cannot be confirmed. Try again in a moment; if it stays so, tell whoever runs this server.", int(staleLimit.Minutes()))
+}
