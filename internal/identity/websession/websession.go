@@ -189,21 +189,20 @@ func (m *Manager) cookie(value string, maxAge int) *http.Cookie {
 // knows whether a person or a timer of the page was behind it, and says Touch.
 // Its error is a fault Unauthenticated where nobody is logged in.
 func (m *Manager) FromRequest(r *http.Request) (identity.Actor, ID, error) {
-	cookies := r.CookiesNamed(m.o.CookieName)
-	for _, c := range cookies[:min(len(cookies), maxCookies)] {
-		secret, ok := decode(c.Value)
-		if !ok {
-			continue
-		}
-		rec, err := m.find(r.Context(), idOf(secret))
-		if err == nil {
-			return rec.Actor, rec.ID, nil
-		}
-		if !isLoggedOut(err) {
-			return identity.Actor{}, "", err
-		}
+	rec, ok, err := m.Kept(r)
+	if err != nil {
+		return identity.Actor{}, "", err
 	}
-	return identity.Actor{}, "", loggedOut()
+	if ok && m.due(rec) {
+		rec, err = m.renewed(r.Context(), rec)
+	}
+	if err != nil {
+		return identity.Actor{}, "", err
+	}
+	if !ok {
+		return identity.Actor{}, "", loggedOut()
+	}
+	return rec.Actor, rec.ID, nil
 }
 
 // find is the record of a login that still holds, renewed where that is due.
@@ -270,11 +269,8 @@ func (m *Manager) Done(id ID) <-chan struct{} {
 	return ch
 }
 
-// End logs the sender of the request out and takes the cookie away. It reports
-// who that was, false where nobody was logged in. After an error the login may
-// still hold.
-func (m *Manager) End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error) {
-	http.SetCookie(w, m.cookie("", -1))
+// Kept is the sender's record, as it was kept; false where nobody is logged in.
+func (m *Manager) Kept(r *http.Request) (Record, bool, error) {
 	cookies := r.CookiesNamed(m.o.CookieName)
 	for _, c := range cookies[:min(len(cookies), maxCookies)] {
 		secret, ok := decode(c.Value)
@@ -282,14 +278,23 @@ func (m *Manager) End(w http.ResponseWriter, r *http.Request) (identity.Actor, b
 			continue
 		}
 		rec, err := m.kept(r.Context(), idOf(secret))
-		if err == nil {
-			return rec.Actor, true, m.end(r.Context(), rec.ID)
-		}
 		if !isLoggedOut(err) {
-			return identity.Actor{}, false, err
+			return rec, err == nil, err
 		}
 	}
-	return identity.Actor{}, false, nil
+	return Record{}, false, nil
+}
+
+// End logs the sender of the request out and takes the cookie away. It reports
+// who that was, false where nobody was logged in. After an error the login may
+// still hold.
+func (m *Manager) End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error) {
+	http.SetCookie(w, m.cookie("", -1))
+	rec, ok, err := m.Kept(r)
+	if err != nil || !ok {
+		return identity.Actor{}, false, err
+	}
+	return rec.Actor, true, m.end(r.Context(), rec.ID)
 }
 
 // Of lists a person's logins, the newest first.

@@ -1,0 +1,179 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/periscope-console/periscope/internal/fault"
+)
+
+const (
+	// callLimit bounds one request to the provider, maxAnswer what it may answer.
+	callLimit = 10 * time.Second
+	maxAnswer = 2 << 20
+	// Discovery is tried again after these pauses.
+	firstPause = time.Second
+	maxPause   = 30 * time.Second
+	// skew is how far the clocks may differ.
+	skew = 5 * time.Minute
+)
+
+// signatures are the algorithms that tokens may be signed with: none is missing,
+// and so are those with a shared secret.
+var signatures = []string{
+	gooidc.RS256, gooidc.RS384, gooidc.RS512, gooidc.ES256, gooidc.ES384, gooidc.ES512,
+	gooidc.PS256, gooidc.PS384, gooidc.PS512, gooidc.EdDSA,
+}
+
+// found is what the provider's discovery document says.
+type found struct {
+	provider *gooidc.Provider
+	verifier *gooidc.IDTokenVerifier
+	metadata metadata
+}
+
+// metadata is the part of the document that go-oidc leaves to us (OpenID Connect
+// Discovery 1.0, section 3; RP-Initiated Logout 1.0; RFC 9207).
+type metadata struct {
+	EndSession     string   `json:"end_session_endpoint"`
+	Scopes         []string `json:"scopes_supported"`
+	Signatures     []string `json:"id_token_signing_alg_values_supported"`
+	PKCE           []string `json:"code_challenge_methods_supported"`
+	SendsIssuer    bool     `json:"authorization_response_iss_parameter_supported"`
+	AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
+	TokenEndpoint  string   `json:"token_endpoint"`
+	AuthorizeURL   string   `json:"authorization_endpoint"`
+	UserinfoTarget string   `json:"userinfo_endpoint"`
+}
+
+// directory finds the provider once, and keeps trying until it has.
+type directory struct {
+	issuer, clientID string
+	client           *http.Client
+
+	mu    sync.Mutex // guards what follows
+	found *found
+	why   error // of the last try
+}
+
+func newDirectory(issuer, clientID string, transport http.RoundTripper) *directory {
+	return &directory{
+		issuer: issuer, clientID: clientID,
+		client: &http.Client{Transport: bounded{transport}, Timeout: callLimit, CheckRedirect: noRedirect},
+		why:    errors.New("it has not been asked yet"),
+	}
+}
+
+// noRedirect: the provider is where its issuer says, and secrets go nowhere else.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// bounded cuts answers that are too long.
+type bounded struct{ next http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.next.RoundTrip(r)
+	if err == nil {
+		resp.Body = limited{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	}
+	return resp, err
+}
+
+type limited struct {
+	io.Reader
+	io.Closer
+}
+
+// context makes the libraries use our client. Nobody but the provider's keys
+// outlives the call, and they ask anew.
+func (d *directory) context(ctx context.Context) context.Context {
+	return gooidc.ClientContext(ctx, d.client)
+}
+
+// get is the provider, or why it is not known.
+func (d *directory) get() (*found, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.found == nil {
+		return nil, fault.Wrap(d.why, fault.Timeout, "oidc",
+			"The login provider %s cannot be used yet: %s. It is asked again every few seconds; if it stays so, whoever runs this server must check oidc.issuer.", d.issuer, oneLine(d.why))
+	}
+	return d.found, nil
+}
+
+// find asks until the provider has answered or ctx ends. tried is called after
+// each try that failed.
+func (d *directory) find(ctx context.Context, tried func(error)) {
+	pause := firstPause
+	for {
+		f, err := d.discover(ctx)
+		d.mu.Lock()
+		d.found, d.why = f, err
+		d.mu.Unlock()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		tried(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+			pause = min(2*pause, maxPause)
+		}
+	}
+}
+
+func (d *directory) discover(ctx context.Context) (*found, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	// The library keeps the client of this context, not its end, for the keys.
+	p, err := gooidc.NewProvider(d.context(ctx), d.issuer)
+	if err != nil {
+		return nil, err
+	}
+	var m metadata
+	if err := p.Claims(&m); err != nil {
+		return nil, err
+	}
+	allowed := allowedSignatures(m.Signatures)
+	if len(allowed) == 0 {
+		return nil, fmt.Errorf("it signs with %v, of which none can be accepted", m.Signatures)
+	}
+	if len(m.PKCE) > 0 && !slices.Contains(m.PKCE, "S256") {
+		return nil, fmt.Errorf("it supports PKCE by %v, but not by S256", m.PKCE)
+	}
+	verifier := p.Verifier(&gooidc.Config{ClientID: d.clientID, SupportedSigningAlgs: allowed})
+	return &found{provider: p, verifier: verifier, metadata: m}, nil
+}
+
+// allowedSignatures is RS256 where the document names none, as it must.
+func allowedSignatures(said []string) []string {
+	if len(said) == 0 {
+		return []string{gooidc.RS256}
+	}
+	var all []string
+	for _, s := range said {
+		if slices.Contains(signatures, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// endpoint prefers to send the secret in a header, as the standard's default is.
+func (f *found) endpoint() oauth2.Endpoint {
+	e := f.provider.Endpoint()
+	e.AuthStyle = oauth2.AuthStyleInHeader
+	if m := f.metadata.AuthMethods; len(m) > 0 && !slices.Contains(m, "client_secret_basic") {
+		e.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return e
+}

@@ -1,0 +1,235 @@
+package oidc
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"time"
+
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+)
+
+const (
+	maxCode = 8 << 10
+	// failureTime is how long the login page can still say why a login failed.
+	failureTime = 5 * time.Minute
+)
+
+// Config is the answer of GET /api/auth/config.
+type Config struct {
+	Mode         string   `json:"mode" enum:"dev,oidc" doc:"How one logs in"`
+	CodeRequired bool     `json:"codeRequired" doc:"Whether POST /api/auth/dev needs the one-time code"`
+	ProviderName string   `json:"providerName" doc:"Name of the login provider; empty in dev mode"`
+	Failure      *Failure `json:"failure" doc:"Why the last try to log in from this browser failed; null when none did"`
+}
+
+// Failure is why a login failed, in words that its person may pass on.
+type Failure struct {
+	Message   string `json:"message"`
+	RequestID string `json:"requestId"`
+}
+
+// Ended is the answer of a logout.
+type Ended struct {
+	Redirect string `json:"redirect" doc:"Where to go to end the login at the provider as well; empty where there is nothing more to do"`
+}
+
+// Handler serves /api/auth/config, /login, /callback, /loggedout, /logout and
+// /logout/everywhere.
+func (l *Login) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/auth/config", l.configured)
+	mux.HandleFunc("GET /api/auth/login", l.login)
+	mux.HandleFunc("GET /api/auth/callback", l.callback)
+	mux.HandleFunc("GET /api/auth/loggedout", l.loggedOut)
+	mux.HandleFunc("POST /api/auth/logout", l.logout)
+	mux.HandleFunc("POST /api/auth/logout/everywhere", l.logoutEverywhere)
+	return mux
+}
+
+func (l *Login) configured(w http.ResponseWriter, r *http.Request) {
+	answer := Config{Mode: "oidc", ProviderName: l.o.ProviderName}
+	var failure Failure
+	if l.failures().read(r, "", &failure) {
+		l.failures().drop(w, "")
+		answer.Failure = &failure
+	}
+	respond(w, http.StatusOK, answer)
+}
+
+// login sends the browser to the provider.
+func (l *Login) login(w http.ResponseWriter, r *http.Request) {
+	f, err := l.dir.get()
+	if err != nil {
+		l.fail(w, r, identity.Actor{}, err)
+		return
+	}
+	config, err := l.config(r.Context(), f)
+	if err != nil {
+		l.fail(w, r, identity.Actor{}, err)
+		return
+	}
+	p := newPending(safeNext(r.URL.Query().Get("next")))
+	l.begin(w, r, p)
+	with := []oauth2.AuthCodeOption{gooidc.Nonce(p.Nonce), oauth2.S256ChallengeOption(p.Verifier)}
+	if l.o.Audience != "" {
+		with = append(with, oauth2.SetAuthURLParam("audience", l.o.Audience))
+	}
+	redirect(w, r, config.AuthCodeURL(p.State, with...))
+}
+
+// callback is where the provider sends the browser back to.
+func (l *Login) callback(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	p, ok := l.finish(w, r, q.Get("state"))
+	if !ok {
+		l.fail(w, r, identity.Actor{}, refuse(nil, "This login was begun in another browser, was finished already, or took longer than %d minutes. Log in again.", int(pendingTime.Minutes())))
+		return
+	}
+	if err := l.said(q); err != nil {
+		l.fail(w, r, identity.Actor{}, err)
+		return
+	}
+	g, err := l.exchange(r.Context(), q.Get("code"), p)
+	if err != nil {
+		l.fail(w, r, g.Actor, err)
+		return
+	}
+	l.o.Audit(r.Context(), "auth.login", "success", g.Actor, "")
+	if _, err := l.o.Sessions.Start(w, r, g); err != nil {
+		l.o.Audit(r.Context(), "auth.login", "failure", g.Actor, fault.PublicOf(err))
+		l.fail(w, r, g.Actor, err)
+		return
+	}
+	redirect(w, r, p.Next)
+}
+
+var errorWord = regexp.MustCompile(`^[a-z_]{1,64}$`)
+
+// said reads the provider's answer. Its free text is for nobody's eyes but the
+// log's: anybody can write such an address.
+func (l *Login) said(q url.Values) error {
+	f, err := l.dir.get()
+	if err != nil {
+		return err
+	}
+	if issuer := q.Get("iss"); issuer != l.o.Issuer && (issuer != "" || f.metadata.SendsIssuer) {
+		return refuse(nil, "This answer came from another login provider. Log in again; if it stays so, tell whoever runs this server.")
+	}
+	if word := q.Get("error"); word != "" {
+		if !errorWord.MatchString(word) {
+			word = "unknown"
+		}
+		return refuse(nil, "Your login provider did not let you in (%s). Log in again; if it stays so, tell whoever runs your login provider.", word)
+	}
+	if code := q.Get("code"); code == "" || len(code) > maxCode {
+		return refuse(nil, "Your login provider's answer has no usable code. Log in again; if it stays so, tell whoever runs this server.")
+	}
+	return nil
+}
+
+// fail keeps the sentence for the login page, and sends the browser there.
+func (l *Login) fail(w http.ResponseWriter, r *http.Request, who identity.Actor, err error) {
+	id := w.Header().Get("X-Request-Id")
+	l.o.Log.Warn("login.failed", "requestId", id, "actor", who.Subject, "error", err)
+	outcome := "failure"
+	if fault.KindOf(err) == fault.Forbidden {
+		outcome = "denied"
+	}
+	who.Issuer = l.o.Issuer
+	l.o.Audit(r.Context(), "auth.denied", outcome, who, fault.PublicOf(err))
+	l.failures().set(w, "", Failure{Message: fault.PublicOf(err), RequestID: id}, failureTime)
+	redirect(w, r, "/")
+}
+
+// loggedOut is where the provider sends people after a logout.
+func (l *Login) loggedOut(w http.ResponseWriter, r *http.Request) { redirect(w, r, "/") }
+
+// logout ends this browser's login here, and says where to end it at the
+// provider: or the next click would log straight in again.
+func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
+	rec, known, err := l.o.Sessions.Kept(r)
+	if err != nil {
+		refuseJSON(w, err)
+		return
+	}
+	if known {
+		l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
+	}
+	if _, _, err := l.o.Sessions.End(w, r); err != nil {
+		refuseJSON(w, err)
+		return
+	}
+	var kept renewal
+	_ = json.Unmarshal(rec.Renewal, &kept) // without a hint the provider asks
+	respond(w, http.StatusOK, Ended{Redirect: l.endSession(kept.Hint)})
+}
+
+// endSession is RP-Initiated Logout 1.0, section 2; empty where the provider
+// does not support it.
+func (l *Login) endSession(hint string) string {
+	f, err := l.dir.get()
+	if err != nil || f.metadata.EndSession == "" {
+		return ""
+	}
+	u, err := url.Parse(f.metadata.EndSession)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	q := u.Query()
+	q.Set("client_id", l.o.ClientID)
+	if hint != "" {
+		q.Set("id_token_hint", hint)
+	}
+	if l.o.PostLogoutRedirect != "" {
+		q.Set("post_logout_redirect_uri", l.o.PostLogoutRedirect)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// logoutEverywhere ends every login of this person.
+func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
+	a, _, err := l.o.Sessions.FromRequest(r)
+	if err != nil {
+		refuseJSON(w, err)
+		return
+	}
+	l.o.Audit(r.Context(), "auth.logout", "success", a, "everywhere")
+	if _, err := l.o.Sessions.EndAll(r.Context(), a); err != nil {
+		refuseJSON(w, err)
+		return
+	}
+	l.logout(w, r)
+}
+
+func redirect(w http.ResponseWriter, r *http.Request, to string) {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// statuses has every kind that these routes answer with in JSON.
+var statuses = map[fault.Kind]int{
+	fault.Internal:        http.StatusInternalServerError,
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.Timeout:         http.StatusGatewayTimeout,
+}
+
+func refuseJSON(w http.ResponseWriter, err error) {
+	kind := fault.KindOf(err)
+	respond(w, statuses[kind], map[string]string{
+		"error": kind.Code(), "message": fault.PublicOf(err), "requestId": w.Header().Get("X-Request-Id"),
+	})
+}
+
+func respond(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a client that has gone hears nothing
+}
