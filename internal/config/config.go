@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/secret"
 )
 
 // Config is everything that the server was told. It is a value that is passed
@@ -25,8 +26,10 @@ type Config struct {
 	// ProbeClustersOnBoot warms credentials and picks the wire protocol after the
 	// start, in the background.
 	ProbeClustersOnBoot bool
-	AuditEnabled        bool
-	LogLevel            slog.Level
+	// DatabaseURL is sqlite:PATH or postgres://…; empty where nothing is kept.
+	DatabaseURL  string
+	AuditEnabled bool
+	LogLevel     slog.Level
 }
 
 // Listen says where the server is reached.
@@ -53,8 +56,11 @@ func (l Listen) TLS() bool { return l.TLSCertFile != "" }
 // AuthMode is how people log in.
 type AuthMode string
 
-// AuthDev is the one login of this version: loopback only, no password.
-const AuthDev AuthMode = "dev"
+// The ways to log in. AuthDev is loopback only, without a password.
+const (
+	AuthDev  AuthMode = "dev"
+	AuthOIDC AuthMode = "oidc"
+)
 
 // Auth says who may come in and as whom they act.
 type Auth struct {
@@ -62,6 +68,7 @@ type Auth struct {
 	// CodeRequired asks for the one-time code that `serve --kubeconfig` prints.
 	CodeRequired bool
 	Dev          Dev
+	OIDC         OIDC
 	Session      Session
 	Policy       identity.Policy
 	// AuditAdminGroups may read everybody's audit events.
@@ -74,6 +81,20 @@ type Dev struct {
 	Email   string
 	Groups  []string
 	Admin   bool
+}
+
+// OIDC is the login provider; mode oidc only.
+type OIDC struct {
+	// Issuer is the address exactly as the provider writes it.
+	Issuer, ClientID   string
+	ClientSecret       secret.Source
+	RedirectURL        string
+	PostLogoutRedirect string
+	Scopes             []string
+	Audience           string
+	ProviderName       string
+	// GroupsClaim is the claim's name, or a path to it.
+	GroupsClaim string
 }
 
 // Session bounds a browser's login.

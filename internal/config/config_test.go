@@ -5,8 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +40,27 @@ func sources(auth, clusters string, environ ...string) Sources {
 			return nil, fs.ErrNotExist
 		},
 	}
+}
+
+// oidc is a good login provider with one line of its block changed.
+func oidc(line string) Sources {
+	block := map[string]string{
+		"issuer": "https://login.example.com/", "clientID": "periscope", "clientSecret": "hunter2",
+		"redirectURL": "https://Periscope.example.com:443/api/auth/callback",
+	}
+	if key, value, ok := strings.Cut(line, ": "); ok {
+		block[key] = value
+	}
+	text := "mode: oidc\noidc:\n"
+	for _, key := range slices.Sorted(maps.Keys(block)) {
+		text += "  " + key + ": " + block[key] + "\n"
+	}
+	return sources(text, goodClusters)
+}
+
+func with(src Sources, environ ...string) Sources {
+	src.Environ = append(src.Environ, environ...)
+	return src
 }
 
 func args(src Sources, args ...string) Sources {
@@ -78,6 +101,34 @@ func TestDefaults(t *testing.T) {
 	}
 	if len(warnings) != 0 {
 		t.Errorf("warnings: %q", warnings)
+	}
+}
+
+func TestOIDC(t *testing.T) {
+	cfg, warnings := load(t, with(oidc("clientSecret: ${THE_SECRET}"), "THE_SECRET=hunter3"))
+	o := cfg.Auth.OIDC
+	got, err := o.ClientSecret.Get(t.Context())
+	if got != "hunter3" || err != nil {
+		t.Errorf("the secret is %q, %v", got, err)
+	}
+	o.ClientSecret = nil
+	want := OIDC{
+		Issuer: "https://login.example.com/", ClientID: "periscope", RedirectURL: "https://Periscope.example.com:443/api/auth/callback",
+		Scopes: []string{"openid", "profile", "email", "offline_access"}, GroupsClaim: "groups",
+	}
+	if !reflect.DeepEqual(o, want) || cfg.Auth.Mode != AuthOIDC || len(warnings) != 0 {
+		t.Errorf("got  %+v %q\nwant %+v", o, warnings, want)
+	}
+	if cfg.Listen.PublicURL != "https://periscope.example.com" || cfg.Listen.BindAddress != "" || cfg.DatabaseURL != "sqlite:periscope.db" {
+		t.Errorf("listen %+v, database %q", cfg.Listen, cfg.DatabaseURL)
+	}
+	cfg, _ = load(t, with(oidc(""), "PERISCOPE_PUBLIC_URL=https://periscope.example.com", "PERISCOPE_DATABASE_URL=postgres://db/periscope"))
+	if cfg.DatabaseURL != "postgres://db/periscope" {
+		t.Errorf("database %q", cfg.DatabaseURL)
+	}
+	_, warnings = load(t, sources("mode: dev\noidc: {issuer: \"https://x\"}\n", goodClusters))
+	if len(warnings) != 1 || !strings.Contains(string(warnings[0]), "oidc has no effect") {
+		t.Errorf("warnings %q", warnings)
 	}
 }
 
@@ -188,11 +239,26 @@ func TestMistakes(t *testing.T) {
 		{"an argument", args(env(), "x"), `"x" is no flag`},
 		{"file missing", args(env(), "--auth", "/nope", "--clusters", "/etc/clusters.yaml"), "the file of PERISCOPE_AUTH_FILE /nope does not exist"},
 
-		{"oidc", sources("mode: oidc\n", goodClusters), "/etc/auth.yaml: mode oidc is not supported by this version"},
+		{"oidc without a provider", sources("mode: oidc\n", goodClusters), "/etc/auth.yaml: oidc.issuer is missing"},
+		{"misspelt issuer", oidc("issuer: htps://login.example.com"), "must begin with https://"},
+		{"issuer without a scheme", oidc("issuer: login.example.com"), "is no address"},
+		{"issuer in the open", oidc("issuer: http://login.example.com"), "nobody on the way can read a login"},
+		{"issuer with a query", oidc("issuer: https://x.example.com/?a=b"), "is no address"},
+		{"no client", oidc("clientID: \"\""), "oidc.clientID"},
+		{"no secret", oidc("clientSecret: \"\""), "oidc.clientSecret: The secret is empty"},
+		{"secret that is not set", oidc("clientSecret: ${NOT_SET}"), "The variable NOT_SET"},
+		{"secret that is not there", oidc("clientSecret: file:///nope"), "cannot be read"},
+		{"secret of another kind", oidc("clientSecret: vault://a"), "vault:// are not supported"},
+		{"redirect elsewhere", oidc("redirectURL: https://periscope.example.com/callback"), "its path must be /api/auth/callback"},
+		{"redirect in the open", oidc("redirectURL: http://periscope.example.com/api/auth/callback"), "must begin with https://"},
+		{"way back from logout", oidc("postLogoutRedirect: javascript:x"), "is no address"},
+		{"no openid", oidc("scopes: [profile]"), "oidc.scopes has no openid"},
+		{"two scopes in one", oidc("scopes: [\"openid email\"]"), "at most 32 words"},
+		{"public url of another host", with(oidc(""), "PERISCOPE_PUBLIC_URL=https://other.example.com"), "make them agree or remove PERISCOPE_PUBLIC_URL"},
+		{"any port for everybody", with(oidc(""), "PORT=0"), "only a server on 127.0.0.1"},
 		{"misspelt mode", sources("mode: odic\n", goodClusters), `mode is "odic", which is unknown; did you mean oidc?`},
 		{"no mode", sources("", goodClusters), "mode is missing"},
 		{"modes differ", env("PERISCOPE_AUTH_MODE=oidc"), "make them agree"},
-		{"oidc block", auth("oidc: {issuer: https://x}\n"), "/etc/auth.yaml:2: oidc is not supported by this version"},
 		{"unknown key", auth("sesion: {}\n"), `/etc/auth.yaml:2: unknown key "sesion"; did you mean session?`},
 		{"unknown key inside", auth("dev:\n  emial: x\n"), `/etc/auth.yaml:3: unknown key "emial" in dev; did you mean email?`},
 		{"authorization mode", auth("authorization: {mode: shard}\n"), `authorization.mode is "shard"; give one of raw, tier, shared; did you mean shared?`},
@@ -252,7 +318,9 @@ func TestMistakes(t *testing.T) {
 		{"probe", env("PERISCOPE_PROBE_CLUSTERS_ON_BOOT=yes"), "give true or false"},
 		{"audit", env("PERISCOPE_AUDIT_ENABLED=true"), "not supported by this version"},
 		{"log level", env("PERISCOPE_LOG_LEVEL=wran"), "did you mean warn?"},
-		{"of a later version", env("PERISCOPE_DATABASE_URL=sqlite:x"), "PERISCOPE_DATABASE_URL is not supported by this version; remove it"},
+		{"database", env("PERISCOPE_DATABASE_URL=mysql://x"), "give sqlite:PATH or postgres://"},
+		{"database without a path", env("PERISCOPE_DATABASE_URL=sqlite:"), "give sqlite:PATH or postgres://"},
+		{"of a later version", env("PERISCOPE_WATCH_STREAMS=all"), "PERISCOPE_WATCH_STREAMS is not supported by this version; remove it"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -422,7 +490,9 @@ func FuzzFiles(f *testing.F) {
 			}
 			return
 		}
-		if cfg.Auth.Mode != AuthDev || cfg.Listen.BindAddress != "127.0.0.1" || len(cfg.Clusters) == 0 {
+		dev := cfg.Auth.Mode == AuthDev && cfg.Listen.BindAddress == "127.0.0.1"
+		provider := cfg.Auth.Mode == AuthOIDC && cfg.Auth.OIDC.Issuer != "" && cfg.Auth.OIDC.ClientSecret != nil && cfg.Listen.PublicURL != ""
+		if !dev && !provider || len(cfg.Clusters) == 0 {
 			t.Errorf("accepted %q %q as %+v", auth, clusters, cfg)
 		}
 		switch cfg.Auth.Policy.Mode {

@@ -72,7 +72,7 @@ Named by ` + "`PERISCOPE_CLUSTERS_FILE`" + `. An unknown key is a mistake.
 const laterIntro = `
 ## Not supported by this version
 
-Login mode ` + "`oidc`" + `, the backends ` + "`eks`" + ` and ` + "`agent`" + `, and these variables. Setting one keeps the server from starting:
+The backends ` + "`eks`" + ` and ` + "`agent`" + `, and these variables. Setting one keeps the server from starting:
 
 `
 

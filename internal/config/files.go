@@ -6,11 +6,22 @@ import (
 
 // authFile is auth.yaml.
 type authFile struct {
-	Mode          string            `yaml:"mode" doc:"How people log in: dev. It lets any program of this machine in, so the server then listens on loopback alone"`
-	OIDC          unsupported       `yaml:"oidc"`
+	Mode          string            `yaml:"mode" doc:"How people log in: oidc, or dev. Dev lets any program of this machine in, so the server then listens on loopback alone"`
+	OIDC          oidcFile          `yaml:"oidc"`
 	Session       sessionFile       `yaml:"session"`
 	Authorization authorizationFile `yaml:"authorization"`
 	Dev           devFile           `yaml:"dev"`
+}
+
+type oidcFile struct {
+	Issuer             string   `yaml:"issuer" doc:"Address of the login provider, as its discovery document says it"`
+	ClientID           string   `yaml:"clientID" doc:"Name of this application at the provider"`
+	ClientSecret       string   `yaml:"clientSecret" doc:"Secret of this application: itself, ${VARIABLE}, or file://PATH, which is read again when it changes"`
+	RedirectURL        string   `yaml:"redirectURL" doc:"https://HOST/api/auth/callback, as browsers reach this server and as the provider knows it"`
+	PostLogoutRedirect string   `yaml:"postLogoutRedirect" doc:"Where the provider sends people after a logout: https://HOST/api/auth/loggedout"`
+	Scopes             []string `yaml:"scopes" default:"openid,profile,email,offline_access" doc:"What the provider is asked for; openid must be among it, and without offline_access most renew no login"`
+	Audience           string   `yaml:"audience" doc:"API that the login is for, where the provider wants one named (Auth0)"`
+	ProviderName       string   `yaml:"providerName" doc:"Name of the provider on the login page"`
 }
 
 type sessionFile struct {
@@ -24,7 +35,7 @@ type authorizationFile struct {
 	UserClaim        string            `yaml:"userClaim" default:"sub" doc:"What names the user in clusters: sub or email"`
 	UserPrefix       string            `yaml:"userPrefix" doc:"Put before the user's name"`
 	AllowedGroups    []string          `yaml:"allowedGroups" doc:"Groups that may log in; empty: all"`
-	GroupsClaim      string            `yaml:"groupsClaim" doc:"Claim that holds the groups"`
+	GroupsClaim      string            `yaml:"groupsClaim" default:"groups" doc:"Claim that holds the groups, by its name or by a path with dots: a list of texts, or one text"`
 	GroupTiers       map[string]string `yaml:"groupTiers" doc:"Tier of each group: read, triage, write, maintain or admin; the highest counts"`
 	DefaultTier      string            `yaml:"defaultTier" doc:"Tier of users in no such group; empty: they may not log in"`
 	GroupPrefix      string            `yaml:"groupPrefix" default:"periscope:" doc:"Put before each group, in mode raw"`

@@ -138,6 +138,13 @@ func (l *loader) auth(name string, f authFile) {
 	l.authMode(name, f.Mode)
 	l.session(name, f.Session)
 	l.authorization(name, f.Authorization)
+	if f.Mode == string(AuthOIDC) {
+		l.oidc(name, f.OIDC, f.Authorization.GroupsClaim)
+		return
+	}
+	if f.OIDC.Issuer != "" {
+		l.warn("%s: mode is %s, so oidc has no effect", name, f.Mode)
+	}
 	l.cfg.Auth.Dev = Dev{Subject: f.Dev.Subject, Email: f.Dev.Email, Groups: f.Dev.Groups, Admin: f.Dev.Admin}
 	if len(l.mistakes) > before {
 		return
@@ -150,13 +157,11 @@ func (l *loader) auth(name string, f authFile) {
 }
 
 func (l *loader) authMode(name, mode string) {
-	modes := []string{"dev", "oidc"}
+	modes := []string{string(AuthDev), string(AuthOIDC)}
 	switch {
 	case mode == "":
-		l.wrong("%s: mode is missing; write how people log in, such as mode: dev", name)
-	case mode == "oidc":
-		l.wrong("%s: mode oidc is not supported by this version; only dev is", name)
-	case mode != string(AuthDev):
+		l.wrong("%s: mode is missing; write how people log in: mode: oidc, or mode: dev", name)
+	case !slices.Contains(modes, mode):
 		l.wrong("%s: mode is %q, which is unknown%s", name, mode, hint(mode, modes))
 	}
 	if said := l.given[modeEnv]; said != "" && said != mode {
@@ -282,8 +287,12 @@ func (l *loader) consistent() {
 	l.tls()
 	if l.cfg.Auth.Mode == AuthDev {
 		l.loopback()
-	} else if l.cfg.Listen.Port == 0 {
-		l.wrong("PORT is 0, which takes any free port; only dev mode can do with that, so give a number")
+		return
+	}
+	l.publicURL()
+	l.cfg.DatabaseURL = cmp.Or(l.cfg.DatabaseURL, defaultDatabase)
+	if ip := net.ParseIP(l.cfg.Listen.BindAddress); l.cfg.Listen.Port == 0 && (ip == nil || !ip.IsLoopback()) {
+		l.wrong("PORT is 0, which takes any free port; only a server on 127.0.0.1 can do with that, so give a number")
 	}
 }
 

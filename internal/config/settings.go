@@ -52,6 +52,8 @@ var settings = []Setting{
 		read: ignore},
 	{Env: "PERISCOPE_AUTH_MODE", Meaning: "Login mode, if it is to be said twice: the server does not start where auth.yaml says another",
 		read: ignore},
+	{Env: "PERISCOPE_DATABASE_URL", Meaning: "Where logins are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:periscope.db, in dev mode memory",
+		read: func(c *Config, v string) error { return database(v, &c.DatabaseURL) }},
 	{Env: "PERISCOPE_EXEC_IDLE_SECONDS", Default: "600", Unit: "s", Meaning: "Silence of a shell after which it is ended",
 		read: func(c *Config, v string) error { return seconds(v, 1, maxIdle, &c.Exec.Defaults.ServerIdle) }},
 	{Env: "PERISCOPE_EXEC_IDLE_WARN_SECONDS", Default: "30", Unit: "s", Meaning: "How long before that end the user is warned; at most half the idle time where only that was set",
@@ -81,7 +83,7 @@ var settings = []Setting{
 // later names the variables of versions to come. Who sets one expects it to
 // work, so it is not passed over.
 var later = []string{
-	"PERISCOPE_DATABASE_URL", "PERISCOPE_AUDIT_DB_PATH", "PERISCOPE_AUDIT_RETENTION_DAYS", "PERISCOPE_AUDIT_MAX_SIZE_MB",
+	"PERISCOPE_AUDIT_DB_PATH", "PERISCOPE_AUDIT_RETENTION_DAYS", "PERISCOPE_AUDIT_MAX_SIZE_MB",
 	"PERISCOPE_AUDIT_VACUUM_INTERVAL", "PERISCOPE_AUDIT_FAILURE_MODE", "PERISCOPE_AUDIT_KEY_FILE",
 	"PERISCOPE_AGENT_LISTEN_ADDR", "PERISCOPE_AGENT_TUNNEL_SANS", "PERISCOPE_WATCH_STREAMS",
 	"PERISCOPE_WATCH_PER_USER_LIMIT", "PERISCOPE_DEBUG_IMAGES",
@@ -171,6 +173,16 @@ func audit(c *Config, v string) error {
 		return errors.New("keeping audit events is not supported by this version; remove it or set it to false, and collect them from stdout")
 	}
 	return nil
+}
+
+func database(v string, to *string) error {
+	path, file := strings.CutPrefix(v, "sqlite:")
+	switch {
+	case v == "", file && path != "", strings.HasPrefix(v, "postgres://"), strings.HasPrefix(v, "postgresql://"):
+		*to = v
+		return nil
+	}
+	return errors.New("give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
 }
 
 func logLevel(c *Config, v string) error {
