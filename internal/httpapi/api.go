@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -17,11 +18,12 @@ func (s *server) routes() []route {
 		get("/api/auth/whoami", "authWhoami", "Who is logged in", s.whoami).polled(),
 		get("/api/features", "features", "What this server offers", s.features).polled(),
 		get("/api/clusters", "listClusters", "The clusters of this server", s.listClusters).polled(),
-		plain("/healthz", "healthz", "Whether the process runs", func() error { return nil }),
+		plain("/healthz", "healthz", "Whether the process runs", func(context.Context) error { return nil }),
 		plain("/readyz", "readyz", "Whether requests can be served", s.Ready),
 	}
 	all = append(all, s.clusterRoutes()...)
 	all = append(all, s.sessionRoutes()...)
+	all = append(all, s.loginRoutes()...)
 	return append(all, s.execRoute())
 }
 
@@ -41,11 +43,11 @@ func (s *server) clusterRoutes() []route {
 }
 
 // plain is a row that answers ok as text, for probes.
-func plain(path, id, summary string, check func() error) route {
+func plain(path, id, summary string, check func(context.Context) error) route {
 	return route{
 		method: http.MethodGet, path: path, id: id, summary: summary, public: true,
 		serve: func(c *call) error {
-			if err := check(); err != nil {
+			if err := check(c.ctx()); err != nil {
 				return err
 			}
 			c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")

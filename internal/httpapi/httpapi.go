@@ -27,6 +27,10 @@ type Logins interface {
 	Touch(context.Context, websession.ID)
 	// Done is closed when the login ends.
 	Done(websession.ID) <-chan struct{}
+	// Of lists a person's logins.
+	Of(context.Context, identity.Actor) ([]websession.Record, error)
+	// EndOne ends one of the person's own; any other is a NotFound fault.
+	EndOne(context.Context, identity.Actor, websession.ID) error
 }
 
 // Options are what the edge needs from outside.
@@ -41,7 +45,9 @@ type Options struct {
 	Pages    fs.FS // the built UI
 	Log      *slog.Logger
 	// Ready is nil when every part that a request needs is up.
-	Ready func() error
+	Ready func(context.Context) error
+	// AuditLogin records what somebody does to a login.
+	AuditLogin func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string)
 }
 
 // Who is what whoami says of the server rather than of the caller.

@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 // logins knows one cookie.
-type logins struct{}
+type logins struct{ Logins }
 
 func (logins) FromRequest(r *http.Request) (identity.Actor, websession.ID, error) {
 	if c, err := r.Cookie("s"); err != nil || c.Value != "ada" {
@@ -61,7 +61,7 @@ func newHandlerWith(t *testing.T, change func(*Options)) http.Handler {
 			".gitkeep":        {},
 		},
 		Log:   slog.New(slog.DiscardHandler),
-		Ready: func() error { return nil },
+		Ready: func(context.Context) error { return nil },
 	}
 	change(&opt)
 	return New(opt)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -10,7 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/periscope-console/periscope/internal/clusters"
-	"github.com/periscope-console/periscope/internal/identity/devlogin"
+	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
@@ -21,13 +22,14 @@ type loginCode struct {
 	Code string `json:"code" doc:"The one-time code; empty where none is needed"`
 }
 
-// loginRoutes describe the handlers of package devlogin, which are mounted as
+// entryRoutes describe the handlers of the ways to log in, which are mounted as
 // they are.
-func loginRoutes() []route {
+func entryRoutes() []route {
 	return []route{
-		{method: http.MethodGet, path: "/api/auth/config", id: "authConfig", summary: "How one logs in", public: true, out: reflect.TypeFor[devlogin.Config]()},
+		{method: http.MethodGet, path: "/api/auth/config", id: "authConfig", summary: "How one logs in", public: true, out: reflect.TypeFor[entry.Config]()},
 		{method: http.MethodPost, path: "/api/auth/dev", id: "devLogin", summary: "Log in to a server in dev mode", public: true, in: reflect.TypeFor[loginCode](), out: reflect.TypeFor[Whoami]()},
-		{method: http.MethodPost, path: "/api/auth/logout", id: "logout", summary: "End the login", public: true},
+		{method: http.MethodPost, path: "/api/auth/logout", id: "logout", summary: "End the login", public: true, out: reflect.TypeFor[entry.LoggedOut]()},
+		{method: http.MethodPost, path: "/api/auth/logout/everywhere", id: "logoutEverywhere", summary: "End every login of the caller, and their shells", out: reflect.TypeFor[entry.LoggedOut]()},
 	}
 }
 
@@ -35,7 +37,7 @@ func loginRoutes() []route {
 // table and Go types that serve it.
 func Describe() ([]byte, error) {
 	huma.DefaultArrayNullable = false // our arrays are [] and never null
-	s := &server{Options{Ready: func() error { return nil }}}
+	s := &server{Options{Ready: func(context.Context) error { return nil }}}
 	reg := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := &huma.OpenAPI{
 		OpenAPI:    "3.1.0",
@@ -43,7 +45,7 @@ func Describe() ([]byte, error) {
 		Paths:      map[string]*huma.PathItem{},
 		Components: &huma.Components{Schemas: reg},
 	}
-	for _, r := range append(s.routes(), loginRoutes()...) {
+	for _, r := range append(s.routes(), entryRoutes()...) {
 		describe(api, reg, r)
 	}
 	for name, schema := range reg.Map() {
@@ -74,7 +76,7 @@ func schemaName(t reflect.Type, hint string) string {
 	switch t {
 	case reflect.TypeFor[clusters.Summary]():
 		return "Cluster"
-	case reflect.TypeFor[devlogin.Config]():
+	case reflect.TypeFor[entry.Config]():
 		return "AuthConfig"
 	case reflect.TypeFor[podexec.Info]():
 		return "ExecSession"

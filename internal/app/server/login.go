@@ -5,22 +5,60 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/config"
 	"github.com/periscope-console/periscope/internal/httpapi"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
+	"github.com/periscope-console/periscope/internal/identity/oidc"
 	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/store"
 )
 
 // maxLogins bounds the logins held in memory.
 const maxLogins = 10_000
 
-func (s *Server) buildLogins() error {
+// entry is one way to log in.
+type entry interface {
+	// Handler serves /api/auth/….
+	Handler() http.Handler
+}
+
+func (s *Server) buildLogins(ctx context.Context) error {
+	logins, err := s.loginStore(ctx)
+	if err != nil {
+		return err
+	}
+	auth := s.cfg.Auth
+	o := websession.Options{
+		Store: logins, CookieName: auth.Session.CookieName, Secure: s.secure(),
+		SameSite: http.SameSiteStrictMode, Idle: auth.Session.IdleTimeout, Absolute: auth.Session.AbsoluteTimeout, Log: s.opt.Log,
+	}
+	if auth.Mode == config.AuthDev {
+		return s.buildDevLogin(o)
+	}
+	s.buildProvider(o)
+	return nil
+}
+
+// loginStore keeps logins in the database, or in memory where there is none.
+func (s *Server) loginStore(ctx context.Context) (_ websession.Store, err error) {
+	if s.cfg.DatabaseURL == "" {
+		return websession.NewMemory(maxLogins), nil
+	}
+	if s.db, err = store.Open(ctx, s.cfg.DatabaseURL); err != nil {
+		return nil, err
+	}
+	return s.db.Logins(), nil
+}
+
+func (s *Server) buildDevLogin(o websession.Options) error {
 	auth := s.cfg.Auth
 	actor, err := auth.Policy.Admit(identity.Actor{
 		Issuer: devlogin.Issuer, Subject: auth.Dev.Subject, Email: auth.Dev.Email,
@@ -29,17 +67,36 @@ func (s *Server) buildLogins() error {
 	if err != nil {
 		return err
 	}
-	s.logins = websession.New(websession.Options{
-		Store: websession.NewMemory(maxLogins), CookieName: auth.Session.CookieName,
-		Secure: s.cfg.Listen.TLS(), SameSite: http.SameSiteStrictMode,
-		Idle: auth.Session.IdleTimeout, Absolute: auth.Session.AbsoluteTimeout, Log: s.opt.Log,
-	})
-	s.login = devlogin.New(devlogin.Options{
+	s.logins = websession.New(o)
+	s.dev = devlogin.New(devlogin.Options{
 		Actor: actor, CodeRequired: auth.CodeRequired, Sessions: s.logins,
 		Whoami: func(a identity.Actor) any { return s.who().WhoamiOf(a) },
 		Audit:  s.auditLogin(audit.NewLines(s.opt.Audit)),
 	})
+	s.entry = s.dev
 	return nil
+}
+
+func (s *Server) buildProvider(o websession.Options) {
+	set := s.cfg.Auth.OIDC
+	o.SameSite = http.SameSiteLaxMode
+	o.Renew = func(ctx context.Context, r websession.Record) (websession.Grant, error) {
+		return s.provider.Renew(ctx, r)
+	}
+	s.logins = websession.New(o)
+	s.provider = oidc.New(oidc.Options{
+		Issuer: set.Issuer, ClientID: set.ClientID, Secret: set.ClientSecret, RedirectURL: set.RedirectURL,
+		PostLogoutRedirect: set.PostLogoutRedirect, Scopes: set.Scopes, Audience: set.Audience,
+		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, Secure: s.secure(),
+		Admit: s.cfg.Auth.Policy.Admit, Sessions: s.logins,
+		Audit: s.auditLogin(audit.NewLines(s.opt.Audit)), Log: s.opt.Log,
+	})
+	s.entry = s.provider
+}
+
+// secure reports whether browsers reach us over TLS.
+func (s *Server) secure() bool {
+	return s.cfg.Listen.TLS() || strings.HasPrefix(s.cfg.Listen.PublicURL, "https://")
 }
 
 func (s *Server) who() httpapi.Who {
@@ -47,7 +104,7 @@ func (s *Server) who() httpapi.Who {
 }
 
 // auditLogin records logins, logouts and refusals.
-func (s *Server) auditLogin(to audit.Emitter) devlogin.Audit {
+func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
 	return func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
 		err := to.Emit(ctx, audit.Event{
 			EventID: rand.Text(), Stage: audit.Completed, Timestamp: time.Now(), Verb: verb,
@@ -61,14 +118,13 @@ func (s *Server) auditLogin(to audit.Emitter) devlogin.Audit {
 
 // guard allows the names of the public URL, or in dev mode those of loopback.
 func (s *Server) guard() httpapi.Guard {
-	g := httpapi.Guard{Probes: true, TLS: s.cfg.Listen.TLS()}
+	g := httpapi.Guard{Probes: true, TLS: s.secure()}
 	if s.cfg.Listen.PublicURL != "" {
 		u, err := url.Parse(s.cfg.Listen.PublicURL)
 		if err != nil {
 			panic(err) // config has parsed it
 		}
 		g.Hosts, g.Origins = []string{u.Host}, []string{u.Scheme + "://" + u.Host}
-		g.TLS = g.TLS || u.Scheme == "https"
 		return g
 	}
 	for _, name := range []string{"127.0.0.1", "localhost", "[::1]"} {

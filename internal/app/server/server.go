@@ -31,10 +31,12 @@ import (
 	"github.com/periscope-console/periscope/internal/httpapi"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
+	"github.com/periscope-console/periscope/internal/identity/oidc"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/life"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
+	"github.com/periscope-console/periscope/internal/store"
 )
 
 // Options are what the server needs beside its configuration.
@@ -73,7 +75,10 @@ type Server struct {
 	registry   *prometheus.Registry
 	clusters   *clusters.Registry
 	logins     *websession.Manager
-	login      *devlogin.Login
+	entry      entry
+	dev        *devlogin.Login // nil but in dev mode
+	provider   *oidc.Login     // nil but in mode oidc
+	db         *store.DB       // nil where nothing is kept
 	sessions   *podexec.Sessions
 	transports *transport.Switch
 }
@@ -97,7 +102,7 @@ func (s *Server) build() (err error) {
 		return err
 	}
 	s.buildSessions()
-	if err := s.buildLogins(); err != nil {
+	if err := s.buildLogins(context.Background()); err != nil {
 		return err
 	}
 	if s.main, err = s.listen(net.JoinHostPort(s.cfg.Listen.BindAddress, strconv.Itoa(s.cfg.Listen.Port))); err != nil {
@@ -151,8 +156,17 @@ func (s *Server) Close() error {
 			errs = append(errs, ln.Close())
 		}
 	}
+	return errors.Join(append(errs, s.free())...)
+}
+
+// free frees what no listener is.
+func (s *Server) free() error {
+	var errs []error
 	if s.clusters != nil {
 		errs = append(errs, s.clusters.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -160,7 +174,10 @@ func (s *Server) Close() error {
 // URL is the address to open, with the one-time code where one is needed.
 func (s *Server) URL() string {
 	url := s.origin() + "/"
-	if code := s.login.Code(); code != "" {
+	if s.dev == nil {
+		return url
+	}
+	if code := s.dev.Code(); code != "" {
 		url += "#code=" + code
 	}
 	return url
@@ -199,10 +216,13 @@ func (s *Server) Run(ctx context.Context) error {
 		life.Part{Name: "http", Run: s.serve(s.main, handler, s.opt.Started), Grace: httpGrace},
 		life.Part{Name: "sessions", Run: s.sessions.Run, Grace: sessionsGrace},
 	)
+	if s.provider != nil {
+		parts = append(parts, life.Part{Name: "provider", Run: s.provider.Run, Grace: partGrace})
+	}
 	if s.cfg.ProbeClustersOnBoot {
 		parts = append(parts, life.Part{Name: "bootprobe", Run: s.bootProbe().Run, Grace: partGrace})
 	}
-	return errors.Join(life.Run(ctx, s.opt.Log, parts...), s.clusters.Close())
+	return errors.Join(life.Run(ctx, s.opt.Log, parts...), s.free())
 }
 
 func (s *Server) bootProbe() *bootprobe.Probe {
@@ -253,18 +273,27 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 
 func (s *Server) handler() http.Handler {
 	return httpapi.New(httpapi.Options{
-		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.login.Handler(),
+		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Handler(),
 		Clusters: s.clusters, Sessions: s.sessions, Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
-		Ready: s.ready,
+		Ready: s.ready, AuditLogin: s.auditLogin(audit.NewLines(s.opt.Audit)),
 	})
 }
 
-// ready is an error once a shutdown has begun; the listeners are up before
-// anybody can ask.
-func (s *Server) ready() error {
+// ready is nil while every part that a request needs is up; the listeners are
+// before anybody can ask. A load balancer sends nobody to a server that cannot
+// let them in.
+func (s *Server) ready(ctx context.Context) error {
 	if s.sessions.Draining() {
 		return fault.New(fault.ShuttingDown, "server.ready", "This server is restarting. Try again in a few seconds.")
+	}
+	if s.provider != nil {
+		if err := s.provider.Ready(); err != nil {
+			return err
+		}
+	}
+	if s.db != nil {
+		return s.db.Ping(ctx)
 	}
 	return nil
 }

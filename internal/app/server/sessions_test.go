@@ -182,6 +182,10 @@ func (people) Touch(context.Context, websession.ID) {}
 
 func (people) Done(websession.ID) <-chan struct{} { return nil }
 
+func (people) Of(context.Context, identity.Actor) ([]websession.Record, error) { return nil, nil }
+
+func (people) EndOne(context.Context, identity.Actor, websession.ID) error { return nil }
+
 // crowd serves several people, as a login provider would send them.
 func crowd(t *testing.T, cluster *kubetest.Cluster) *product {
 	t.Helper()
@@ -216,7 +220,7 @@ func crowdWith(t *testing.T, cluster *kubetest.Cluster, change func(*config.Exec
 	h := httptest.NewUnstartedServer(nil)
 	h.Config.Handler = httpapi.New(httpapi.Options{
 		Guard: httpapi.Guard{Hosts: []string{h.Listener.Addr().String()}}, Logins: all, Login: http.NotFoundHandler(),
-		Clusters: reg, Sessions: sessions, Pages: fstest.MapFS{}, Log: slog.New(slog.DiscardHandler), Ready: func() error { return nil },
+		Clusters: reg, Sessions: sessions, Pages: fstest.MapFS{}, Log: slog.New(slog.DiscardHandler), Ready: func(context.Context) error { return nil },
 	})
 	h.Start()
 	p.url = h.URL

@@ -79,7 +79,7 @@ func TestCodeLetsInOnce(t *testing.T) {
 	if r.login.Code() != "" {
 		t.Fatal("a used code is still shown")
 	}
-	if out := r.post("/api/auth/logout", "", "", w.Result().Cookies()...); out.Code != http.StatusNoContent {
+	if out := r.post("/api/auth/logout", "", "", w.Result().Cookies()...); out.Code != http.StatusOK || strings.TrimSpace(out.Body.String()) != `{"redirect":""}` {
 		t.Fatalf("logout: %d", out.Code)
 	}
 	want := []string{"auth.denied denied ", "auth.login success dev@local", "auth.denied denied ", "auth.logout success dev@local"}
@@ -139,7 +139,7 @@ func TestConfig(t *testing.T) {
 	for _, required := range []bool{true, false} {
 		w := httptest.NewRecorder()
 		newRig(required).login.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/auth/config", nil))
-		want := fmt.Sprintf(`{"mode":"dev","codeRequired":%v,"providerName":""}`, required)
+		want := fmt.Sprintf(`{"mode":"dev","codeRequired":%v,"providerName":"","failure":null}`, required)
 		if w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != want {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
@@ -164,5 +164,24 @@ func TestBadBodies(t *testing.T) {
 				t.Fatalf("got %d %s", w.Code, w.Body)
 			}
 		})
+	}
+}
+
+func TestLogoutEverywhere(t *testing.T) {
+	r := newRig(false)
+	one, two := r.enter(""), r.enter("")
+	if out := r.post("/api/auth/logout/everywhere", "", ""); out.Code != http.StatusUnauthorized {
+		t.Fatalf("by nobody: %d", out.Code)
+	}
+	if out := r.post("/api/auth/logout/everywhere", "", "", one.Result().Cookies()...); out.Code != http.StatusOK {
+		t.Fatalf("%d %s", out.Code, out.Body)
+	}
+	again := httptest.NewRequest(http.MethodGet, "/", nil)
+	again.AddCookie(two.Result().Cookies()[0])
+	if _, _, err := r.sessions.FromRequest(again); fault.KindOf(err) != fault.Unauthenticated {
+		t.Fatalf("the other login holds: %v", err)
+	}
+	if last := r.audit[len(r.audit)-1]; last != "auth.logout success dev@local" {
+		t.Fatalf("audit: %q", r.audit)
 	}
 }

@@ -1,6 +1,7 @@
 package devlogin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 )
 
@@ -20,50 +22,46 @@ const Issuer = "dev"
 // Sessions is what devlogin needs of websession.Manager.
 type Sessions interface {
 	Start(w http.ResponseWriter, r *http.Request, g websession.Grant) (identity.Actor, error)
+	FromRequest(r *http.Request) (identity.Actor, websession.ID, error)
 	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error)
+	EndAll(ctx context.Context, a identity.Actor) (int, error)
 }
 
-// Handler serves GET /api/auth/config, POST /api/auth/dev and POST
-// /api/auth/logout. All are for people who are not logged in.
+// Handler serves GET /api/auth/config, POST /api/auth/dev, /api/auth/logout and
+// /api/auth/logout/everywhere.
 func (l *Login) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/auth/config", l.config)
 	mux.HandleFunc("POST /api/auth/dev", l.login)
 	mux.HandleFunc("POST /api/auth/logout", l.logout)
+	mux.HandleFunc("POST /api/auth/logout/everywhere", l.logoutEverywhere)
 	return mux
 }
 
-// Config is the answer of GET /api/auth/config.
-type Config struct {
-	Mode         string `json:"mode" enum:"dev,oidc" doc:"How one logs in"`
-	CodeRequired bool   `json:"codeRequired" doc:"Whether POST /api/auth/dev needs the one-time code"`
-	ProviderName string `json:"providerName" doc:"Name of the login provider; empty in dev mode"`
-}
-
 func (l *Login) config(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, Config{Mode: "dev", CodeRequired: l.o.CodeRequired})
+	entry.Answer(w, http.StatusOK, entry.Config{Mode: "dev", CodeRequired: l.o.CodeRequired})
 }
 
 func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 	code, err := readCode(w, r)
 	if err != nil {
-		fail(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	actor, err := l.Exchange(code)
 	if err != nil {
 		l.denied(r, err)
-		fail(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	started, err := l.o.Sessions.Start(w, r, websession.Grant{Actor: actor})
 	if err != nil {
 		l.o.Audit(r.Context(), "auth.login", "failure", actor, fault.PublicOf(err))
-		fail(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	l.o.Audit(r.Context(), "auth.login", "success", started, "")
-	answer(w, http.StatusOK, l.o.Whoami(started))
+	entry.Answer(w, http.StatusOK, l.o.Whoami(started))
 }
 
 // denied leaves out the tries beyond the bound, or a program that guesses
@@ -77,13 +75,27 @@ func (l *Login) denied(r *http.Request, err error) {
 func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
 	actor, ok, err := l.o.Sessions.End(w, r)
 	if err != nil {
-		fail(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	if ok {
 		l.o.Audit(r.Context(), "auth.logout", "success", actor, "")
 	}
-	w.WriteHeader(http.StatusNoContent)
+	entry.Answer(w, http.StatusOK, entry.LoggedOut{})
+}
+
+func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
+	actor, _, err := l.o.Sessions.FromRequest(r)
+	if err != nil {
+		entry.Fail(w, err)
+		return
+	}
+	l.o.Audit(r.Context(), "auth.logout", "success", actor, "everywhere")
+	if _, err := l.o.Sessions.EndAll(r.Context(), actor); err != nil {
+		entry.Fail(w, err)
+		return
+	}
+	l.logout(w, r)
 }
 
 // readCode takes {"code":"…"} as JSON alone: a form of another page cannot
@@ -108,28 +120,4 @@ func readCode(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", fault.Wrap(err, fault.Invalid, "devlogin", "Send the code as JSON: {\"code\":\"…\"}.")
 	}
 	return body.Code, nil
-}
-
-// statuses has every kind that these routes answer with.
-var statuses = map[fault.Kind]int{
-	fault.Internal:        http.StatusInternalServerError,
-	fault.Invalid:         http.StatusBadRequest,
-	fault.Unauthenticated: http.StatusUnauthorized,
-	fault.RateLimited:     http.StatusTooManyRequests,
-	fault.TooLarge:        http.StatusRequestEntityTooLarge,
-	fault.MediaType:       http.StatusUnsupportedMediaType,
-}
-
-func fail(w http.ResponseWriter, err error) {
-	kind := fault.KindOf(err)
-	answer(w, statuses[kind], map[string]string{
-		"error": kind.Code(), "message": fault.PublicOf(err), "requestId": w.Header().Get("X-Request-Id"),
-	})
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that has gone hears nothing
 }

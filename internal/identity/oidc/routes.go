@@ -12,6 +12,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/entry"
 )
 
 const (
@@ -19,25 +20,6 @@ const (
 	// failureTime is how long the login page can still say why a login failed.
 	failureTime = 5 * time.Minute
 )
-
-// Config is the answer of GET /api/auth/config.
-type Config struct {
-	Mode         string   `json:"mode" enum:"dev,oidc" doc:"How one logs in"`
-	CodeRequired bool     `json:"codeRequired" doc:"Whether POST /api/auth/dev needs the one-time code"`
-	ProviderName string   `json:"providerName" doc:"Name of the login provider; empty in dev mode"`
-	Failure      *Failure `json:"failure" doc:"Why the last try to log in from this browser failed; null when none did"`
-}
-
-// Failure is why a login failed, in words that its person may pass on.
-type Failure struct {
-	Message   string `json:"message"`
-	RequestID string `json:"requestId"`
-}
-
-// Ended is the answer of a logout.
-type Ended struct {
-	Redirect string `json:"redirect" doc:"Where to go to end the login at the provider as well; empty where there is nothing more to do"`
-}
 
 // Handler serves /api/auth/config, /login, /callback, /loggedout, /logout and
 // /logout/everywhere.
@@ -53,13 +35,13 @@ func (l *Login) Handler() http.Handler {
 }
 
 func (l *Login) configured(w http.ResponseWriter, r *http.Request) {
-	answer := Config{Mode: "oidc", ProviderName: l.o.ProviderName}
-	var failure Failure
+	answer := entry.Config{Mode: "oidc", ProviderName: l.o.ProviderName}
+	var failure entry.Failure
 	if l.failures().read(r, "", &failure) {
 		l.failures().drop(w, "")
 		answer.Failure = &failure
 	}
-	respond(w, http.StatusOK, answer)
+	entry.Answer(w, http.StatusOK, answer)
 }
 
 // login sends the browser to the provider.
@@ -143,7 +125,7 @@ func (l *Login) fail(w http.ResponseWriter, r *http.Request, who identity.Actor,
 	}
 	who.Issuer = l.o.Issuer
 	l.o.Audit(r.Context(), "auth.denied", outcome, who, fault.PublicOf(err))
-	l.failures().set(w, "", Failure{Message: fault.PublicOf(err), RequestID: id}, failureTime)
+	l.failures().set(w, "", entry.Failure{Message: fault.PublicOf(err), RequestID: id}, failureTime)
 	redirect(w, r, "/")
 }
 
@@ -155,19 +137,19 @@ func (l *Login) loggedOut(w http.ResponseWriter, r *http.Request) { redirect(w, 
 func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
 	rec, known, err := l.o.Sessions.Kept(r)
 	if err != nil {
-		refuseJSON(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	if known {
 		l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
 	}
 	if _, _, err := l.o.Sessions.End(w, r); err != nil {
-		refuseJSON(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	var kept renewal
 	_ = json.Unmarshal(rec.Renewal, &kept) // without a hint the provider asks
-	respond(w, http.StatusOK, Ended{Redirect: l.endSession(kept.Hint)})
+	entry.Answer(w, http.StatusOK, entry.LoggedOut{Redirect: l.endSession(kept.Hint)})
 }
 
 // endSession is RP-Initiated Logout 1.0, section 2; empty where the provider
@@ -197,12 +179,12 @@ func (l *Login) endSession(hint string) string {
 func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	a, _, err := l.o.Sessions.FromRequest(r)
 	if err != nil {
-		refuseJSON(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	l.o.Audit(r.Context(), "auth.logout", "success", a, "everywhere")
 	if _, err := l.o.Sessions.EndAll(r.Context(), a); err != nil {
-		refuseJSON(w, err)
+		entry.Fail(w, err)
 		return
 	}
 	l.logout(w, r)
@@ -211,25 +193,4 @@ func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, to, http.StatusSeeOther)
-}
-
-// statuses has every kind that these routes answer with in JSON.
-var statuses = map[fault.Kind]int{
-	fault.Internal:        http.StatusInternalServerError,
-	fault.Unauthenticated: http.StatusUnauthorized,
-	fault.Timeout:         http.StatusGatewayTimeout,
-}
-
-func refuseJSON(w http.ResponseWriter, err error) {
-	kind := fault.KindOf(err)
-	respond(w, statuses[kind], map[string]string{
-		"error": kind.Code(), "message": fault.PublicOf(err), "requestId": w.Header().Get("X-Request-Id"),
-	})
-}
-
-func respond(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that has gone hears nothing
 }

@@ -1,0 +1,54 @@
+package httpapi
+
+import (
+	"time"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity/websession"
+)
+
+// Login is one browser in which the caller is logged in.
+type Login struct {
+	ID      string    `json:"id" doc:"Names the login; nobody can log in with it"`
+	Agent   string    `json:"agent" doc:"What the browser called itself"`
+	Created time.Time `json:"createdAt" doc:"When the login began"`
+	Active  time.Time `json:"activeAt" doc:"When its person last did something"`
+	Expires time.Time `json:"expiresAt" doc:"When it ends at the latest"`
+	Current bool      `json:"current" doc:"Whether it is the one that asks"`
+}
+
+// LoginList is the answer of listLogins.
+type LoginList struct {
+	Logins []Login `json:"logins" doc:"The caller's logins, the newest first"`
+}
+
+func (s *server) loginRoutes() []route {
+	return []route{
+		get("/api/auth/logins", "listLogins", "The caller's own logins", s.listLogins).polled(),
+		remove("/api/auth/logins/{id}", "endLogin", "End one of the caller's own logins, and its shells", s.endLogin),
+	}
+}
+
+func (s *server) listLogins(c *call) (LoginList, error) {
+	all, err := s.Logins.Of(c.ctx(), c.actor)
+	if err != nil {
+		return LoginList{}, err
+	}
+	list := LoginList{Logins: make([]Login, 0, len(all))}
+	for _, r := range all {
+		list.Logins = append(list.Logins, Login{
+			ID: string(r.ID), Agent: r.Agent, Created: r.Created.UTC(), Active: r.Active.UTC(), Expires: r.Actor.Expires.UTC(), Current: r.ID == c.login,
+		})
+	}
+	return list, nil
+}
+
+// endLogin records before it acts: a login that has ended cannot be asked.
+func (s *server) endLogin(c *call) error {
+	id := c.r.PathValue("id")
+	if len(id) != websession.IDSize {
+		return fault.New(fault.NotFound, "httpapi.endLogin", "There is no such login of yours. It may have ended already.")
+	}
+	s.AuditLogin(c.ctx(), "auth.logout", "success", c.actor, "one login, by its owner")
+	return s.Logins.EndOne(c.ctx(), c.actor, websession.ID(id))
+}
