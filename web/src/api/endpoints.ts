@@ -7,6 +7,7 @@ import type {
   Cluster,
   Features,
   KubernetesEvent,
+  LoggedOut,
   Namespace,
   Pod,
   PodList,
@@ -32,7 +33,8 @@ export interface PodRef {
 
 export const authConfig = () => request<AuthConfig>("/api/auth/config");
 export const devLogin = (code: string) => request<Whoami>("/api/auth/dev", { method: "POST", body: { code } });
-export const logout = () => request<void>("/api/auth/logout", { method: "POST" });
+export const logout = () => request<LoggedOut>("/api/auth/logout", { method: "POST" });
+export const logoutEverywhere = () => request<LoggedOut>("/api/auth/logout/everywhere", { method: "POST" });
 export const whoami = (signal?: AbortSignal) => request<Whoami>("/api/whoami", { signal });
 export const features = (signal?: AbortSignal) => request<Features>("/api/features", { signal });
 

@@ -38,6 +38,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's own logins */
+        get: operations["listLogins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/logins/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End one of the caller's own logins, and its shells */
+        delete: operations["endLogin"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/logout": {
         parameters: {
             query?: never;
@@ -49,6 +83,23 @@ export interface paths {
         put?: never;
         /** End the login */
         post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/logout/everywhere": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End every login of the caller, and their shells */
+        post: operations["logoutEverywhere"];
         delete?: never;
         options?: never;
         head?: never;
@@ -300,6 +351,8 @@ export interface components {
         AuthConfig: {
             /** @description Whether POST /api/auth/dev needs the one-time code */
             codeRequired: boolean;
+            /** @description Why the last try to log in from this browser failed, told once; null when none did */
+            failure: components["schemas"]["Failure"] | null;
             /**
              * @description How one logs in
              * @enum {string}
@@ -567,14 +620,51 @@ export interface components {
             /** @description Whether it has a terminal */
             tty: boolean;
         };
+        Failure: {
+            /** @description What happened and what to do */
+            message: string;
+            /** @description Finds the try in the server's log */
+            requestId: string;
+        };
         Features: {
             exec: components["schemas"]["ExecFeatures"];
             /** @description Version of the server */
             version: string;
         };
+        LoggedOut: {
+            /** @description Where to go to end the login at the provider as well; empty where nothing is left to do */
+            redirect: string;
+        };
+        Login: {
+            /**
+             * Format: date-time
+             * @description When its person last did something
+             */
+            activeAt: string;
+            /** @description What the browser called itself */
+            agent: string;
+            /**
+             * Format: date-time
+             * @description When the login began
+             */
+            createdAt: string;
+            /** @description Whether it is the one that asks */
+            current: boolean;
+            /**
+             * Format: date-time
+             * @description When it ends at the latest
+             */
+            expiresAt: string;
+            /** @description Names the login; nobody can log in with it */
+            id: string;
+        };
         LoginCode: {
             /** @description The one-time code; empty where none is needed */
             code: string;
+        };
+        LoginList: {
+            /** @description The caller's logins, the newest first */
+            logins: components["schemas"]["Login"][];
         };
         Namespace: {
             /**
@@ -880,11 +970,42 @@ export interface operations {
             };
         };
     };
-    logout: {
+    listLogins: {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    endLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -895,6 +1016,64 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedOut"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    logoutEverywhere: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedOut"];
+                };
             };
             /** @description What went wrong */
             default: {

@@ -4,6 +4,8 @@ import type { components } from "./schema.ts";
 type Schemas = components["schemas"];
 
 export type AuthConfig = Schemas["AuthConfig"];
+export type LoginFailure = Schemas["Failure"];
+export type LoggedOut = Schemas["LoggedOut"];
 export type Whoami = Schemas["Whoami"];
 export type Features = Schemas["Features"];
 export type Cluster = Schemas["Cluster"];

@@ -1,9 +1,10 @@
 import { type ReactNode, useEffect } from "react";
 import { signedOut } from "../../api/client.ts";
 import { explain } from "../../api/explain.ts";
-import type { AuthConfig, Whoami } from "../../api/types.ts";
+import type { AuthConfig, LoginFailure, Whoami } from "../../api/types.ts";
 import { BootFrame } from "../../ui/BootFrame.tsx";
 import { Button, buttonClass } from "../../ui/Button.tsx";
+import { CopyButton } from "../../ui/Copy.tsx";
 import { Mark } from "../../ui/Mark.tsx";
 import { Fault } from "../../ui/states.tsx";
 import { useStore } from "../../ui/useStore.ts";
@@ -24,13 +25,19 @@ export function AuthGate({ children }: { children(who: Whoami): ReactNode }) {
     case "checking":
       return <BootFrame />;
     case "out":
-      return <SignIn config={state.config} message={state.message} />;
+      return <SignIn config={state.config} message={state.message} failure={state.failure} />;
     case "failed":
       return <Fault fault={explain(state.error)} retry={() => void signIn("")} />;
   }
 }
 
-function SignIn({ config, message }: { config: AuthConfig; message: string }) {
+interface SignInProps {
+  config: AuthConfig;
+  message: string;
+  failure: LoginFailure | null;
+}
+
+function SignIn({ config, message, failure }: SignInProps) {
   return (
     <main className="flex h-full items-center justify-center p-6">
       <div className="w-full max-w-sm rounded-lg border border-line bg-surface p-6">
@@ -41,11 +48,30 @@ function SignIn({ config, message }: { config: AuthConfig; message: string }) {
             {message}
           </p>
         ) : null}
+        {failure ? <Failed failure={failure} /> : null}
         {config.mode === "oidc" ? <ByProvider name={config.providerName} /> : <ByCode needed={config.codeRequired} />}
       </div>
     </main>
   );
 }
+
+/** Why the last try failed, in words to pass on. */
+function Failed({ failure: { message, requestId } }: { failure: LoginFailure }) {
+  return (
+    <div role="alert" className="mt-3 rounded-md border border-line bg-bg p-3 text-sm">
+      <p className="font-medium text-broken">You could not be signed in</p>
+      <p className="mt-1 break-words">{message}</p>
+      <p className="mt-2 flex items-center gap-1 text-xs text-muted">
+        Request id <code className="truncate font-mono">{requestId}</code>
+        <CopyButton text={requestId} what="request id" />
+      </p>
+    </div>
+  );
+}
+
+/** Where to come back to: the page that was asked for. */
+const loginAddress = ({ pathname, search }: Location) =>
+  `/api/auth/login?${new URLSearchParams({ next: pathname + search })}`;
 
 function ByProvider({ name }: { name: string }) {
   return (
@@ -53,7 +79,7 @@ function ByProvider({ name }: { name: string }) {
       <p className="mt-2 text-sm text-muted">
         You sign in with your organisation's account; what you may see and do is decided by each cluster.
       </p>
-      <a href="/api/auth/login" className={`mt-5 w-full ${buttonClass("primary")}`}>
+      <a href={loginAddress(window.location)} className={`mt-5 w-full ${buttonClass("primary")}`}>
         {name ? `Sign in with ${name}` : "Sign in"}
       </a>
     </>

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { recheck, session, signIn, takeCode } from "./session.ts";
+import { recheck, session, signIn, signOut, takeCode } from "./session.ts";
 
 const WHO = { subject: "dev@local" };
 const NO = { error: "E_UNAUTHENTICATED", message: "Sign in first.", requestId: "r" };
@@ -52,7 +52,7 @@ describe("signing in", () => {
   it("enters by itself where no code is needed", async () => {
     serve({
       "/api/whoami": [401, NO],
-      "/api/auth/config": [200, { mode: "dev", codeRequired: false, providerName: "" }],
+      "/api/auth/config": [200, { mode: "dev", codeRequired: false, providerName: "", failure: null }],
       "/api/auth/dev": [200, WHO],
     });
     await signIn("");
@@ -63,7 +63,7 @@ describe("signing in", () => {
     serve({
       "/api/whoami": [401, NO],
       "/api/auth/dev": [401, { ...NO, message: "This code is used." }],
-      "/api/auth/config": [200, { mode: "dev", codeRequired: true, providerName: "" }],
+      "/api/auth/config": [200, { mode: "dev", codeRequired: true, providerName: "", failure: null }],
     });
     await signIn("used");
     expect(session.get()).toMatchObject({ phase: "out", message: "This code is used." });
@@ -80,11 +80,30 @@ describe("signing in", () => {
   it("asks once, however many answers say that the login is over", async () => {
     const calls = serve({
       "/api/whoami": [401, NO],
-      "/api/auth/config": [200, { mode: "oidc", codeRequired: false, providerName: "Okta" }],
+      "/api/auth/config": [200, { mode: "oidc", codeRequired: false, providerName: "Okta", failure: null }],
     });
     session.set({ phase: "in", who: WHO as never });
     await Promise.all([recheck(), recheck(), recheck()]);
     expect(calls.sort()).toEqual(["/api/auth/config", "/api/whoami"]);
     expect(session.get().phase).toBe("out");
+  });
+
+  it("keeps why a sign-in at the provider failed", async () => {
+    const failure = { message: "You are in none of the groups.", requestId: "r1" };
+    serve({
+      "/api/whoami": [401, NO],
+      "/api/auth/config": [200, { mode: "oidc", codeRequired: false, providerName: "Okta", failure }],
+    });
+    await signIn("");
+    expect(session.get()).toMatchObject({ phase: "out", failure });
+  });
+
+  it("ends the login at the provider as well", async () => {
+    const assign = vi.fn();
+    vi.stubGlobal("location", { assign });
+    serve({ "/api/auth/logout": [200, { redirect: "https://login.example/end" }] });
+    await signOut();
+    expect(assign).toHaveBeenCalledWith("https://login.example/end");
+    vi.unstubAllGlobals();
   });
 });

@@ -1,13 +1,13 @@
-import { authConfig, devLogin, logout, whoami } from "../../api/endpoints.ts";
+import { authConfig, devLogin, logout, logoutEverywhere, whoami } from "../../api/endpoints.ts";
 import { asFault } from "../../api/fault.ts";
-import type { AuthConfig, Whoami } from "../../api/types.ts";
+import type { AuthConfig, LoggedOut, LoginFailure, Whoami } from "../../api/types.ts";
 import { Store } from "../../lib/store.ts";
 
 /** Who is at the page. `out` says how to come in; `failed` that the server could not be asked. */
 export type SessionState =
   | { phase: "checking" }
   | { phase: "in"; who: Whoami }
-  | { phase: "out"; config: AuthConfig; message: string }
+  | { phase: "out"; config: AuthConfig; message: string; failure: LoginFailure | null }
   | { phase: "failed"; error: unknown };
 
 export const session = new Store<SessionState>({ phase: "checking" });
@@ -41,7 +41,7 @@ async function enter(code: string): Promise<SessionState> {
     if (byCode.who) return { phase: "in", who: byCode.who };
     const byCookie = await tryEnter(whoami);
     if (byCookie.who) return { phase: "in", who: byCookie.who };
-    return { phase: "out", config: await authConfig(), message: byCode.refused };
+    return out(await authConfig(), byCode.refused);
   }
   // Asked beside the other, as most of a first visit is waiting for answers.
   const asked = authConfig();
@@ -49,10 +49,17 @@ async function enter(code: string): Promise<SessionState> {
   const byCookie = await tryEnter(whoami);
   if (byCookie.who) return { phase: "in", who: byCookie.who };
   const config = await asked;
-  if (config.mode !== "dev" || config.codeRequired) return { phase: "out", config, message: "" };
+  if (config.mode !== "dev" || config.codeRequired) return out(config, "");
   const free = await tryEnter(() => devLogin(""));
-  return free.who ? { phase: "in", who: free.who } : { phase: "out", config, message: free.refused };
+  return free.who ? { phase: "in", who: free.who } : out(config, free.refused);
 }
+
+const out = (config: AuthConfig, message: string): SessionState => ({
+  phase: "out",
+  config,
+  message,
+  failure: config.failure,
+});
 
 /** A refusal is an answer; anything else is a failure. */
 async function tryEnter(ask: () => Promise<Whoami>): Promise<{ who: Whoami | null; refused: string }> {
@@ -75,10 +82,17 @@ export async function recheck(): Promise<void> {
   rechecking = false;
 }
 
-export async function signOut(): Promise<void> {
+export const signOut = () => leave(logout);
+
+/** Ends every login of this person, and their shells. */
+export const signOutEverywhere = () => leave(logoutEverywhere);
+
+/** Ends the login here, and goes on to end it at the provider too: or the next click would sign straight in again. */
+async function leave(end: () => Promise<LoggedOut>): Promise<void> {
   try {
-    await logout();
-    session.set({ phase: "out", config: await authConfig(), message: "You are signed out." });
+    const { redirect } = await end();
+    if (redirect) window.location.assign(redirect);
+    else session.set(out(await authConfig(), "You are signed out."));
   } catch (error) {
     session.set({ phase: "failed", error });
   }
