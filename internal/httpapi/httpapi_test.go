@@ -170,7 +170,7 @@ func TestRequestsAndFaultsAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	h := newHandlerWith(t, func(o *Options) {
 		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		o.Ready = func() error { return fault.New(fault.ShuttingDown, "t", "Try again.") }
+		o.Ready = func(context.Context) error { return fault.New(fault.ShuttingDown, "t", "Try again.") }
 	})
 	do(t, h, ask{path: "/api/whoami", header: map[string]string{"Cookie": "s=ada", "Origin": "https://evil.example"}})
 	do(t, h, ask{path: "/readyz"})
