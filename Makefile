@@ -24,7 +24,7 @@ demo: build devcluster bin/demo ## run the whole product here: a real cluster an
 	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)"
 
 .PHONY: test
-test: build devcluster bin/demo ## run every test: Go with -race, vitest, the browser
+test: build devcluster devidp bin/demo ## run every test: Go with -race, vitest, the browser
 	@build/test.sh
 
 .PHONY: check
@@ -49,6 +49,10 @@ build: deps bin/periscope ## build bin/periscope with its pages
 .PHONY: devcluster
 devcluster: deps ## build the cluster of the demo and the tests
 	@devcluster/build.sh
+
+.PHONY: devidp
+devidp: deps ## build the OpenID provider of the demo and the tests
+	@devidp/build.sh
 
 .PHONY: generate
 generate: deps ## write api/, docs/configuration.md and the browser's types anew

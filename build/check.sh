@@ -3,13 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-unformatted=$(gofmt -l cmd internal test web/embed.go devcluster)
+unformatted=$(gofmt -l cmd internal test web/embed.go devcluster devidp)
 if [ -n "$unformatted" ]; then
   printf 'Not formatted (run gofmt -w):\n%s\n' "$unformatted" >&2
   exit 1
 fi
 echo "Linting Go"
 go run "$1" run ./...
+(cd devidp && CGO_ENABLED=0 go vet ./... && go run "$1" run --config ../.golangci.yml ./...)
 echo "Checking the pages"
 npm --prefix web run --silent check
 echo "Checking generated files"

@@ -42,6 +42,8 @@ browser() {
 waiting_lane() {
   say "The dev cluster's own tests"
   (cd devcluster && DEVCLUSTER_BIN="$PWD/../bin/devcluster" KUBECTL_BIN="$PWD/../bin/kubectl" CGO_ENABLED=0 go test -count=1 ./...)
+  say "The OpenID provider's own tests"
+  (cd devidp && CGO_ENABLED=0 go test -count=1 ./...)
   say "The browser (Playwright): every page"
   browser pages gallery picture
 }
