@@ -7,7 +7,7 @@ require (
 	github.com/go-jose/go-jose/v3 v3.0.4
 	github.com/goccy/go-yaml v1.19.2
 	github.com/ory/fosite v0.49.0
-	go.uber.org/goleak v1.2.1
+	go.uber.org/goleak v1.3.0
 	golang.org/x/oauth2 v0.37.0
 	golang.org/x/sys v0.49.0
 )

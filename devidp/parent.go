@@ -19,12 +19,12 @@ func whileParentLives(ctx context.Context) (context.Context, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	if os.Getppid() != parent { // it ended in between
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		cancel()
 		return ctx, nil
 	}
 	go func() {
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		defer cancel()
 		for {
 			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)

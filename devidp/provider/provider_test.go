@@ -276,7 +276,7 @@ func TestRefusals(t *testing.T) {
 	if status, _, _ := w.send("POST", w.issuer+"/token", "application/x-www-form-urlencoded", big); status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a large body: %d", status)
 	}
-	for body, want := range map[string]int{`{"sub":"nobody"}`: 404, `{"nmae":1}`: 400, `{"sub":"` + strings.Repeat("x", maxAdminBody) + `"}`: 400} {
+	for body, want := range map[string]int{`{"sub":"nobody"}`: 404, `{"unknown":1}`: 400, `{"sub":"` + strings.Repeat("x", maxAdminBody) + `"}`: 400} {
 		if status, _, _ := w.send("POST", w.issuer+"/admin/user", "application/json", body); status != want {
 			t.Errorf("%.20s: %d", body, status)
 		}

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/internal/leak"
 )
 
@@ -35,7 +36,7 @@ type Cluster struct {
 	// Kubeconfig is the file that Config was read from.
 	Kubeconfig string
 
-	child *child // nil where somebody else runs the cluster
+	child *childtest.Child // nil where somebody else runs the cluster
 }
 
 // Option changes how Start starts a cluster.
@@ -150,11 +151,15 @@ func run(dir string, args []string) (*Cluster, error) {
 	}
 	c, err := connect(filepath.Join(dir, "kubeconfig"))
 	if err != nil {
-		_ = ch.stop()
+		_ = ch.Stop()
 		return nil, err
 	}
 	c.child = ch
 	return c, nil
+}
+
+func startChild(dir string, args []string) (*childtest.Child, error) {
+	return childtest.Start("devcluster", dir, append([]string{"--dir", dir, "--addr", "127.0.0.1:0"}, args...)...)
 }
 
 func connect(kubeconfig string) (*Cluster, error) {
@@ -177,5 +182,5 @@ func (c *Cluster) Stop() error {
 	if t, err := rest.TransportFor(c.Config); err == nil {
 		closeIdle(t)
 	}
-	return c.child.stop()
+	return c.child.Stop()
 }

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/test/proc"
 )
@@ -53,7 +54,7 @@ const Default = "real"
 // rights of an administrator in namespace ns.
 func Start(t testing.TB, c *kubetest.Cluster, ns string, o Options) *Server {
 	t.Helper()
-	program, err := kubetest.Program("periscope")
+	program, err := childtest.Program("periscope")
 	if err != nil {
 		t.Fatal(err)
 	}

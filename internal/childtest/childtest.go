@@ -1,4 +1,8 @@
-package kubetest
+// Package childtest runs the repository's own programs as children of a test.
+//
+// It owns where a program is, the wait for its line "ready", the file with its
+// output and its end. It starts no goroutines.
+package childtest
 
 import (
 	"bufio"
@@ -18,9 +22,12 @@ const (
 	stopLimit  = 30 * time.Second
 )
 
-// child is a running devcluster. Its output goes to files, so that no goroutine
+// Child is a running program. Its output goes to a file, so that no goroutine
 // has to carry it.
-type child struct {
+type Child struct {
+	// Ready is the line by which it said so.
+	Ready string
+
 	cmd *exec.Cmd
 	log string
 
@@ -28,12 +35,14 @@ type child struct {
 	err  error
 }
 
-func startChild(dir string, args []string) (*child, error) {
-	program, err := Program("devcluster")
+// Start runs bin/NAME until Stop or the end of the test process, with its log in
+// dir. It returns when the program has said that it is ready.
+func Start(name, dir string, args ...string) (*Child, error) {
+	program, err := Program(name)
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "devcluster.log"))
+	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +52,7 @@ func startChild(dir string, args []string) (*child, error) {
 		return nil, err
 	}
 	defer out.Close()
-	cmd := exec.Command(program, append([]string{"--dir", dir, "--addr", "127.0.0.1:0", "--exit-with-parent"}, args...)...)
+	cmd := exec.Command(program, append(args, "--exit-with-parent")...)
 	cmd.Stdout, cmd.Stderr = in, log
 	// A Ctrl-C is the test's to handle.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -52,30 +61,30 @@ func startChild(dir string, args []string) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s does not start: %w", program, err)
 	}
-	c := &child{cmd: cmd, log: log.Name()}
-	if err := awaitReady(out); err != nil {
-		_ = c.stop()
-		return nil, fmt.Errorf("the dev cluster did not come up: %w\n%s", err, c.tail())
+	c := &Child{cmd: cmd, log: log.Name()}
+	if c.Ready, err = awaitReady(out); err != nil {
+		_ = c.Stop()
+		return nil, fmt.Errorf("%s did not come up: %w\n%s", name, err, c.tail())
 	}
 	return c, nil
 }
 
-// awaitReady reads until the line "ready". The pipe is closed after it: the
+// awaitReady reads until a line that begins with "ready". The pipe is closed after it: the
 // child has nothing more to say there.
-func awaitReady(out *os.File) error {
+func awaitReady(out *os.File) (string, error) {
 	if err := out.SetReadDeadline(time.Now().Add(startLimit)); err != nil {
-		return err
+		return "", err
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if strings.HasPrefix(lines.Text(), "ready") {
-			return nil
+			return lines.Text(), nil
 		}
 	}
-	return errors.Join(errors.New("it never said ready"), lines.Err())
+	return "", errors.Join(errors.New("it never said ready"), lines.Err())
 }
 
-func (c *child) tail() string {
+func (c *Child) tail() string {
 	b, err := os.ReadFile(c.log)
 	if err != nil {
 		return err.Error()
@@ -83,8 +92,8 @@ func (c *child) tail() string {
 	return string(b[max(0, len(b)-4<<10):])
 }
 
-// stop asks the child to end, insists after a while, and waits.
-func (c *child) stop() error {
+// Stop asks the child to end, insists after a while, and waits.
+func (c *Child) Stop() error {
 	if c == nil {
 		return nil
 	}
@@ -112,7 +121,7 @@ func Program(name string) (string, error) {
 		path = filepath.Join(root, "bin", name)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("there is no %s to test with: run `make build` and `make devcluster` first (%w)", name, err)
+		return "", fmt.Errorf("there is no %s to test with: run `make build`, `make devcluster` and `make devidp` first (%w)", name, err)
 	}
 	return path, nil
 }
