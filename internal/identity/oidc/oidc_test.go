@@ -292,12 +292,12 @@ func TestRenew(t *testing.T) {
 			}
 			l.userinfo = func(w http.ResponseWriter) { writeJSON(w, map[string]any{"sub": "alice", "groups": "told"}) }
 		}, group: "told"},
-		"ended":         {lie: func(l *liar) { l.token = answerError(400, "invalid_grant") }, kind: fault.Unauthenticated, is: true},
-		"out of order":  {lie: func(l *liar) { l.token = answerError(503, "") }, kind: fault.Internal, is: true},
-		"wrong client":  {lie: func(l *liar) { l.token = answerError(401, "invalid_client") }, kind: fault.Internal, is: true},
-		"somebody else": {lie: func(l *liar) { l.claims = map[string]any{"sub": "bob"} }, kind: fault.Unauthenticated, is: true},
-		"a name of Kubernetes":  {lie: func(l *liar) { l.claims = map[string]any{"groups": []string{"system:masters"}} }, group: "system:masters"},
-		"alg none":      {lie: func(l *liar) { l.sign = unsigned }, kind: fault.Unauthenticated, is: true},
+		"ended":                {lie: func(l *liar) { l.token = answerError(400, "invalid_grant") }, kind: fault.Unauthenticated, is: true},
+		"out of order":         {lie: func(l *liar) { l.token = answerError(503, "") }, kind: fault.Internal, is: true},
+		"wrong client":         {lie: func(l *liar) { l.token = answerError(401, "invalid_client") }, kind: fault.Internal, is: true},
+		"somebody else":        {lie: func(l *liar) { l.claims = map[string]any{"sub": "bob"} }, kind: fault.Unauthenticated, is: true},
+		"a name of Kubernetes": {lie: func(l *liar) { l.claims = map[string]any{"groups": []string{"system:masters"}} }, group: "system:masters"},
+		"alg none":             {lie: func(l *liar) { l.sign = unsigned }, kind: fault.Unauthenticated, is: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t).found()
