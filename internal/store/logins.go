@@ -113,7 +113,7 @@ func (l Logins) OfPerson(ctx context.Context, issuer, subject string) ([]websess
 	if err != nil {
 		return nil, failed(err, "store.Logins.OfPerson")
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	found := []websession.Record{}
 	for rows.Next() {
 		r, err := scanLogin(rows.Scan)

@@ -211,17 +211,6 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	return r
 }
 
-// run starts the login's own work; it ends with the test.
-func (r *rig) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = r.login.Run(ctx)
-	}()
-	r.t.Cleanup(func() { cancel(); <-ended })
-}
-
 // found waits until the provider is known.
 func (r *rig) found() *rig {
 	r.t.Helper()
@@ -271,7 +260,7 @@ func (r *rig) back(q url.Values) *httptest.ResponseRecorder {
 
 // who is logged in, by the browser's cookies.
 func (r *rig) who() (identity.Actor, error) {
-	req := httptest.NewRequest("GET", "/", nil)
+	req := httptest.NewRequest(http.MethodGet, "/", nil)
 	for _, c := range r.jar {
 		req.AddCookie(c)
 	}
