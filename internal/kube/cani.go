@@ -131,7 +131,7 @@ func (c Check) words() string {
 }
 
 var (
-	verbs     = regexp.MustCompile(`^([a-z]{1,63}(:[a-z]{1,63})*|\*)$`)
+	verbs     = regexp.MustCompile(`^([a-z]{1,63}([:-][a-z]{1,63})*|\*)$`)
 	resources = regexp.MustCompile(`^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\*)$`)
 )
 

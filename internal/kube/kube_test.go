@@ -348,6 +348,7 @@ func TestCanIRefusesBadQuestions(t *testing.T) {
 		"long name":        {{Verb: "get", Resource: "pods", Name: strings.Repeat("a", 254)}},
 		"group":            {{Verb: "get", Resource: "pods", Group: "a b"}},
 		"one of two":       {good, {Verb: "GET", Resource: "pods"}},
+		"verb ends oddly":  {{Verb: "impersonate-", Resource: "users"}},
 		"verb newline":     {{Verb: "get\n", Resource: "pods"}},
 	} {
 		if _, err := CanI(t.Context(), c, checks); fault.KindOf(err) != fault.Invalid {
