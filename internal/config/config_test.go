@@ -126,6 +126,11 @@ func TestOIDC(t *testing.T) {
 	if cfg.DatabaseURL != "postgres://db/periscope" {
 		t.Errorf("database %q", cfg.DatabaseURL)
 	}
+	_, warnings = load(t, sources("mode: oidc\nauthorization: {userClaim: preferred_username}\n"+
+		"oidc: {issuer: \"https://x/\", clientID: p, clientSecret: s, redirectURL: \"https://p.example.com/api/auth/callback\"}\n", goodClusters))
+	if len(warnings) != 1 || !strings.Contains(string(warnings[0]), "can act as anybody") {
+		t.Errorf("warnings: %q", warnings)
+	}
 	_, warnings = load(t, sources("mode: dev\noidc: {issuer: \"https://x\"}\n", goodClusters))
 	if len(warnings) != 1 || !strings.Contains(string(warnings[0]), "oidc has no effect") {
 		t.Errorf("warnings %q", warnings)
@@ -265,7 +270,8 @@ func TestMistakes(t *testing.T) {
 		{"empty authorization mode", auth("authorization: {mode: \"\"}\n"), `authorization.mode is ""`},
 		{"tier", auth("authorization: {groupTiers: {x: root}}\n"), `gives group "x" the tier "root"`},
 		{"default tier", auth("authorization: {defaultTier: redd}\n"), "did you mean read?"},
-		{"claim", auth("authorization: {userClaim: name}\n"), "this version supports sub and email"},
+		{"claim", auth("authorization: {userClaim: \"\"}\n"), "userClaim is empty"},
+		{"claim of nobody in dev", auth("authorization: {userClaim: upn}\n"), "Your login carries no user name"},
 		{"system prefix", auth("authorization: {groupPrefix: \"System:\"}\n"), "names that belong to Kubernetes"},
 		{"system user", auth("dev: {subject: \"system:admin\"}\n"), "the user of dev could not log in"},
 		{"nobody's tier", auth("authorization: {mode: tier}\n"), "None of your groups has a tier"},

@@ -32,7 +32,7 @@ type sessionFile struct {
 
 type authorizationFile struct {
 	Mode             string            `yaml:"mode" default:"raw" doc:"As whom users act in clusters: raw (as themselves, with their groups), tier (with one group for their tier) or shared (everybody with the server's own rights)"`
-	UserClaim        string            `yaml:"userClaim" default:"sub" doc:"What names the user in clusters: sub or email"`
+	UserClaim        string            `yaml:"userClaim" default:"sub" doc:"Claim that names the user in clusters, by its name or by a path with dots; email counts only where the provider has verified it"`
 	UserPrefix       string            `yaml:"userPrefix" doc:"Put before the user's name"`
 	AllowedGroups    []string          `yaml:"allowedGroups" doc:"Groups that may log in; empty: all"`
 	GroupsClaim      string            `yaml:"groupsClaim" default:"groups" doc:"Claim that holds the groups, by its name or by a path with dots: a list of texts, or one text"`

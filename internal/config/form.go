@@ -139,7 +139,7 @@ func (l *loader) auth(name string, f authFile) {
 	l.session(name, f.Session)
 	l.authorization(name, f.Authorization)
 	if f.Mode == string(AuthOIDC) {
-		l.oidc(name, f.OIDC, f.Authorization.GroupsClaim)
+		l.oidc(name, f.OIDC, f.Authorization.GroupsClaim, f.Authorization.UserClaim)
 		return
 	}
 	if f.OIDC.Issuer != "" {
@@ -197,9 +197,7 @@ func (l *loader) authorizationWords(name string, f authorizationFile) {
 	if !slices.Contains(modes, f.Mode) {
 		l.wrong("%s: authorization.mode is %q; give one of %s%s", name, f.Mode, strings.Join(modes, ", "), hint(f.Mode, modes))
 	}
-	if !slices.Contains([]string{"sub", "email"}, f.UserClaim) {
-		l.wrong("%s: authorization.userClaim is %q; this version supports sub and email", name, f.UserClaim)
-	}
+	l.userClaim(name, f.UserClaim)
 	if begins := strings.ToLower(f.UserPrefix + "\n" + f.GroupPrefix); strings.HasPrefix(begins, "system:") || strings.Contains(begins, "\nsystem:") {
 		l.wrong("%s: authorization.userPrefix or groupPrefix begins with system:, which makes names that belong to Kubernetes; choose another", name)
 	}
@@ -211,6 +209,19 @@ func (l *loader) authorizationWords(name string, f authorizationFile) {
 		if tier := f.GroupTiers[group]; !slices.Contains(tiers, tier) {
 			l.wrong("%s: authorization.groupTiers gives group %q the tier %q; give one of %s%s", name, group, tier, strings.Join(tiers, ", "), hint(tier, tiers))
 		}
+	}
+}
+
+// changeable are claims that people can often choose for themselves, so that two
+// may bear the same (OpenID Connect Core 1.0, section 5.7).
+var changeable = []string{"name", "nickname", "preferred_username", "given_name", "family_name"}
+
+func (l *loader) userClaim(name, claim string) {
+	switch {
+	case claim == "":
+		l.wrong("%s: authorization.userClaim is empty; name the claim that names the user, such as sub", name)
+	case slices.Contains(changeable, claim):
+		l.warn("%s: authorization.userClaim is %s; whoever can choose that at the provider can act as anybody, so make sure that nobody can, or use sub", name, claim)
 	}
 }
 

@@ -20,7 +20,7 @@ const (
 )
 
 // oidc turns the block oidc into settings.
-func (l *loader) oidc(name string, f oidcFile, groupsClaim string) {
+func (l *loader) oidc(name string, f oidcFile, groupsClaim, userClaim string) {
 	l.address(name, "oidc.issuer", f.Issuer, "https://login.example.com/", "")
 	if f.ClientID == "" || len(f.ClientID) > maxText {
 		l.wrong("%s: oidc.clientID is %q; give the name that this application has at the provider", name, f.ClientID)
@@ -34,7 +34,7 @@ func (l *loader) oidc(name string, f oidcFile, groupsClaim string) {
 	if err != nil {
 		l.wrong("%s: oidc.clientSecret: %s", name, fault.PublicOf(err))
 	}
-	l.oneLine(name, map[string]string{"oidc.audience": f.Audience, "oidc.providerName": f.ProviderName, "authorization.groupsClaim": groupsClaim})
+	l.oneLine(name, map[string]string{"oidc.audience": f.Audience, "oidc.providerName": f.ProviderName, "authorization.groupsClaim": groupsClaim, "authorization.userClaim": userClaim})
 	l.cfg.Auth.OIDC = OIDC{
 		Issuer: f.Issuer, ClientID: f.ClientID, ClientSecret: source, RedirectURL: f.RedirectURL, PostLogoutRedirect: f.PostLogoutRedirect,
 		Scopes: f.Scopes, Audience: f.Audience, ProviderName: f.ProviderName, GroupsClaim: groupsClaim,

@@ -27,8 +27,12 @@ const (
 type Actor struct {
 	Issuer  string
 	Subject string
-	Email   string
-	Groups  []string
+	// Email is empty unless the login provider has verified it.
+	Email string
+	// Name is the claim that Policy.UserClaim names, where that is neither sub nor
+	// email.
+	Name   string
+	Groups []string
 	// Tier is the highest tier that a group of the actor maps to; mode tier only.
 	Tier  string
 	Admin bool

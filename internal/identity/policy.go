@@ -29,7 +29,7 @@ func Tiers() []string { return []string{"read", "triage", "write", "maintain", "
 // Policy is the rule that turns a login into an actor with rights.
 type Policy struct {
 	Mode Mode
-	// UserClaim is "sub" (or empty) or "email": what names the user upstream.
+	// UserClaim is the claim that names the user upstream; empty is "sub".
 	UserClaim   string
 	UserPrefix  string
 	GroupPrefix string
@@ -61,10 +61,14 @@ func (p Policy) Admit(a Actor) (Actor, error) {
 }
 
 func (p Policy) userOf(a Actor) string {
-	if p.UserClaim == "email" {
+	switch p.UserClaim {
+	case "", "sub":
+		return a.Subject
+	case "email":
 		return a.Email
+	default:
+		return a.Name
 	}
-	return a.Subject
 }
 
 // tierOf is the highest tier that one of the groups maps to.
@@ -120,12 +124,19 @@ func (p Policy) impersonateRaw(user string, groups []string) (Impersonation, err
 
 func (p Policy) user(user string) (string, error) {
 	if user == "" {
-		return "", refuse("Your login carries no user name, so Kubernetes could not tell who you are. Ask whoever runs this server to check authorization.userClaim.")
+		return "", p.nameless()
 	}
 	if err := checkName("user name", user, p.UserPrefix+user); err != nil {
 		return "", err
 	}
 	return p.UserPrefix + user, nil
+}
+
+func (p Policy) nameless() error {
+	if p.UserClaim == "email" {
+		return refuse("Your login carries no user name: your e-mail address is missing or not verified. Have it verified at your login provider, or ask whoever runs this server to check authorization.userClaim.")
+	}
+	return refuse("Your login carries no user name, so Kubernetes could not tell who you are. Ask whoever runs this server to check authorization.userClaim.")
 }
 
 func (p Policy) groups(groups []string) ([]string, error) {

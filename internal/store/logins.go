@@ -24,6 +24,7 @@ type actorJSON struct {
 	Issuer  string    `json:"issuer"`
 	Subject string    `json:"subject"`
 	Email   string    `json:"email,omitempty"`
+	Name    string    `json:"name,omitempty"`
 	Groups  []string  `json:"groups,omitempty"`
 	Tier    string    `json:"tier,omitempty"`
 	Admin   bool      `json:"admin,omitempty"`
@@ -39,7 +40,7 @@ type asJSON struct {
 
 func encodeActor(a identity.Actor) (string, error) {
 	b, err := json.Marshal(actorJSON{
-		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin,
+		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin,
 		Expires: a.Expires, As: asJSON(a.As),
 	})
 	return string(b), err
@@ -49,7 +50,7 @@ func decodeActor(s string) (identity.Actor, error) {
 	var a actorJSON
 	err := json.Unmarshal([]byte(s), &a)
 	return identity.Actor{
-		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin,
+		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin,
 		Expires: a.Expires, As: identity.Impersonation(a.As),
 	}, err
 }

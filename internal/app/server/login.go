@@ -83,15 +83,23 @@ func (s *Server) buildProvider(o websession.Options) {
 	o.Renew = func(ctx context.Context, r websession.Record) (websession.Grant, error) {
 		return s.provider.Renew(ctx, r)
 	}
+	o.Admit = s.readmit
 	s.logins = websession.New(o)
 	s.provider = oidc.New(oidc.Options{
 		Issuer: set.Issuer, ClientID: set.ClientID, Secret: set.ClientSecret, RedirectURL: set.RedirectURL,
 		PostLogoutRedirect: set.PostLogoutRedirect, Scopes: set.Scopes, Audience: set.Audience,
-		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, Secure: s.secure(),
+		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, UserClaim: s.cfg.Auth.Policy.UserClaim, Secure: s.secure(),
 		Admit: s.cfg.Auth.Policy.Admit, Sessions: s.logins,
 		Audit: s.auditLogin(audit.NewLines(s.opt.Audit)), Log: s.opt.Log,
 	})
 	s.entry = s.provider
+}
+
+// readmit is the rule of today for a login of yesterday. Who administered then
+// does so only if that rule says so.
+func (s *Server) readmit(a identity.Actor) (identity.Actor, error) {
+	a.Tier, a.Admin, a.As = "", false, identity.Impersonation{}
+	return s.cfg.Auth.Policy.Admit(a)
 }
 
 // secure reports whether browsers reach us over TLS.

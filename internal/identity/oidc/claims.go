@@ -3,6 +3,7 @@ package oidc
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -53,8 +54,9 @@ func (c claims) isTrue(name string) bool {
 }
 
 // person is who the claims are about. groupsClaim names the claim that lists
-// the groups, by its name or by a path with dots (realm_access.roles).
-func (c claims) person(issuer, groupsClaim string) (identity.Actor, error) {
+// the groups, by its name or by a path with dots (realm_access.roles), and
+// userClaim that which names the user in clusters, alike.
+func (c claims) person(issuer, groupsClaim, userClaim string) (identity.Actor, error) {
 	subject, err := c.text("sub")
 	if err != nil {
 		return identity.Actor{}, err
@@ -70,7 +72,34 @@ func (c claims) person(issuer, groupsClaim string) (identity.Actor, error) {
 	if err != nil {
 		return identity.Actor{}, err
 	}
-	return identity.Actor{Issuer: issuer, Subject: subject, Email: email, Groups: groups}, nil
+	name, err := c.name(userClaim)
+	if err != nil {
+		return identity.Actor{}, err
+	}
+	return identity.Actor{Issuer: issuer, Subject: subject, Email: email, Name: name, Groups: groups}, nil
+}
+
+// ownClaims are the user claims that an Actor holds in any case.
+var ownClaims = []string{"", "sub", "email"}
+
+// name is the claim that names the user, where that is one of its own. What is
+// no name of a user, identity.Policy refuses.
+func (c claims) name(claim string) (string, error) {
+	if slices.Contains(ownClaims, claim) {
+		return "", nil
+	}
+	raw, ok := c.find(claim)
+	if !ok || string(raw) == "null" {
+		return "", nil
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", refuse(err, "Your login's user name (%s) is no text. Ask whoever runs this server to check authorization.userClaim.", claim)
+	}
+	if !utf8.Valid(raw) || len(s) > maxSubject {
+		return "", refuse(nil, "Your login's user name (%s) is longer than %d bytes or holds characters that do not belong there. Tell whoever runs your login provider.", claim, maxSubject)
+	}
+	return s, nil
 }
 
 func checkSubject(s string) error {

@@ -19,7 +19,7 @@ func person(raw, groupsClaim string) (identity.Actor, error) {
 	if err != nil {
 		return identity.Actor{}, err
 	}
-	return c.person("https://login.example", groupsClaim)
+	return c.person("https://login.example", groupsClaim, "preferred_username")
 }
 
 // TestProviders has a login as each provider sends it.
@@ -55,6 +55,36 @@ func TestProviders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, err := person(c.claims, c.groupsClaim)
 			if err != nil || a.Subject != c.subject || a.Email != c.email || !slices.Equal(a.Groups, c.groups) || a.Issuer != "https://login.example" {
+				t.Errorf("%+v, %v", a, err)
+			}
+		})
+	}
+}
+
+// TestUserClaim is about whatever names the user beside sub and email.
+func TestUserClaim(t *testing.T) {
+	for name, c := range map[string]struct{ claims, userClaim, want, refusal string }{
+		"by name":         {`{"sub":"1","upn":"al"}`, "upn", "al", ""},
+		"by a path":       {`{"sub":"1","ext":{"login":"al"}}`, "ext.login", "al", ""},
+		"an address":      {`{"sub":"1","https://x.y/login":"al"}`, "https://x.y/login", "al", ""},
+		"missing":         {`{"sub":"1"}`, "upn", "", ""},
+		"null":            {`{"sub":"1","upn":null}`, "upn", "", ""},
+		"sub is no name":  {`{"sub":"1","upn":"al"}`, "sub", "", ""},
+		"nor is an email": {`{"sub":"1","email":"al@x"}`, "email", "", ""},
+		"a number":        {`{"sub":"1","upn":7}`, "upn", "", "is no text"},
+		"a list":          {`{"sub":"1","upn":["al"]}`, "upn", "", "is no text"},
+		"4 KiB":           {`{"sub":"1","upn":"` + strings.Repeat("x", 4096) + `"}`, "upn", "", "longer than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := parseClaims([]byte(c.claims))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := all.person("https://login.example", "groups", c.userClaim)
+			if c.refusal == "" && (err != nil || a.Name != c.want) {
+				t.Errorf("%+v, %v", a, err)
+			}
+			if c.refusal != "" && !strings.Contains(fault.PublicOf(err), c.refusal) {
 				t.Errorf("%+v, %v", a, err)
 			}
 		})
@@ -111,7 +141,7 @@ func FuzzClaims(f *testing.F) {
 			}
 			return
 		}
-		if a.Subject == "" || len(a.Subject) > maxSubject || len(a.Groups) > maxGroups || len(a.Email) > maxEmail {
+		if a.Subject == "" || len(a.Subject) > maxSubject || len(a.Groups) > maxGroups || len(a.Email) > maxEmail || len(a.Name) > maxSubject {
 			t.Errorf("%+v", a)
 		}
 	})

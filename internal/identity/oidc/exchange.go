@@ -130,7 +130,7 @@ func (l *Login) grant(ctx context.Context, f *found, config *oauth2.Config, toke
 	if c, err = l.complete(ctx, f, config, token, c); err != nil {
 		return websession.Grant{}, err
 	}
-	a, err := c.person(l.o.Issuer, l.o.GroupsClaim)
+	a, err := c.person(l.o.Issuer, l.o.GroupsClaim, l.o.UserClaim)
 	if err != nil {
 		return websession.Grant{}, err
 	}
@@ -140,7 +140,9 @@ func (l *Login) grant(ctx context.Context, f *found, config *oauth2.Config, toke
 // complete adds what the ID token lacks from userinfo, about the same person.
 func (l *Login) complete(ctx context.Context, f *found, config *oauth2.Config, token *oauth2.Token, c claims) (claims, error) {
 	_, grouped := c.find(l.o.GroupsClaim)
-	if grouped || c.overage(l.o.GroupsClaim) || f.metadata.UserinfoTarget == "" {
+	_, named := c.find(l.o.UserClaim)
+	enough := (grouped || c.overage(l.o.GroupsClaim)) && (named || slices.Contains(ownClaims, l.o.UserClaim))
+	if enough || f.metadata.UserinfoTarget == "" {
 		return c, nil
 	}
 	info, err := f.provider.UserInfo(ctx, config.TokenSource(ctx, token))
@@ -247,13 +249,13 @@ func (l *Login) regrant(ctx context.Context, f *found, config *oauth2.Config, to
 
 func (l *Login) byUserinfo(ctx context.Context, f *found, config *oauth2.Config, token *oauth2.Token, kept renewal, was identity.Actor) (websession.Grant, error) {
 	if f.metadata.UserinfoTarget == "" {
-		return l.admit(identity.Actor{Issuer: was.Issuer, Subject: was.Subject, Email: was.Email, Groups: slices.Clone(was.Groups)}, token, kept.Hint)
+		return l.admit(identity.Actor{Issuer: was.Issuer, Subject: was.Subject, Email: was.Email, Name: was.Name, Groups: slices.Clone(was.Groups)}, token, kept.Hint)
 	}
 	c, err := l.complete(ctx, f, config, token, claims{"sub": quoted(was.Subject)})
 	if err != nil {
 		return websession.Grant{}, err
 	}
-	a, err := c.person(l.o.Issuer, l.o.GroupsClaim)
+	a, err := c.person(l.o.Issuer, l.o.GroupsClaim, l.o.UserClaim)
 	if err != nil {
 		return websession.Grant{}, err
 	}

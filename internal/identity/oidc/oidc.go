@@ -51,6 +51,8 @@ type Options struct {
 	ProviderName string
 	// GroupsClaim names the claim that lists the groups, or a path to it.
 	GroupsClaim string
+	// UserClaim names the claim that names the user in clusters, or a path to it.
+	UserClaim string
 	// Secure is true where browsers reach us over TLS.
 	Secure bool
 	// Admit decides what a person may, or refuses them.

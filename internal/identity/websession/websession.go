@@ -61,6 +61,9 @@ type Options struct {
 	// ever is. An Unauthenticated fault ends the login; any other error is no
 	// answer, and it is asked again.
 	Renew func(context.Context, Record) (Grant, error)
+	// Admit works out again what a kept login may do: a store outlives the settings
+	// that it was kept under. Its refusal ends the login; nil leaves it as it was kept.
+	Admit func(identity.Actor) (identity.Actor, error)
 	Log   *slog.Logger
 }
 
@@ -228,6 +231,18 @@ func (m *Manager) kept(ctx context.Context, id ID) (Record, error) {
 	if now.Sub(rec.Created) >= m.o.Absolute || now.Sub(rec.Active) >= m.o.Idle {
 		return Record{}, loggedOut()
 	}
+	return m.admitted(rec)
+}
+
+func (m *Manager) admitted(rec Record) (Record, error) {
+	if m.o.Admit == nil {
+		return rec, nil
+	}
+	a, err := m.o.Admit(rec.Actor)
+	if err != nil {
+		return Record{}, fault.Wrap(err, fault.Unauthenticated, "websession.find", "%s", fault.PublicOf(err))
+	}
+	rec.Actor = a
 	return rec, nil
 }
 

@@ -246,3 +246,34 @@ func TestBrokenStoreLogsNobodyOut(t *testing.T) {
 	m.o.Store = memory
 	mustBeIn(t, m, r)
 }
+
+// TestAKeptLoginIsAdmittedAgain starts a manager under other settings over the
+// same store, as a restart does.
+func TestAKeptLoginIsAdmittedAgain(t *testing.T) {
+	store := NewMemory(10)
+	before := manager(func(o *Options) { o.Store = store })
+	r := login(t, before)
+	id := mustBeIn(t, before, r)
+
+	lowered := manager(func(o *Options) {
+		o.Store = store
+		o.Admit = func(a identity.Actor) (identity.Actor, error) {
+			a.Tier, a.As = "read", identity.Impersonation{User: a.Subject, Groups: []string{"periscope-tier:read"}}
+			return a, nil
+		}
+	})
+	if a, _, err := lowered.FromRequest(r); err != nil || a.Tier != "read" || len(a.As.Groups) != 1 || a.Expires.IsZero() {
+		t.Errorf("got %+v, %v", a, err)
+	}
+
+	refusing := manager(func(o *Options) {
+		o.Store = store
+		o.Admit = func(identity.Actor) (identity.Actor, error) {
+			return identity.Actor{}, fault.New(fault.Forbidden, "test", "You are in no group that may.")
+		}
+	})
+	mustBeOut(t, refusing, r)
+	if err := refusing.Check(t.Context(), id); fault.KindOf(err) != fault.Unauthenticated || fault.PublicOf(err) != "You are in no group that may." {
+		t.Errorf("got %v", err)
+	}
+}
