@@ -157,7 +157,7 @@ func (s *server) canI(c *call, in CanIRequest) (CanIAnswer, error) {
 	if err != nil {
 		return CanIAnswer{}, err
 	}
-	results, err := kube.CanI(c.ctx(), client, in.all())
+	results, err := s.Rights.CanI(c.ctx(), client, c.actor, in.all())
 	return CanIAnswer{results}, err
 }
 

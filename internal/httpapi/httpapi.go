@@ -16,6 +16,7 @@ import (
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
@@ -41,6 +42,7 @@ type Options struct {
 	Login    http.Handler // /api/auth/…
 	Clusters *clusters.Registry
 	Sessions *podexec.Sessions
+	Rights   *kube.Rights
 	Who      Who
 	Pages    fs.FS // the built UI
 	Log      *slog.Logger

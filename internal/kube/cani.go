@@ -41,6 +41,13 @@ type Decision struct {
 // is not answered is not allowed. It fails only when the question is
 // malformed or nothing was answered at all.
 func CanI(ctx context.Context, c *Client, checks []Check) ([]Decision, error) {
+	return canI(ctx, checks, func(ctx context.Context, check Check) (Decision, error) { return ask(ctx, c, check) })
+}
+
+// asker finds out about one check.
+type asker func(context.Context, Check) (Decision, error)
+
+func canI(ctx context.Context, checks []Check, one asker) ([]Decision, error) {
 	if len(checks) == 0 || len(checks) > MaxChecks {
 		return nil, fault.New(fault.Invalid, "kube.CanI", "Ask about 1 to %d rights at a time; these are %d.", MaxChecks, len(checks))
 	}
@@ -51,16 +58,16 @@ func CanI(ctx context.Context, c *Client, checks []Check) ([]Decision, error) {
 			return nil, err
 		}
 	}
-	return askAll(ctx, c, asked)
+	return askAll(ctx, asked, one)
 }
 
-func askAll(ctx context.Context, c *Client, checks []Check) ([]Decision, error) {
+func askAll(ctx context.Context, checks []Check, one asker) ([]Decision, error) {
 	out, errs := make([]Decision, len(checks)), make([]error, len(checks))
 	var group errgroup.Group
 	group.SetLimit(parallelChecks)
 	for i, check := range checks {
 		group.Go(func() error {
-			out[i], errs[i] = ask(ctx, c, check)
+			out[i], errs[i] = one(ctx, check)
 			return nil
 		})
 	}

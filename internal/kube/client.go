@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	authorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
@@ -64,6 +65,7 @@ type Client struct {
 	Core          corev1.CoreV1Interface
 	Authorization authorizationv1.AuthorizationV1Interface
 	cluster       string
+	as            identity.Impersonation
 }
 
 // Client acts as imp over the shared connections. Its calls are bounded by
@@ -77,7 +79,12 @@ func (b *Base) Client(imp identity.Impersonation, auditID string) (*Client, erro
 	if err != nil {
 		return nil, badConfig(b.cluster, err)
 	}
-	return b.newClient(cfg, &http.Client{Transport: rt, CheckRedirect: noRedirect})
+	c, err := b.newClient(cfg, &http.Client{Transport: rt, CheckRedirect: noRedirect})
+	if err != nil {
+		return nil, err
+	}
+	c.as = identity.Impersonation{None: imp.None, User: imp.User, Groups: slices.Clone(imp.Groups)}
+	return c, nil
 }
 
 // clientConfig leaves out credentials and TLS: the shared transport has them.

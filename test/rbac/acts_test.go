@@ -264,7 +264,7 @@ func (w *world) scenes(t *testing.T, set scene) []scene {
 	b := w.base(t)
 	var all []scene
 	for _, tier := range identity.Tiers() {
-		cfg, err := b.Config(ada(t, tier), "")
+		cfg, err := b.Config(ada(t, tier).As, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -96,9 +97,12 @@ func TestMatrix(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world) {
 		ns := w.cluster.Namespace(t)
 		b := w.base(t)
+		// One memory for all: nobody may be told another's answer, not even the same
+		// person who has risen meanwhile.
+		rights := kube.NewRights(time.Now)
 		answers := map[string]map[kube.Check]bool{}
 		for _, tier := range identity.Tiers() {
-			answers[tier] = ask(t, b, ada(t, tier), questions(rows, ns))
+			answers[tier] = ask(t, b, rights, ada(t, tier), questions(rows, ns))
 		}
 		var table strings.Builder
 		out := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
@@ -139,21 +143,21 @@ func (r row) checks(resource, ns string) []kube.Check {
 }
 
 // ask puts the questions through the product's own client.
-func ask(t *testing.T, b *kube.Base, as identity.Impersonation, checks []kube.Check) map[kube.Check]bool {
+func ask(t *testing.T, b *kube.Base, rights *kube.Rights, who identity.Actor, checks []kube.Check) map[kube.Check]bool {
 	t.Helper()
-	c, err := b.Client(as, "")
+	c, err := b.Client(who.As, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[kube.Check]bool{}
 	for some := range slices.Chunk(checks, kube.MaxChecks) {
-		decisions, err := kube.CanI(t.Context(), c, some)
+		decisions, err := rights.CanI(t.Context(), c, who, some)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, d := range decisions {
 			if !d.Allowed && !strings.HasPrefix(d.Reason, "You may not") {
-				t.Fatalf("%s was not answered about %+v: %s", as.User, some[i], d.Reason)
+				t.Fatalf("%s was not answered about %+v: %s", who.As.User, some[i], d.Reason)
 			}
 			got[some[i]] = d.Allowed
 		}
@@ -225,7 +229,7 @@ func TestClusterScopedReads(t *testing.T) {
 		}
 		b := w.base(t)
 		for i, tier := range identity.Tiers() {
-			for c, may := range ask(t, b, ada(t, tier), checks) {
+			for c, may := range ask(t, b, kube.NewRights(time.Now), ada(t, tier), checks) {
 				if want := i >= 3 || c.Resource == "namespaces"; may != want {
 					t.Errorf("%s may list %s.%s: %v", tier, c.Resource, c.Group, may)
 				}

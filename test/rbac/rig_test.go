@@ -151,15 +151,15 @@ func (w *world) base(t *testing.T) *kube.Base {
 	return b
 }
 
-// ada is who somebody of that tier acts as, by the product's own rule.
-func ada(t *testing.T, tier string) identity.Impersonation {
+// ada is one person who has logged in with that tier, by the product's own rule.
+func ada(t *testing.T, tier string) identity.Actor {
 	t.Helper()
 	p := identity.Policy{Mode: identity.Tier, GroupTiers: map[string]string{"of-" + tier: tier}}
-	a, err := p.Admit(identity.Actor{Issuer: "test", Subject: "ada-" + tier, Groups: []string{"of-" + tier}})
+	a, err := p.Admit(identity.Actor{Issuer: "test", Subject: "ada", Groups: []string{"of-" + tier}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.As
+	return a
 }
 
 // whoAmI asks the apiserver whom a request comes from. Every identity may.

@@ -33,6 +33,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
 	"github.com/periscope-console/periscope/internal/identity/oidc"
 	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/life"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
@@ -274,7 +275,7 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 func (s *Server) handler() http.Handler {
 	return httpapi.New(httpapi.Options{
 		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Handler(),
-		Clusters: s.clusters, Sessions: s.sessions, Pages: s.opt.Pages, Log: s.opt.Log,
+		Clusters: s.clusters, Sessions: s.sessions, Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
 		Ready: s.ready, AuditLogin: s.auditLogin(audit.NewLines(s.opt.Audit)),
 	})
