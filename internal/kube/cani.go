@@ -32,7 +32,9 @@ type Check struct {
 
 // Decision answers one Check.
 type Decision struct {
-	Allowed bool   `json:"allowed" doc:"Whether the caller may"`
+	Allowed bool `json:"allowed" doc:"Whether the caller may"`
+	// Decided is false where the cluster gave no answer; then Allowed is false too.
+	Decided bool   `json:"decided" doc:"Whether the cluster has answered; without an answer nothing is allowed"`
 	Reason  string `json:"reason" doc:"Why not, in words for the user; may be empty when allowed"`
 }
 
@@ -96,13 +98,13 @@ func ask(ctx context.Context, c *Client, check Check) (Decision, error) {
 		return Decision{}, c.Fault(err, "kube.CanI", "ask whether you may "+check.words())
 	}
 	if got.Status.Allowed && !got.Status.Denied {
-		return Decision{Allowed: true, Reason: got.Status.Reason}, nil
+		return Decision{Allowed: true, Decided: true, Reason: got.Status.Reason}, nil
 	}
 	if undecided(got.Status) {
 		return Decision{}, fault.Wrap(errors.New(got.Status.EvaluationError), fault.ClusterUnreachable, "kube.CanI",
 			"Cluster %s could not find out whether you may %s. Try again; if it goes on, ask whoever runs the cluster.", c.cluster, check.words())
 	}
-	return Decision{Reason: check.denial(got.Status)}, nil
+	return Decision{Decided: true, Reason: check.denial(got.Status)}, nil
 }
 
 // undecided tells a no from an authorizer that failed, such as a webhook that

@@ -312,6 +312,9 @@ func TestCanI(t *testing.T) {
 	}
 	want := []bool{true, true, false, false, false}
 	for i, d := range got {
+		if d.Decided != (i != 3) {
+			t.Errorf("%d was decided: %v", i, d.Decided)
+		}
 		if d.Allowed != want[i] || (!d.Allowed && d.Reason == "") {
 			t.Errorf("%d: %+v", i, d)
 		}

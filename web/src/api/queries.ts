@@ -76,8 +76,9 @@ export const execRightsQuery = (cluster: string, namespaces: readonly string[]) 
     queryKey: ["exec-rights", cluster, asked] as const,
     queryFn: async ({ signal }: QueryContext) => {
       const results = await api.canI(cluster, asked.map(execCheck), signal);
-      return new Map(asked.map((namespace, i) => [namespace, results[i]?.allowed === true]));
+      return new Map(asked.flatMap((namespace, i) => (results[i] ? [[namespace, results[i]] as const] : [])));
     },
     staleTime: 60_000,
+    refetchInterval: 60_000,
   };
 };

@@ -524,6 +524,8 @@ export interface components {
         Decision: {
             /** @description Whether the caller may */
             allowed: boolean;
+            /** @description Whether the cluster has answered; without an answer nothing is allowed */
+            decided: boolean;
             /** @description Why not, in words for the user; may be empty when allowed */
             reason: string;
         };

@@ -19,6 +19,10 @@ const pod = {
 };
 const open = { execEnabled: true };
 
+const yes = { allowed: true, decided: true };
+const no = { allowed: false, decided: true };
+const unknown = { allowed: false, decided: false };
+
 describe("whether a shell can be opened", () => {
   it("takes every kind of container that runs", () => {
     expect(shellContainers(pod).map(({ name }) => name)).toEqual(["app", "dbg"]);
@@ -27,17 +31,31 @@ describe("whether a shell can be opened", () => {
   it("lets the server decide while rights are not known", () => {
     expect(whyNoShell(open, pod, undefined)).toBe("");
     expect(whyNoShell(open, pod, new Map())).toBe("");
-    expect(whyNoShell(open, pod, new Map([["", false]]))).toBe("");
+    expect(whyNoShell(open, pod, new Map([["", no]]))).toBe("");
   });
 
-  it("names the missing right", () => {
+  it("claims no missing right where the cluster gave no answer", () => {
     const rights = new Map([
-      ["", false],
-      ["shop", false],
+      ["", no],
+      ["shop", unknown],
     ]);
-    expect(whyNoShell(open, pod, rights)).toMatch(/shop.*create pods\/exec/);
-    expect(whyNoShell(open, pod, new Map([...rights, ["", true]]))).toBe("");
-    expect(whyNoShell(open, pod, new Map([...rights, ["shop", true]]))).toBe("");
+    expect(whyNoShell(open, pod, rights)).toBe("");
+    expect(whyNoShell(open, pod, new Map([...rights, ["", unknown], ["shop", no]]))).toBe("");
+  });
+
+  it("names the missing right, and the tier that lacks it", () => {
+    const rights = new Map([
+      ["", no],
+      ["shop", no],
+    ]);
+    expect(whyNoShell(open, pod, rights)).toBe(
+      'You may not open shells in shop: the right "create pods/exec" is missing.',
+    );
+    expect(whyNoShell(open, pod, rights, "read")).toBe(
+      'You may not open shells in shop: your tier (read) lacks the right "create pods/exec".',
+    );
+    expect(whyNoShell(open, pod, new Map([...rights, ["", yes]]), "read")).toBe("");
+    expect(whyNoShell(open, pod, new Map([...rights, ["shop", yes]]), "read")).toBe("");
   });
 
   it("knows clusters without shells and pods without a running container", () => {

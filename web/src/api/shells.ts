@@ -1,4 +1,4 @@
-import type { Cluster, ContainerSummary, PodSummary } from "./types.ts";
+import type { AccessResult, Cluster, ContainerSummary, PodSummary } from "./types.ts";
 
 type PodWithContainers = Pick<PodSummary, "containers" | "defaultContainer">;
 
@@ -9,17 +9,29 @@ export function shellContainers(pod: PodWithContainers): ContainerSummary[] {
 
 export const SHELLS_OFF = "Shells are switched off for this cluster.";
 
-/** Why no shell can be opened in this pod, in one sentence; empty where one can. */
+/** What the cluster says about opening shells, by namespace; "" stands for all of them. */
+export type ShellRights = ReadonlyMap<string, Pick<AccessResult, "allowed" | "decided">>;
+
+/** Why no shell can be opened in this pod, in one sentence; empty where one can. `tier` is the caller's, if there are tiers. */
 export function whyNoShell(
   cluster: Pick<Cluster, "execEnabled"> | undefined,
   pod: PodWithContainers & Pick<PodSummary, "namespace">,
-  rights: ReadonlyMap<string, boolean> | undefined,
+  rights: ShellRights | undefined,
+  tier = "",
 ): string {
   if (cluster && !cluster.execEnabled) return SHELLS_OFF;
-  // Rights that are not known yet do not block: the server decides again when the shell opens.
-  if (rights && rights.get("") === false && rights.get(pod.namespace) === false) {
-    return `You may not open shells in ${pod.namespace}: the right "create pods/exec" is missing.`;
+  // Rights that are not known do not block: the server decides again when the shell opens.
+  if (rights && denied(rights, "") && denied(rights, pod.namespace)) {
+    const why = tier
+      ? `your tier (${tier}) lacks the right "create pods/exec"`
+      : 'the right "create pods/exec" is missing';
+    return `You may not open shells in ${pod.namespace}: ${why}.`;
   }
   if (shellContainers(pod).length === 0) return "No container of this pod is running.";
   return "";
+}
+
+function denied(rights: ShellRights, namespace: string): boolean {
+  const answer = rights.get(namespace);
+  return answer?.decided === true && !answer.allowed;
 }

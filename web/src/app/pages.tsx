@@ -24,9 +24,15 @@ const clusterApi = getRouteApi("/clusters/$cluster");
 const sessionsApi = getRouteApi("/sessions");
 const podApi = getRouteApi("/clusters/$cluster/pods/$namespace/$pod");
 
+/** Whose rights these are, for a refusal to say. */
 function useWho(): string {
   const { who } = root.useRouteContext();
-  return who.email || who.subject;
+  const name = who.email || who.subject;
+  return who.tier ? `${name}, tier ${who.tier}` : name;
+}
+
+function useTier(): string {
+  return root.useRouteContext().who.tier;
 }
 
 export function ClustersRoute() {
@@ -41,7 +47,7 @@ export function ClusterRoute() {
   // Beside the list of clusters that the page waits for, not after it.
   usePrefetchQuery(podsQuery(name, search.ns ?? ""));
   const navigate = clusterApi.useNavigate();
-  const who = useWho();
+  const [who, tier] = [useWho(), useTier()];
   return (
     <WithCluster name={name} who={who}>
       {(cluster) => (
@@ -49,6 +55,7 @@ export function ClusterRoute() {
           cluster={cluster}
           search={search}
           who={who}
+          tier={tier}
           onSearch={(change) => void navigate({ search: (before) => ({ ...before, ...change }), replace: true })}
           onOpenShell={(pod) => requestShell({ cluster, pod })}
         />
@@ -63,7 +70,7 @@ export function PodRoute() {
   usePrefetchQuery(podQuery(params));
   const { tab = "containers" } = podApi.useSearch();
   const navigate = podApi.useNavigate();
-  const who = useWho();
+  const [who, tier] = [useWho(), useTier()];
   return (
     <WithCluster name={params.cluster} who={who}>
       {(cluster) => (
@@ -73,6 +80,7 @@ export function PodRoute() {
           target={params}
           tab={tab}
           who={who}
+          tier={tier}
           onTab={(next) => void navigate({ search: { tab: next === "containers" ? undefined : next }, replace: true })}
           onOpenShell={(pod, container) => requestShell({ cluster, pod, container })}
           onGone={() =>

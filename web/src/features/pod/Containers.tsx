@@ -1,6 +1,7 @@
 import { SquareTerminal } from "lucide-react";
 import type { ReactNode } from "react";
 import type { Container, ContainerState, Pod } from "../../api/types.ts";
+import { notify } from "../../lib/notice.ts";
 import { containerTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Button } from "../../ui/Button.tsx";
@@ -58,7 +59,7 @@ function ContainerCard({
               size="sm"
               aria-label={`Open shell in ${container.name}`}
               aria-disabled={whyNot !== ""}
-              onClick={() => whyNot === "" && onOpenShell()}
+              onClick={() => (whyNot ? notify(whyNot) : onOpenShell())}
               className="ml-auto"
             >
               <SquareTerminal aria-hidden className="size-3.5" />

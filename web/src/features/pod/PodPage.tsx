@@ -17,7 +17,6 @@ import { Menu, MenuItem } from "../../ui/Menu.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Fault, Skeleton } from "../../ui/states.tsx";
-import { Tip } from "../../ui/Tip.tsx";
 import { Conditions } from "./Conditions.tsx";
 import { Containers } from "./Containers.tsx";
 import { Events } from "./Events.tsx";
@@ -40,11 +39,13 @@ export interface PodPageProps {
   tab: PodTab;
   onTab(tab: PodTab): void;
   who: string;
+  /** Of whoever is signed in; empty where there are no tiers. */
+  tier: string;
   onOpenShell(pod: Pod, container?: string): void;
   onGone(): void;
 }
 
-export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone }: PodPageProps) {
+export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, onGone }: PodPageProps) {
   const query = useQuery(podQuery(target));
   const rights = useQuery(execRightsQuery(target.cluster, [target.namespace])).data;
   const pod = query.data;
@@ -61,7 +62,7 @@ export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone 
       />
     );
   }
-  const whyNot = gone ? "The pod is gone." : whyNoShell(cluster, pod, rights);
+  const whyNot = gone ? "The pod is gone." : whyNoShell(cluster, pod, rights, tier);
   return (
     <div className="h-full overflow-auto">
       {gone ? (
@@ -89,7 +90,7 @@ export function PodPage({ cluster, target, tab, onTab, who, onOpenShell, onGone 
   );
 }
 
-type PodTabsProps = Omit<PodPageProps, "onGone"> & { pod: Pod; whyNot: string };
+type PodTabsProps = Omit<PodPageProps, "onGone" | "tier"> & { pod: Pod; whyNot: string };
 
 function PodTabs({ cluster, target, tab, onTab, who, onOpenShell, pod, whyNot }: PodTabsProps) {
   return (
@@ -165,18 +166,29 @@ function Heading({ pod, gone, children }: { pod: Pod; gone: boolean; children: R
 function ShellAction({ pod, whyNot, onOpen }: { pod: Pod; whyNot: string; onOpen(container?: string): void }) {
   const containers = shellContainers(pod);
   const many = containers.length > 1 && whyNot === "";
-  useShellKey(() => whyNot === "" && onOpen(many ? undefined : containers[0]?.name));
+  useShellKey(() => (whyNot ? notify(whyNot) : onOpen(many ? undefined : containers[0]?.name)));
   const button = (
     <Button
       look="primary"
       aria-disabled={whyNot !== ""}
+      aria-describedby={whyNot ? "why-no-shell" : undefined}
       onClick={() => !many && whyNot === "" && onOpen(containers[0]?.name)}
     >
       <SquareTerminal aria-hidden className="size-4" />
       Open shell
     </Button>
   );
-  if (!many) return <Tip text={whyNot}>{button}</Tip>;
+  if (whyNot) {
+    return (
+      <div className="flex max-w-80 flex-col items-end gap-1 max-sm:items-start">
+        {button}
+        <p id="why-no-shell" className="text-right text-xs text-muted max-sm:text-left">
+          {whyNot}
+        </p>
+      </div>
+    );
+  }
+  if (!many) return button;
   return (
     <Menu label="Container" trigger={button}>
       {containers.map((container) => (

@@ -28,10 +28,12 @@ export interface PodsPageProps {
   search: PodsSearch;
   onSearch(change: PodsSearch): void;
   who: string;
+  /** Of whoever is signed in; empty where there are no tiers. */
+  tier: string;
   onOpenShell(pod: PodSummary): void;
 }
 
-export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPageProps) {
+export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: PodsPageProps) {
   const { ns = "", q = "", sort = "" } = search;
   const navigate = useNavigate();
   const list = useQuery(podsQuery(cluster.name, ns));
@@ -41,7 +43,7 @@ export function PodsPage({ cluster, search, onSearch, who, onOpenShell }: PodsPa
   const changed = useChanges(list.data, `${cluster.name}/${ns}`);
   const { shown, toggle } = useColumns();
   const rights = useExecRights(cluster.name, ns, list.data);
-  const whyNot = (pod: PodSummary) => whyNoShell(cluster, pod, rights);
+  const whyNot = (pod: PodSummary) => whyNoShell(cluster, pod, rights, tier);
 
   const openShell = (pod: PodSummary) => {
     const why = whyNot(pod);

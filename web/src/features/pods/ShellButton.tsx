@@ -1,4 +1,5 @@
 import { SquareTerminal } from "lucide-react";
+import { notify } from "../../lib/notice.ts";
 import { Button } from "../../ui/Button.tsx";
 import { Tip } from "../../ui/Tip.tsx";
 
@@ -10,7 +11,7 @@ interface ShellButtonProps {
   className?: string;
 }
 
-/** Stays focusable where no shell can be opened, so that everybody can read why. */
+/** Stays focusable where no shell can be opened, so that everybody can read why; a finger, which hovers nowhere, by a tap. */
 export function ShellButton({ whyNot, pod, onOpen, className = "" }: ShellButtonProps) {
   return (
     <Tip text={whyNot}>
@@ -18,7 +19,7 @@ export function ShellButton({ whyNot, pod, onOpen, className = "" }: ShellButton
         size="sm"
         aria-disabled={whyNot !== ""}
         aria-label={`Open shell in ${pod}`}
-        onClick={() => whyNot === "" && onOpen()}
+        onClick={() => (whyNot ? notify(whyNot) : onOpen())}
         className={className}
       >
         <SquareTerminal aria-hidden className="size-3.5" />
