@@ -123,7 +123,9 @@ func (s *server) client(c *call) (*kube.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cluster.Client(c.ctx(), c.actor.As, "")
+	auditID := newID() // never the request's id, which a client may choose
+	s.Log.Debug("http.upstream", "requestId", c.requestID, "auditId", auditID, "cluster", cluster.Name())
+	return cluster.Client(c.ctx(), c.actor.As, auditID)
 }
 
 // CanIRequest asks about up to 64 rights; or about one, written bare.

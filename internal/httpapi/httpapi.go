@@ -70,5 +70,5 @@ func New(o Options) http.Handler {
 	mux.Handle("/api/auth/", o.Login)
 	mux.HandleFunc("/api/", s.unknown)
 	mux.Handle("/", newPages(o.Pages))
-	return s.observed(s.guarded(mux))
+	return s.observed(s.guarded(s.refuseCrooked(mux)))
 }

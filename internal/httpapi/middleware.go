@@ -20,6 +20,10 @@ func requestID(r *http.Request) string {
 	if id := r.Header.Get(requestIDHeader); requestIDs.MatchString(id) {
 		return id
 	}
+	return newID()
+}
+
+func newID() string {
 	var b [12]byte
 	rand.Read(b[:]) // never fails: crypto/rand
 	return hex.EncodeToString(b[:])

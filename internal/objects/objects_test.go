@@ -149,6 +149,8 @@ func TestBadQuestionsStayHere(t *testing.T) {
 		"over":        {Limit: 1001},
 		"namespace":   {Namespace: "../kube-system"},
 		"selector":    {LabelSelector: "a=b,,,=("},
+		"NUL":         {LabelSelector: "app=web\x00,tier=db"},
+		"newline":     {LabelSelector: "app=web\n"},
 		"long":        {LabelSelector: strings.Repeat("a", 1025)},
 		"continue":    {Continue: strings.Repeat("a", 5000)},
 		"upper":       {Namespace: "Shop"},

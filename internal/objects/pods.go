@@ -3,7 +3,9 @@ package objects
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,10 +55,22 @@ func (q PodQuery) options() (metav1.ListOptions, error) {
 			return metav1.ListOptions{}, err
 		}
 	}
-	if _, err := labels.Parse(q.LabelSelector); err != nil {
-		return metav1.ListOptions{}, fault.Wrap(err, fault.Invalid, "objects.Pods", "The label selector cannot be read: %s. Write it as kubectl -l takes it, such as app=web,tier!=db.", err)
+	if err := checkSelector(q.LabelSelector); err != nil {
+		return metav1.ListOptions{}, err
 	}
 	return metav1.ListOptions{LabelSelector: q.LabelSelector, Limit: int64(q.Limit), Continue: q.Continue}, nil
+}
+
+// checkSelector refuses what is none. A NUL ends one for labels.Parse, so that
+// what follows would count for nothing.
+func checkSelector(s string) error {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return wrong("The label selector holds a control character. Write it as kubectl -l takes it, such as app=web,tier!=db.")
+	}
+	if _, err := labels.Parse(s); err != nil {
+		return fault.Wrap(err, fault.Invalid, "objects.Pods", "The label selector cannot be read: %s. Write it as kubectl -l takes it, such as app=web,tier!=db.", err)
+	}
+	return nil
 }
 
 func wrong(format string, args ...any) error {

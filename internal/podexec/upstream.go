@@ -49,7 +49,7 @@ type upstream struct {
 }
 
 func (u upstream) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	client, err := u.cluster.Client(ctx, u.as, "")
+	client, err := u.cluster.Client(ctx, u.as, newID())
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (u upstream) Pod(ctx context.Context, namespace, name string) (*corev1.Pod,
 // CheckExec asks the apiserver on every cluster version: before Kubernetes 1.35
 // the verb get sufficed for an exec over a WebSocket.
 func (u upstream) CheckExec(ctx context.Context, namespace, name string) error {
-	client, err := u.cluster.Client(ctx, u.as, "")
+	client, err := u.cluster.Client(ctx, u.as, newID())
 	if err != nil {
 		return err
 	}

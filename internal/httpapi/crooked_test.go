@@ -1,0 +1,118 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/periscope-console/periscope/internal/identity"
+)
+
+// recordAudit notes what AuditLogin hears.
+func recordAudit(into *[]string) func(*Options) {
+	return func(o *Options) {
+		o.AuditLogin = func(_ context.Context, verb, outcome string, actor identity.Actor, reason string) {
+			*into = append(*into, verb+" "+outcome+" "+actor.Subject+": "+reason)
+		}
+	}
+}
+
+func TestCrookedRequests(t *testing.T) {
+	const pod = "/api/clusters/c/pods/ns/p"
+	for name, c := range map[string]struct {
+		ask
+		status int
+		code   string
+	}{
+		"two dots":            {ask{path: "/api/clusters/c/pods/ns/../../../x"}, 400, "E_INVALID_REQUEST"},
+		"two dots escaped":    {ask{path: "/api/clusters/c/pods/%2e%2e/p"}, 400, "E_INVALID_REQUEST"},
+		"half escaped":        {ask{path: "/api/clusters/c/pods/.%2E/p"}, 400, "E_INVALID_REQUEST"},
+		"a dot":               {ask{path: "/api/clusters/./pods"}, 400, "E_INVALID_REQUEST"},
+		"two slashes":         {ask{path: "/api/clusters//pods"}, 400, "E_INVALID_REQUEST"},
+		"a slash escaped":     {ask{path: "/api/clusters/c/pods/ns/p%2fexec"}, 400, "E_INVALID_REQUEST"},
+		"a backslash":         {ask{path: "/api/clusters/c/pods/ns/..%5cp"}, 400, "E_INVALID_REQUEST"},
+		"NUL":                 {ask{path: "/api/clusters/c%00"}, 400, "E_INVALID_REQUEST"},
+		"a newline":           {ask{path: "/api/clusters/c%0aX-A:b"}, 400, "E_INVALID_REQUEST"},
+		"into the API":        {ask{path: "/assets/../api/whoami"}, 400, "E_INVALID_REQUEST"},
+		"into the API twice":  {ask{path: "//api/whoami"}, 400, "E_INVALID_REQUEST"},
+		"out of the API":      {ask{path: "/api/../assets/a-123.js"}, 400, "E_INVALID_REQUEST"},
+		"of a login":          {ask{path: "/api/auth/%2e%2e/clusters"}, 400, "E_INVALID_REQUEST"},
+		"a delete":            {ask{method: "DELETE", path: "/api/exec/sessions/x/../y"}, 400, "E_INVALID_REQUEST"},
+		"half a query":        {ask{path: "/api/clusters/c/pods?namespace=a;b"}, 400, "E_INVALID_REQUEST"},
+		"a query of no bytes": {ask{path: "/api/clusters/c/pods?namespace=%zz"}, 400, "E_INVALID_REQUEST"},
+		"a user":              {ask{path: pod, header: map[string]string{"Impersonate-User": "system:admin"}}, 403, "E_FORBIDDEN"},
+		"a group":             {ask{path: pod, header: map[string]string{"Impersonate-Group": "system:masters"}}, 403, "E_FORBIDDEN"},
+		"a uid":               {ask{path: pod, header: map[string]string{"Impersonate-Uid": "1"}}, 403, "E_FORBIDDEN"},
+		"an extra":            {ask{path: pod, header: map[string]string{"Impersonate-Extra-Scopes": "all"}}, 403, "E_FORBIDDEN"},
+		"a front proxy":       {ask{path: pod, header: map[string]string{"X-Remote-User": "admin"}}, 403, "E_FORBIDDEN"},
+		"a hop":               {ask{path: pod, header: map[string]string{"Connection": "keep-alive, Impersonate-User"}}, 403, "E_FORBIDDEN"},
+		"a hop of a terminal": {ask{path: pod + "/exec", header: map[string]string{"Connection": "Upgrade,impersonate-group", "Upgrade": "websocket"}}, 403, "E_FORBIDDEN"},
+		"before a login":      {ask{path: "/api/auth/login", header: map[string]string{"Impersonate-User": "x"}}, 403, "E_FORBIDDEN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var records []string
+			h := newHandlerWith(t, recordAudit(&records))
+			refused := func(a ask) {
+				t.Helper()
+				resp := do(t, h, a)
+				var body ErrorBody
+				if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != c.status || body.Error != c.code || body.Message == "" {
+					t.Fatalf("%d %+v, %v", resp.StatusCode, body, err)
+				}
+			}
+			refused(c.ask)
+			if len(records) != 0 {
+				t.Errorf("a stranger fills the audit log: %q", records)
+			}
+			a := c.ask
+			a.header = map[string]string{"Cookie": "s=ada"}
+			for k, v := range c.header {
+				a.header[k] = v
+			}
+			refused(a)
+			if len(records) != 1 || !strings.HasPrefix(records[0], "auth.denied denied ada: ") {
+				t.Errorf("audit %q", records)
+			}
+		})
+	}
+}
+
+// TestStraightRequests are not mistaken for crooked ones.
+func TestStraightRequests(t *testing.T) {
+	var records []string
+	h := newHandlerWith(t, recordAudit(&records))
+	for path, status := range map[string]int{
+		"/api/whoami":         200,
+		"/api/whoami/":        404,
+		"/api/clusters":       200,
+		"/a/../assets/a-1.js": 301, // the router's to tidy: it is no part of the API
+		"/api/clusters/x/pods?labelSelector=a%2Fb%3D..": 404,
+	} {
+		got := do(t, h, ask{path: path, header: map[string]string{"Cookie": "s=ada", "Connection": "keep-alive, Upgrade", "X-Forwarded-User": "ada"}})
+		if got.StatusCode != status && (status != 301 || got.StatusCode/100 != 3) {
+			t.Errorf("%s: %d", path, got.StatusCode)
+		}
+	}
+	if len(records) != 0 {
+		t.Errorf("audit %q", records)
+	}
+}
+
+// FuzzStraight holds the judgement against what a path means once cleaned.
+func FuzzStraight(f *testing.F) {
+	for _, s := range []string{"/api/a/../b", "/api/%2e%2e/b", "/api//b", "/api/a%2f..%2fb", "/api/.%2e"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.ParseRequestURI(raw)
+		if err != nil || !ofAPI(u) || crooked(&http.Request{URL: u}) != nil {
+			return
+		}
+		if !strings.HasPrefix(u.Path, "/api") || strings.Contains(u.Path, "//") || strings.Contains(u.Path+"/", "/../") || strings.Contains(u.Path+"/", "/./") {
+			t.Errorf("%q is straight, but reads %q", raw, u.Path)
+		}
+	})
+}
