@@ -71,8 +71,6 @@ type Auth struct {
 	OIDC         OIDC
 	Session      Session
 	Policy       identity.Policy
-	// AuditAdminGroups may read everybody's audit events.
-	AuditAdminGroups []string
 }
 
 // Dev is the one person of dev mode.

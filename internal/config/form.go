@@ -185,10 +185,10 @@ func (l *loader) session(name string, f sessionFile) {
 
 func (l *loader) authorization(name string, f authorizationFile) {
 	l.authorizationWords(name, f)
-	l.cfg.Auth.AuditAdminGroups = f.AuditAdminGroups
 	l.cfg.Auth.Policy = identity.Policy{
 		Mode: identity.Mode(f.Mode), UserClaim: f.UserClaim, UserPrefix: f.UserPrefix, GroupPrefix: f.GroupPrefix,
 		AllowedGroups: f.AllowedGroups, GroupTiers: f.GroupTiers, DefaultTier: f.DefaultTier, AdminGroups: f.AdminGroups,
+		AuditAdminGroups: f.AuditAdminGroups,
 	}
 }
 

@@ -79,7 +79,7 @@ func (w Who) WhoamiOf(a identity.Actor) Whoami {
 	if who.Groups == nil {
 		who.Groups = []string{}
 	}
-	if a.Admin {
+	if a.Admin || a.AuditAll {
 		who.AuditScope = "all"
 	}
 	if !a.Expires.IsZero() {

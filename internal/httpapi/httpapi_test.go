@@ -310,3 +310,14 @@ func TestChecksHaveALimit(t *testing.T) {
 		}
 	})
 }
+
+func TestAuditScope(t *testing.T) {
+	for _, c := range []struct {
+		actor identity.Actor
+		want  string
+	}{{identity.Actor{}, "self"}, {identity.Actor{Admin: true}, "all"}, {identity.Actor{AuditAll: true}, "all"}} {
+		if got := (Who{}).WhoamiOf(c.actor).AuditScope; got != c.want {
+			t.Errorf("%+v sees %s", c.actor, got)
+		}
+	}
+}

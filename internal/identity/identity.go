@@ -36,6 +36,8 @@ type Actor struct {
 	// Tier is the highest tier that a group of the actor maps to; mode tier only.
 	Tier  string
 	Admin bool
+	// AuditAll is true of whoever may read everybody's audit events.
+	AuditAll bool
 	// Expires is when the login ends; zero means with the process.
 	Expires time.Time
 	// As is what Kubernetes sees, worked out once at login by a Policy.

@@ -39,6 +39,8 @@ type Policy struct {
 	GroupTiers  map[string]string
 	DefaultTier string
 	AdminGroups []string
+	// AuditAdminGroups may read everybody's audit events, as administrators may.
+	AuditAdminGroups []string
 }
 
 // Admit fills in what the policy decides about a person who has proved who
@@ -57,6 +59,7 @@ func (p Policy) Admit(a Actor) (Actor, error) {
 	}
 	a.As = as
 	a.Admin = a.Admin || a.Tier == "admin" || overlap(a.Groups, p.AdminGroups)
+	a.AuditAll = a.Admin || overlap(a.Groups, p.AuditAdminGroups)
 	return a, nil
 }
 

@@ -161,3 +161,15 @@ func FuzzImpersonate(f *testing.F) {
 		}
 	})
 }
+
+// TestWhoReadsAudit: administrators, and the groups named for it; what somebody
+// was before counts for nothing.
+func TestWhoReadsAudit(t *testing.T) {
+	p := Policy{Mode: Tier, DefaultTier: "read", GroupTiers: map[string]string{"sre": "admin"}, AdminGroups: []string{"ops"}, AuditAdminGroups: []string{"sec"}}
+	for group, want := range map[string][2]bool{"sec": {true, false}, "ops": {true, true}, "sre": {true, true}, "dev": {false, false}, "Sec": {false, false}} {
+		a, err := p.Admit(Actor{Subject: "a", Groups: []string{group}, AuditAll: true})
+		if err != nil || a.AuditAll != want[0] || a.Admin != want[1] {
+			t.Errorf("%s: audit %v, admin %v, %v", group, a.AuditAll, a.Admin, err)
+		}
+	}
+}

@@ -28,6 +28,7 @@ type actorJSON struct {
 	Groups  []string  `json:"groups,omitempty"`
 	Tier    string    `json:"tier,omitempty"`
 	Admin   bool      `json:"admin,omitempty"`
+	Audit   bool      `json:"audit,omitempty"`
 	Expires time.Time `json:"expires,omitzero"`
 	As      asJSON    `json:"as"`
 }
@@ -40,7 +41,7 @@ type asJSON struct {
 
 func encodeActor(a identity.Actor) (string, error) {
 	b, err := json.Marshal(actorJSON{
-		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin,
+		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin, Audit: a.AuditAll,
 		Expires: a.Expires, As: asJSON(a.As),
 	})
 	return string(b), err
@@ -50,7 +51,7 @@ func decodeActor(s string) (identity.Actor, error) {
 	var a actorJSON
 	err := json.Unmarshal([]byte(s), &a)
 	return identity.Actor{
-		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin,
+		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin, AuditAll: a.Audit,
 		Expires: a.Expires, As: identity.Impersonation(a.As),
 	}, err
 }

@@ -98,7 +98,7 @@ func (s *Server) buildProvider(o websession.Options) {
 // readmit is the rule of today for a login of yesterday. Who administered then
 // does so only if that rule says so.
 func (s *Server) readmit(a identity.Actor) (identity.Actor, error) {
-	a.Tier, a.Admin, a.As = "", false, identity.Impersonation{}
+	a.Tier, a.Admin, a.AuditAll, a.As = "", false, false, identity.Impersonation{}
 	return s.cfg.Auth.Policy.Admit(a)
 }
 

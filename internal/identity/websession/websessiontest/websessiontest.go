@@ -44,7 +44,7 @@ func record(id string) websession.Record {
 		ID: websession.ID(id), Agent: "Firefox", Created: epoch, Active: epoch.Add(time.Minute),
 		Renewal: []byte("r\x00\xff"), Due: epoch.Add(5 * time.Minute), Version: 3,
 		Actor: identity.Actor{
-			Issuer: "https://login.example", Subject: "alice", Email: "alice@example.com", Name: "al", Groups: []string{"sre", "prod"},
+			Issuer: "https://login.example", Subject: "alice", Email: "alice@example.com", Name: "al", AuditAll: true, Groups: []string{"sre", "prod"},
 			Tier: "triage", Admin: true, Expires: epoch.Add(time.Hour),
 			As: identity.Impersonation{None: true, User: "oidc:alice", Groups: []string{"periscope:sre", "periscope:prod"}},
 		},
