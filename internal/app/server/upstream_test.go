@@ -195,7 +195,7 @@ func TestRequestsToClustersAreBuiltFromNothing(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
-	bind(t, c, ns, "admin", "periscope:"+ns)
+	c.Bind(t, ns, "admin", "periscope:"+ns)
 	for _, wire := range []string{"ws", "spdy"} {
 		t.Run(wire, func(t *testing.T) {
 			w := newWitness(t, c)
