@@ -28,6 +28,7 @@ func (m *Manager) renewed(ctx context.Context, rec Record) (Record, error) {
 	v, err, _ := m.renewals.Do(string(rec.ID), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 		defer cancel()
+		defer context.AfterFunc(m.stop, cancel)()
 		return m.renew(ctx, rec)
 	})
 	if err != nil {

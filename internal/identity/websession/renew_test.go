@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +182,126 @@ func TestLogoutInAnotherProcess(t *testing.T) {
 	}
 	if managers[0].sweep(t.Context()); !closed(done) {
 		t.Error("the other process does not know")
+	}
+}
+
+// run runs m beside the test until the returned function is called.
+func run(t *testing.T, m *Manager) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLogoutIsToldPastAProviderThatHangs: logins of many people are due, the
+// provider answers nothing, and one logs out in another process.
+func TestLogoutIsToldPastAProviderThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{hold: make(chan struct{})}
+		store := NewMemory(1000)
+		here := manager(func(o *Options) { o.Store, o.Renew = store, p.renew })
+		there := manager(func(o *Options) { o.Store, o.Renew = store, p.renew })
+		var last *http.Request
+		var done <-chan struct{}
+		for i := range 10 * renewers {
+			w := httptest.NewRecorder()
+			if _, err := here.Start(w, request(), Grant{Actor: identity.Actor{Subject: strconv.Itoa(i)}, Due: time.Now().Add(time.Minute)}); err != nil {
+				t.Fatal(err)
+			}
+			last = request(w.Result().Cookies()...)
+			rec, _, err := here.Kept(last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = here.Done(rec.ID)
+		}
+		stop := run(t, here)
+		time.Sleep(2 * time.Minute)
+		if _, ok, err := there.End(httptest.NewRecorder(), last); !ok || err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(sweepEvery)
+		synctest.Wait()
+		if !closed(done) {
+			t.Error("a logout elsewhere was not told in time")
+		}
+		begun := time.Now()
+		if stop(); time.Since(begun) > time.Second {
+			t.Errorf("the end waited %v for the provider", time.Since(begun))
+		}
+	})
+}
+
+// TestPresent is what live shells are asked about with.
+func TestPresent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{}
+		managers, r := renewing(t, p, 1)
+		m := managers[0]
+		m.o.Idle = 12 * time.Hour
+		id := mustBeIn(t, m, r)
+		m.Done(id)
+		stop := run(t, m)
+		defer stop()
+		time.Sleep(5*time.Minute + sweepEvery)
+		synctest.Wait()
+		if a, err := m.Present(t.Context(), id); err != nil || len(a.Groups) != 1 {
+			t.Errorf("nobody asked, so it was not renewed: %+v, %v", a, err)
+		}
+		p.say(errors.New("no answer"))
+		time.Sleep(5*time.Minute + staleLimit/2)
+		if _, err := m.Present(t.Context(), id); err != nil {
+			t.Errorf("no answer is no no: %v", err)
+		}
+		time.Sleep(staleLimit)
+		if _, err := m.Present(t.Context(), id); fault.KindOf(err) != fault.Timeout {
+			t.Errorf("nobody has confirmed it for so long: %v", err)
+		}
+		p.say(fault.New(fault.Unauthenticated, "t", "Gone."))
+		time.Sleep(claimTime + sweepEvery)
+		synctest.Wait()
+		if _, err := m.Present(t.Context(), id); !isLoggedOut(err) {
+			t.Errorf("the provider ended it: %v", err)
+		}
+	})
+}
+
+// TestAClockThatWasAYearAhead made logins that would hold for a year more.
+func TestAClockThatWasAYearAhead(t *testing.T) {
+	now := time.Now()
+	year := 365 * 24 * time.Hour
+	for name, c := range map[string]struct {
+		created, active time.Duration // from now
+		in              bool
+	}{
+		"another process is a minute ahead": {time.Minute, time.Minute, true},
+		"made a year ahead":                 {year, year, false},
+		"used a year ahead":                 {-time.Minute, year, false},
+		"a year behind":                     {-year, -year, false},
+		"made a year behind":                {-year, 0, false},
+	} {
+		m := manager()
+		r := login(t, m)
+		rec, _, err := m.Kept(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Created, rec.Active = now.Add(c.created), now.Add(c.active)
+		if err := m.o.Store.Put(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := m.FromRequest(r); (err == nil) != c.in || err != nil && !isLoggedOut(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if all, err := m.Of(t.Context(), alice); (len(all) == 1) != c.in || err != nil {
+			t.Errorf("%s: listed %d, %v", name, len(all), err)
+		}
 	}
 }
 

@@ -3,10 +3,10 @@
 // It owns the cookie, its secret, the timeouts, when a login is to be renewed,
 // and the word to others that a login has ended. It does not own how somebody
 // logs in, what the login provider is asked, what anybody may do, or Host and
-// Origin checks. Run is its only goroutine and the caller's. It guarantees that
-// the cookie's secret is kept nowhere but in the browser, and that a login whose
-// record is gone or out of time is no login, in every process that shares the
-// store.
+// Origin checks. Its goroutines are Run, which is the caller's, and the renewals
+// that Run starts and waits for. It guarantees that the cookie's secret is kept
+// nowhere but in the browser, and that a login whose record is gone or out of
+// time is no login, in every process that shares the store.
 package websession
 
 import (
@@ -43,6 +43,15 @@ const (
 	// maxLogins bounds the logins of one person; a new one ends the idlest.
 	maxLogins = 100
 	maxAgent  = 256
+	// maxAhead is how far the clocks of processes that share a store may differ. A
+	// login from further in the future was made by a clock that was wrong, and
+	// would hold for as long as it was.
+	maxAhead = 5 * time.Minute
+	// renewers is how many logins are renewed at a time without anybody waiting,
+	// and lastRenewal how long those under way have at a shutdown: a provider that
+	// hands out each renewal once would take the next try for theft.
+	renewers    = 16
+	lastRenewal = 500 * time.Millisecond
 )
 
 // Options of a Manager. All are needed but Secure and Renew.
@@ -79,6 +88,10 @@ type Grant struct {
 type Manager struct {
 	o        Options
 	renewals singleflight.Group
+	free     chan struct{}  // a place for each of the renewers
+	renewing sync.WaitGroup // those of Run
+	stop     context.Context
+	cut      context.CancelFunc // ends every renewal
 
 	mu      sync.Mutex // guards what follows
 	watched map[ID]chan struct{}
@@ -89,12 +102,16 @@ func New(o Options) *Manager {
 	if o.Secure {
 		o.CookieName = "__Host-" + o.CookieName
 	}
-	return &Manager{o: o, watched: make(map[ID]chan struct{})}
+	m := &Manager{o: o, free: make(chan struct{}, renewers), watched: make(map[ID]chan struct{})}
+	m.stop, m.cut = context.WithCancel(context.Background())
+	return m
 }
 
-// Run ends sessions whose time is out, until ctx is done. It then ends none:
-// a store that survives the process keeps its logins.
+// Run ends sessions whose time is out and renews those that somebody waits for,
+// until ctx is done. It then ends none: a store that survives the process keeps
+// its logins.
 func (m *Manager) Run(ctx context.Context) error {
+	defer m.settle()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	var forgotten time.Time
@@ -112,7 +129,15 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// sweep looks at the logins that somebody waits for.
+// settle waits for the renewals under way, for a moment.
+func (m *Manager) settle() {
+	late := time.AfterFunc(lastRenewal, m.cut)
+	defer late.Stop()
+	m.renewing.Wait()
+}
+
+// sweep looks at the logins that somebody waits for. It waits for no provider:
+// one that hangs must not keep anybody from hearing of a logout.
 func (m *Manager) sweep(ctx context.Context) {
 	m.mu.Lock()
 	ids := make([]ID, 0, len(m.watched))
@@ -121,10 +146,30 @@ func (m *Manager) sweep(ctx context.Context) {
 	}
 	m.mu.Unlock()
 	for _, id := range ids {
-		if err := m.Check(ctx, id); isLoggedOut(err) {
+		rec, err := m.kept(ctx, id)
+		switch {
+		case isLoggedOut(err):
 			m.tell(id)
+		case err == nil && m.due(rec):
+			m.renewSoon(ctx, rec)
 		}
 	}
+}
+
+// renewSoon renews a login in the background, or leaves it to the next sweep where
+// all renewers are busy.
+func (m *Manager) renewSoon(ctx context.Context, rec Record) {
+	select {
+	case m.free <- struct{}{}:
+	default:
+		return
+	}
+	m.renewing.Go(func() {
+		defer func() { <-m.free }()
+		if _, err := m.renewed(ctx, rec); isLoggedOut(err) {
+			m.tell(rec.ID)
+		}
+	})
 }
 
 func (m *Manager) forget(ctx context.Context) {
@@ -208,17 +253,8 @@ func (m *Manager) FromRequest(r *http.Request) (identity.Actor, ID, error) {
 	return rec.Actor, rec.ID, nil
 }
 
-// find is the record of a login that still holds, renewed where that is due.
-// Looking a hash up takes a time that tells nothing about the secret.
-func (m *Manager) find(ctx context.Context, id ID) (Record, error) {
-	rec, err := m.kept(ctx, id)
-	if err != nil || !m.due(rec) {
-		return rec, err
-	}
-	return m.renewed(ctx, rec)
-}
-
-// kept is the record of a login that is in time.
+// kept is the record of a login that is in time. Looking a hash up takes a time
+// that tells nothing about the secret.
 func (m *Manager) kept(ctx context.Context, id ID) (Record, error) {
 	rec, ok, err := m.o.Store.Get(ctx, id)
 	if err != nil {
@@ -227,8 +263,7 @@ func (m *Manager) kept(ctx context.Context, id ID) (Record, error) {
 	if !ok {
 		return Record{}, loggedOut()
 	}
-	now := time.Now()
-	if now.Sub(rec.Created) >= m.o.Absolute || now.Sub(rec.Active) >= m.o.Idle {
+	if !m.inTime(rec, time.Now()) {
 		return Record{}, loggedOut()
 	}
 	return m.admitted(rec)
@@ -246,17 +281,26 @@ func (m *Manager) admitted(rec Record) (Record, error) {
 	return rec, nil
 }
 
+func (m *Manager) inTime(r Record, now time.Time) bool {
+	return now.Sub(r.Created) < m.o.Absolute && now.Sub(r.Active) < m.o.Idle &&
+		r.Created.Sub(now) < maxAhead && r.Active.Sub(now) < maxAhead
+}
+
 func loggedOut() error {
 	return fault.New(fault.Unauthenticated, "websession", "You are not logged in, or your login has ended. Log in again.")
 }
 
 func isLoggedOut(err error) bool { return err != nil && fault.KindOf(err) == fault.Unauthenticated }
 
-// Check reports whether the login still holds: nil, or the fault that
-// FromRequest would give.
-func (m *Manager) Check(ctx context.Context, id ID) error {
-	_, err := m.find(ctx, id)
-	return err
+// Present is who a login is now: its groups and rights may have changed since it
+// began. It asks no provider: Run sees to it that logins whose Done somebody has
+// are renewed. Its errors are those of FromRequest.
+func (m *Manager) Present(ctx context.Context, id ID) (identity.Actor, error) {
+	rec, err := m.kept(ctx, id)
+	if err == nil && m.due(rec) {
+		rec, err = m.stale(rec, nil)
+	}
+	return rec.Actor, err
 }
 
 // Touch says that the person did something just now. A login that has run out
@@ -320,7 +364,7 @@ func (m *Manager) Of(ctx context.Context, a identity.Actor) ([]Record, error) {
 	}
 	now, held := time.Now(), []Record{}
 	for _, r := range all {
-		if now.Sub(r.Created) < m.o.Absolute && now.Sub(r.Active) < m.o.Idle {
+		if m.inTime(r, now) {
 			held = append(held, r)
 		}
 	}
