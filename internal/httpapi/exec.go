@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/wsock"
@@ -48,6 +49,7 @@ func (s *server) exec(c *call) error {
 	req := podexec.Request{
 		Actor: c.actor, LoginDone: s.Logins.Done(login), RequestID: c.requestID, TTY: true,
 		Active:  func() { s.Logins.Touch(context.Background(), login) },
+		Present: func(ctx context.Context) (identity.Actor, error) { return s.Logins.Present(ctx, login) },
 		Cluster: c.r.PathValue("cluster"), Namespace: c.r.PathValue("namespace"), Pod: c.r.PathValue("pod"),
 	}
 	if v2 {

@@ -26,6 +26,8 @@ type Logins interface {
 	FromRequest(*http.Request) (identity.Actor, websession.ID, error)
 	// Touch counts as activity of the login.
 	Touch(context.Context, websession.ID)
+	// Present is who the login is now, as FromRequest would say.
+	Present(context.Context, websession.ID) (identity.Actor, error)
 	// Done is closed when the login ends.
 	Done(websession.ID) <-chan struct{}
 	// Of lists a person's logins.

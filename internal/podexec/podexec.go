@@ -75,6 +75,9 @@ type Request struct {
 	// LoginDone is closed when the actor's login ends, and the session with it.
 	// Nil for a login that lasts as long as the process.
 	LoginDone <-chan struct{}
+	// Present is who the actor's login is now; nil where that never changes. An
+	// Unauthenticated fault ends the session.
+	Present func(context.Context) (identity.Actor, error)
 	// Active is called when stdin arrives: it counts as activity of the login.
 	Active    func()
 	RequestID string

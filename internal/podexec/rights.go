@@ -39,7 +39,7 @@ type rights struct {
 }
 
 type rightKey struct {
-	as                      [sha256.Size]byte
+	who                     [sha256.Size]byte
 	cluster, namespace, pod string
 }
 
@@ -73,7 +73,7 @@ func newRights(every time.Duration) *rights {
 }
 
 func keyOf(req Request) rightKey {
-	return rightKey{as: sum(req.Actor.As), cluster: req.Cluster, namespace: req.Namespace, pod: req.Pod}
+	return rightKey{who: sum(req.Actor.As), cluster: req.Cluster, namespace: req.Namespace, pod: req.Pod}
 }
 
 // sum stands for an identity, which may be as long as its groups are many.
@@ -87,17 +87,24 @@ func sum(as identity.Impersonation) [sha256.Size]byte {
 
 // join has s stand on a right that was checked just now, by Admit.
 func (r *rights) join(s *session) {
-	key := keyOf(s.Request)
-	held := r.held[key]
-	if held == nil {
-		held = &right{key: key, upstream: s.place.Upstream, holders: map[*session]struct{}{}}
-		held.ctx, held.cancel = context.WithCancel(context.Background())
-		r.held[key] = held
+	held := r.stand(s, keyOf(s.Request), s.place.Upstream)
+	held.trouble = nil
+	if held.due.IsZero() {
 		r.again(held, r.every/2)
 	}
-	held.trouble = nil
+}
+
+// stand has s stand on a right. One that nobody stood on is due at once.
+func (r *rights) stand(s *session, key rightKey, up Upstream) *right {
+	held := r.held[key]
+	if held == nil {
+		held = &right{key: key, upstream: up, holders: map[*session]struct{}{}}
+		held.ctx, held.cancel = context.WithCancel(context.Background())
+		r.held[key] = held
+	}
 	held.holders[s] = struct{}{}
 	s.right = held
+	return held
 }
 
 func (r *rights) leave(s *session) {
@@ -148,6 +155,9 @@ func (ss *Sessions) queue(held *right) {
 // askAll asks one question after the other until the line is empty.
 func (ss *Sessions) askAll(l *line) {
 	for held := ss.nextQuestion(l); held != nil; held = ss.nextQuestion(l) {
+		if ss.recognize(held); held.ctx.Err() != nil {
+			continue // nobody stands on it any more
+		}
 		a := held.ask()
 		ss.mu.Lock()
 		ss.rights.take(held, a)

@@ -48,7 +48,8 @@ type session struct {
 	id       string
 	place    Place
 	entered  entered
-	right    *right // what it stands on; set by Serve
+	right    *right    // what it stands on; guarded by svc.mu
+	unsure   time.Time // since when nobody can say who its login is; guarded by svc.mu
 	v2       bool
 	free     func()
 	conn     Conn

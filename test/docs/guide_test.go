@@ -162,6 +162,7 @@ var timers = map[string]struct {
 	"Opening":               {constant: "internal/podexec.dialLimit"},
 	"Rights":                {constant: "internal/podexec.rightsEvery"},
 	"Rights unanswered":     {constant: "internal/podexec.unansweredLimit"},
+	"Login unconfirmed":     {constant: "internal/podexec.unconfirmedLimit"},
 	"Login":                 {constant: "internal/identity/websession.sweepEvery"},
 	"Ending":                {constant: "internal/podexec.endLimit"},
 	"Ending, again":         {constant: "internal/podexec.nodeLimit"},
