@@ -88,6 +88,26 @@ type Event struct {
 	Extra     map[string]any `json:"extra,omitempty"`
 }
 
+// Source is the request behind an event.
+type Source struct {
+	RequestID string
+	// Address is the client's; see package peer.
+	Address string
+}
+
+type sourceKey struct{}
+
+// WithSource hands a request's source to whatever records it.
+func WithSource(ctx context.Context, s Source) context.Context {
+	return context.WithValue(ctx, sourceKey{}, s)
+}
+
+// SourceOf is the zero Source where no request is behind ctx.
+func SourceOf(ctx context.Context) Source {
+	s, _ := ctx.Value(sourceKey{}).(Source)
+	return s
+}
+
 // Emitter records an event durably before it returns. An error means that the
 // event is not recorded, and that the act it precedes must not happen.
 type Emitter interface {

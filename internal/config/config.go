@@ -42,8 +42,11 @@ type Listen struct {
 	PublicURL string
 	// TLSCertFile and TLSKeyFile are both set or both empty.
 	TLSCertFile, TLSKeyFile string
-	// TrustedProxies are the peers whose X-Forwarded-* are believed.
+	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// LoginsPerClient and LoginsTotal are how many requests a minute may be made
+	// before a login, by one client address and by all that nobody knows.
+	LoginsPerClient, LoginsTotal int
 	// MetricsAddress is host:port, or empty for no metrics listener.
 	MetricsAddress string
 	// DevAllowOrigins are further loopback origins that dev mode takes.

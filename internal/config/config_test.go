@@ -84,7 +84,7 @@ func TestDefaults(t *testing.T) {
 		MaxSessionsPerUser: 5, MaxSessionsTotal: 50,
 	}
 	want := Config{
-		Listen: Listen{Port: 8080, BindAddress: "127.0.0.1"},
+		Listen: Listen{Port: 8080, BindAddress: "127.0.0.1", LoginsPerClient: 300, LoginsTotal: 3000},
 		Auth: Auth{
 			Mode:    AuthDev,
 			Dev:     Dev{Subject: "dev@local", Email: "dev@local", Groups: []string{"dev"}, Admin: true},
@@ -317,6 +317,9 @@ func TestMistakes(t *testing.T) {
 		{"TLS nonsense", env("PERISCOPE_TLS_CERT_FILE=/etc/auth.yaml", "PERISCOPE_TLS_KEY_FILE=/etc/auth.yaml"), "cannot be used together"},
 		{"idle 0", env("PERISCOPE_EXEC_IDLE_SECONDS=0"), "give a number from 1"},
 		{"cap negative", env("PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=-1"), "give a number from 1"},
+		{"no logins", env("PERISCOPE_LOGIN_RATE_PER_CLIENT=0"), "give a number from 1"},
+		{"a rate in words", env("PERISCOPE_LOGIN_RATE_TOTAL=many"), "give a whole number"},
+		{"a proxy by name", env("PERISCOPE_TRUSTED_PROXIES=10.0.0.0/8,lb.example.com"), "PERISCOPE_TRUSTED_PROXIES"},
 		{"warn over idle", env("PERISCOPE_EXEC_IDLE_SECONDS=30", "PERISCOPE_EXEC_IDLE_WARN_SECONDS=30"), "not less than PERISCOPE_EXEC_IDLE_SECONDS"},
 		{"replay", env("PERISCOPE_EXEC_REPLAY_KIB=64"), "give a number from 128"},
 		{"resume", env("PERISCOPE_EXEC_RESUME_SECONDS=600"), "not supported by this version"},

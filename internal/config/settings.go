@@ -42,8 +42,12 @@ var settings = []Setting{
 		read: func(c *Config, v string) error { c.Listen.TLSCertFile = v; return nil }},
 	{Env: "PERISCOPE_TLS_KEY_FILE", Meaning: "Private key in PEM that belongs to the certificate",
 		read: func(c *Config, v string) error { c.Listen.TLSKeyFile = v; return nil }},
-	{Env: "PERISCOPE_TRUSTED_PROXIES", Meaning: "Networks whose X-Forwarded-* headers are believed, as CIDRs with commas; empty: nobody's",
+	{Env: "PERISCOPE_TRUSTED_PROXIES", Meaning: "Networks of the proxies before this server, as CIDRs with commas, whose X-Forwarded-For tells the client's address, for audit and rate limits; empty: nobody's is believed",
 		read: func(c *Config, v string) error { return each(v, network, &c.Listen.TrustedProxies) }},
+	{Env: "PERISCOPE_LOGIN_RATE_PER_CLIENT", Default: "300", Unit: "a minute", Meaning: "Requests for a login or token that one client address may make, an IPv6 /64 as one; a login takes two",
+		read: func(c *Config, v string) error { return whole(v, 1, maxRate, &c.Listen.LoginsPerClient) }},
+	{Env: "PERISCOPE_LOGIN_RATE_TOTAL", Default: "3000", Unit: "a minute", Meaning: "The same for all client addresses together from which nobody is logged in",
+		read: func(c *Config, v string) error { return whole(v, 1, maxRate, &c.Listen.LoginsTotal) }},
 	{Env: "PERISCOPE_METRICS_ADDRESS", Meaning: "host:port at which Prometheus finds /metrics, without login; empty: none",
 		read: func(c *Config, v string) error { return address(v, &c.Listen.MetricsAddress) }},
 	{Env: "PERISCOPE_AUTH_FILE", Flag: "auth", Meaning: "auth.yaml, a `FILE` that says who may log in and how",
@@ -100,6 +104,7 @@ const (
 	maxIdle      = 7 * 24 * 3600
 	maxHeartbeat = 300
 	maxSessions  = 10000
+	maxRate      = 1_000_000
 )
 
 func whole(v string, least, most int, to *int) error {

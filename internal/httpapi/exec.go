@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/kube"
@@ -47,7 +48,7 @@ func (s *server) exec(c *call) error {
 	}
 	login := c.login // the session outlives the call
 	req := podexec.Request{
-		Actor: c.actor, LoginDone: s.Logins.Done(login), RequestID: c.requestID, TTY: true,
+		Actor: c.actor, LoginDone: s.Logins.Done(login), RequestID: c.requestID, Client: audit.SourceOf(c.ctx()).Address, TTY: true,
 		Active:  func() { s.Logins.Touch(context.Background(), login) },
 		Present: func(ctx context.Context) (identity.Actor, error) { return s.Logins.Present(ctx, login) },
 		Cluster: c.r.PathValue("cluster"), Namespace: c.r.PathValue("namespace"), Pod: c.r.PathValue("pod"),

@@ -33,11 +33,38 @@ func (g Guard) check(r *http.Request) error {
 		return fault.New(fault.Misdirected, "httpapi.guard",
 			"This server does not answer under the name %s. Open it at its public address.", clip(r.Host, 128))
 	}
-	if !g.originAllowed(r) {
+	if !g.originAllowed(r) || fromElsewhere(r) {
 		return fault.New(fault.Forbidden, "httpapi.guard",
 			"The page at another address may not use this server. Open Periscope at its own address.")
 	}
+	if changes(r) && r.ContentLength != 0 {
+		return jsonBody(r)
+	}
 	return nil
+}
+
+// changes reports whether the request may change something. An upgrade may,
+// although it is a GET.
+func changes(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return r.Header.Get("Upgrade") != ""
+	}
+	return true
+}
+
+// fromElsewhere reports whether a browser says by Sec-Fetch-Site alone that
+// another site's page sends a request which changes something. Who logs in comes
+// from the provider's site, but by a plain GET.
+func fromElsewhere(r *http.Request) bool {
+	if !changes(r) || len(r.Header.Values("Origin")) > 0 {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return false
+	}
+	return true
 }
 
 func (g Guard) hostAllowed(r *http.Request) bool {
@@ -63,7 +90,7 @@ func loopback(host string) bool {
 }
 
 // originAllowed accepts a missing Origin: browsers always send one on upgrades
-// and on requests that change something.
+// and on requests that change something, and programs send none.
 func (g Guard) originAllowed(r *http.Request) bool {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
@@ -90,6 +117,7 @@ func (g Guard) headers(h http.Header) {
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 	if g.TLS {
 		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")

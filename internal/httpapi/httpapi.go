@@ -13,11 +13,16 @@ import (
 	"log/slog"
 	"net/http"
 
+	"golang.org/x/time/rate"
+
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kube"
+	"github.com/periscope-console/periscope/internal/peer"
 	"github.com/periscope-console/periscope/internal/podexec"
+	"github.com/periscope-console/periscope/internal/quota"
 )
 
 // Logins finds out who sends a request.
@@ -38,10 +43,14 @@ type Logins interface {
 
 // Options are what the edge needs from outside.
 type Options struct {
-	Version  string
-	Guard    Guard
-	Logins   Logins
-	Login    http.Handler // /api/auth/…
+	Version string
+	Guard   Guard
+	Logins  Logins
+	Login   []entry.Route // below /api/auth/
+	// Proxies are believed about their clients' addresses.
+	Proxies peer.Proxies
+	// Quota bounds the routes that are limited; nil bounds nothing.
+	Quota    *quota.Quota
 	Clusters *clusters.Registry
 	Sessions *podexec.Sessions
 	Rights   *kube.Rights
@@ -60,16 +69,21 @@ type Who struct {
 	AuthzMode string
 }
 
-type server struct{ Options }
+type server struct {
+	Options
+	floods *rate.Sometimes // of refusals by the quota, in the log
+}
 
 // New builds the handler of the main listener.
 func New(o Options) http.Handler {
-	s := &server{o}
+	s := &server{Options: o, floods: perFlood()}
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
 		mux.HandleFunc(r.method+" "+r.path, s.handler(r))
 	}
-	mux.Handle("/api/auth/", o.Login)
+	for _, r := range o.Login {
+		mux.Handle(r.Method+" "+r.Path, s.bounded(r.Limited, r.Serve))
+	}
 	mux.HandleFunc("/api/", s.unknown)
 	mux.Handle("/", newPages(o.Pages))
 	return s.observed(s.guarded(s.refuseCrooked(mux)))

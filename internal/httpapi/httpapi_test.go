@@ -54,7 +54,7 @@ func newHandlerWith(t *testing.T, change func(*Options)) http.Handler {
 	}
 	opt := Options{
 		Guard:  Guard{Hosts: []string{"console.example"}, Origins: []string{"https://console.example"}, Probes: true, TLS: true},
-		Logins: logins{}, Login: http.NotFoundHandler(), Clusters: none,
+		Logins: logins{}, Clusters: none,
 		Pages: fstest.MapFS{
 			"index.html":      {Data: []byte("<!doctype html>" + strings.Repeat("page ", 1000))},
 			"assets/a-123.js": {Data: []byte(strings.Repeat("let a;", 1000))},

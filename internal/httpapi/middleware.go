@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 )
 
@@ -47,6 +48,7 @@ func (s *server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := requestID(r)
 		w.Header().Set(requestIDHeader, id)
+		r = r.WithContext(audit.WithSource(r.Context(), audit.Source{RequestID: id, Address: s.Proxies.Address(r).String()}))
 		sw := &statusWriter{ResponseWriter: w}
 		begun := time.Now()
 		defer func() {

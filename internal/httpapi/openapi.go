@@ -37,7 +37,7 @@ func entryRoutes() []route {
 // table and Go types that serve it.
 func Describe() ([]byte, error) {
 	huma.DefaultArrayNullable = false // our arrays are [] and never null
-	s := &server{Options{Ready: func(context.Context) error { return nil }}}
+	s := &server{Options: Options{Ready: func(context.Context) error { return nil }}}
 	reg := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := &huma.OpenAPI{
 		OpenAPI:    "3.1.0",

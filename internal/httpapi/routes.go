@@ -29,6 +29,7 @@ type route struct {
 	public       bool // needs no login
 	background   bool // polling: does not count as activity of the login
 	endless      bool // has no time limit: a terminal
+	limited      bool // costs before anybody knows who asks: counts for the quota
 	query        []param
 	in, out      reflect.Type // JSON bodies; nil for none
 	serve        func(*call) error
@@ -53,12 +54,12 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 
 // handler makes what every route shares: the login, the time limit, the fault.
 func (s *server) handler(rt route) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	return s.bounded(rt.limited, func(w http.ResponseWriter, r *http.Request) {
 		c := &call{w: w, r: r, requestID: w.Header().Get(requestIDHeader)}
 		if err := s.serve(rt, c); err != nil {
 			s.tell(rt, c, err)
 		}
-	}
+	})
 }
 
 func (s *server) serve(rt route, c *call) (err error) {
@@ -68,6 +69,7 @@ func (s *server) serve(rt route, c *call) (err error) {
 	if c.actor, c.login, err = s.Logins.FromRequest(c.r); err != nil {
 		return err
 	}
+	s.known(c.r)
 	if !rt.background {
 		s.Logins.Touch(c.ctx(), c.login)
 	}

@@ -366,7 +366,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) request() Request {
 	return Request{
 		Actor:     identity.Actor{Issuer: "dev", Subject: "ada", As: identity.Impersonation{User: "ada"}},
-		RequestID: "req1", Cluster: "c", Namespace: "shop", Pod: "web", Command: []string{"cat"}, TTY: true,
+		RequestID: "req1", Client: "203.0.113.9", Cluster: "c", Namespace: "shop", Pod: "web", Command: []string{"cat"}, TTY: true,
 	}
 }
 

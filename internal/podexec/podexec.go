@@ -81,6 +81,8 @@ type Request struct {
 	// Active is called when stdin arrives: it counts as activity of the login.
 	Active    func()
 	RequestID string
+	// Client is the address that it came from.
+	Client    string
 	Cluster   string
 	Namespace string
 	Pod       string

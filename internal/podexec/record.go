@@ -45,6 +45,7 @@ func k8sIdentity(req Request) string {
 // auditStart records one stage of the start. An error is the reason not to go on.
 func (s *session) auditStart(ctx context.Context, stage audit.Event) error {
 	e := s.event(audit.ExecStart)
+	e.Extra["client_address"] = s.Client
 	e.Stage, e.Outcome = stage.Stage, stage.Outcome
 	if err := s.svc.Audit.Emit(ctx, e); err != nil {
 		return fault.Wrap(err, fault.AuditUnavailable, "podexec.audit",
@@ -55,6 +56,7 @@ func (s *session) auditStart(ctx context.Context, stage audit.Event) error {
 
 func (s *session) auditStartFailed(ctx context.Context, why error) {
 	e := s.event(audit.ExecStart)
+	e.Extra["client_address"] = s.Client
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
 	e.Extra["error"] = fault.KindOf(why).Code()
 	s.svc.emit(ctx, e)
@@ -69,6 +71,7 @@ func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
 	e.Extra["error"] = fault.KindOf(why).Code()
 	e.Extra["k8s_identity"] = k8sIdentity(req)
+	e.Extra["client_address"] = req.Client
 	e.Reason = audit.OneLine(req.Reason, maxReason)
 	ss.emit(ctx, e)
 	ss.Metrics.refused(why)

@@ -145,8 +145,8 @@ func TestAuditFields(t *testing.T) {
 			stage audit.Stage
 			more  string
 		}{
-			{audit.ExecStart, audit.Requested, " k8s_identity session_id"},
-			{audit.ExecStart, audit.Completed, " k8s_identity session_id circuit_breaker transport"},
+			{audit.ExecStart, audit.Requested, " client_address k8s_identity session_id"},
+			{audit.ExecStart, audit.Completed, " client_address k8s_identity session_id circuit_breaker transport"},
 			{audit.ExecEnd, audit.Completed, " k8s_identity session_id circuit_breaker transport bytes_stderr bytes_stdin bytes_stdout close_reason duration_ms ended exit_code"},
 		} {
 			e := r.one(c.verb, c.stage, common+c.more)
@@ -160,12 +160,12 @@ func TestAuditFields(t *testing.T) {
 			t.Fatal("shells that are switched off were opened")
 		}
 		r.set.Enabled = true
-		if e := r.one(audit.ExecStart, audit.Completed, common+" k8s_identity error"); e.Extra["error"] != "E_EXEC_DISABLED" || e.Extra["k8s_identity"] != "ada" {
+		if e := r.one(audit.ExecStart, audit.Completed, common+" client_address k8s_identity error"); e.Extra["error"] != "E_EXEC_DISABLED" || e.Extra["k8s_identity"] != "ada" || e.Extra["client_address"] != "203.0.113.9" {
 			t.Errorf("the refusal is recorded as %+v", e)
 		}
 		r.audit.events = nil
 		r.unreachable(t)
-		if e := r.one(audit.ExecStart, audit.Completed, common+" k8s_identity session_id error"); e.Extra["error"] != "E_CLUSTER_UNREACHABLE" || e.Outcome != audit.Failure {
+		if e := r.one(audit.ExecStart, audit.Completed, common+" client_address k8s_identity session_id error"); e.Extra["error"] != "E_CLUSTER_UNREACHABLE" || e.Outcome != audit.Failure {
 			t.Errorf("the failure is recorded as %+v", e)
 		}
 		r.openAs(ada, "")

@@ -318,6 +318,7 @@ func TestAuditEvents(t *testing.T) {
 var writers = map[string][]string{
 	"eventOf":          {"start", "end", "kill"},
 	"event":            {"start", "end"},
+	"auditStart":       {"start"},
 	"auditStartFailed": {"start"},
 	"auditRefusal":     {"start"},
 	"auditEnd":         {"end"},

@@ -16,6 +16,7 @@ import (
 	"github.com/periscope-console/periscope/internal/httpapi"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
+	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/oidc"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/store"
@@ -24,10 +25,10 @@ import (
 // maxLogins bounds the logins held in memory.
 const maxLogins = 10_000
 
-// entry is one way to log in.
-type entry interface {
-	// Handler serves /api/auth/….
-	Handler() http.Handler
+// way is one way to log in.
+type way interface {
+	// Routes are those below /api/auth/.
+	Routes() []entry.Route
 }
 
 func (s *Server) buildLogins(ctx context.Context) error {
@@ -114,9 +115,11 @@ func (s *Server) who() httpapi.Who {
 // auditLogin records logins, logouts and refusals.
 func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
 	return func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
+		from := audit.SourceOf(ctx)
 		err := to.Emit(ctx, audit.Event{
 			EventID: rand.Text(), Stage: audit.Completed, Timestamp: time.Now(), Verb: verb,
-			Outcome: audit.Outcome(outcome), Actor: audit.ActorOf(actor), Reason: reason,
+			Outcome: audit.Outcome(outcome), Actor: audit.ActorOf(actor), Reason: reason, RequestID: from.RequestID,
+			Extra: map[string]any{"client_address": from.Address},
 		})
 		if err != nil {
 			s.opt.Log.Error("audit.lost", "verb", verb, "error", err)

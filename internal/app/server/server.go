@@ -37,6 +37,7 @@ import (
 	"github.com/periscope-console/periscope/internal/life"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
+	"github.com/periscope-console/periscope/internal/quota"
 	"github.com/periscope-console/periscope/internal/store"
 )
 
@@ -76,7 +77,7 @@ type Server struct {
 	registry   *prometheus.Registry
 	clusters   *clusters.Registry
 	logins     *websession.Manager
-	entry      entry
+	entry      way
 	dev        *devlogin.Login // nil but in dev mode
 	provider   *oidc.Login     // nil but in mode oidc
 	db         *store.DB       // nil where nothing is kept
@@ -274,11 +275,19 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 
 func (s *Server) handler() http.Handler {
 	return httpapi.New(httpapi.Options{
-		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Handler(),
+		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(),
+		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.quota(),
 		Clusters: s.clusters, Sessions: s.sessions, Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
 		Ready: s.ready, AuditLogin: s.auditLogin(audit.NewLines(s.opt.Audit)),
 	})
+}
+
+// maxClients is how many client addresses are remembered; a few MB at most.
+const maxClients = 10_000
+
+func (s *Server) quota() *quota.Quota {
+	return quota.New(quota.Options{PerClient: s.cfg.Listen.LoginsPerClient, Total: s.cfg.Listen.LoginsTotal, Clients: maxClients})
 }
 
 // ready is nil while every part that a request needs is up; the listeners are

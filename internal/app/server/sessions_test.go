@@ -223,7 +223,7 @@ func crowdWith(t *testing.T, cluster *kubetest.Cluster, change func(*config.Exec
 	}
 	h := httptest.NewUnstartedServer(nil)
 	h.Config.Handler = httpapi.New(httpapi.Options{
-		Guard: httpapi.Guard{Hosts: []string{h.Listener.Addr().String()}}, Logins: all, Login: http.NotFoundHandler(),
+		Guard: httpapi.Guard{Hosts: []string{h.Listener.Addr().String()}}, Logins: all,
 		Clusters: reg, Sessions: sessions, Pages: fstest.MapFS{}, Log: slog.New(slog.DiscardHandler), Ready: func(context.Context) error { return nil },
 	})
 	h.Start()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 )
 
@@ -50,7 +51,7 @@ func (r *rig) post(path, contentType, body string, cookies ...*http.Cookie) *htt
 	}
 	w := httptest.NewRecorder()
 	w.Header().Set("X-Request-Id", "r1")
-	r.login.Handler().ServeHTTP(w, req)
+	entry.Handler(r.login.Routes()).ServeHTTP(w, req)
 	return w
 }
 
@@ -138,7 +139,7 @@ func TestOpenMode(t *testing.T) {
 func TestConfig(t *testing.T) {
 	for _, required := range []bool{true, false} {
 		w := httptest.NewRecorder()
-		newRig(required).login.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/auth/config", nil))
+		entry.Handler(newRig(required).login.Routes()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/auth/config", nil))
 		want := fmt.Sprintf(`{"mode":"dev","codeRequired":%v,"providerName":"","failure":null}`, required)
 		if w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != want {
 			t.Fatalf("%d %s", w.Code, w.Body)

@@ -27,15 +27,14 @@ type Sessions interface {
 	EndAll(ctx context.Context, a identity.Actor) (int, error)
 }
 
-// Handler serves GET /api/auth/config, POST /api/auth/dev, /api/auth/logout and
-// /api/auth/logout/everywhere.
-func (l *Login) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/auth/config", l.config)
-	mux.HandleFunc("POST /api/auth/dev", l.login)
-	mux.HandleFunc("POST /api/auth/logout", l.logout)
-	mux.HandleFunc("POST /api/auth/logout/everywhere", l.logoutEverywhere)
-	return mux
+// Routes are those below /api/auth/.
+func (l *Login) Routes() []entry.Route {
+	return []entry.Route{
+		{Method: http.MethodGet, Path: "/api/auth/config", Serve: l.config},
+		{Method: http.MethodPost, Path: "/api/auth/dev", Serve: l.login, Limited: true},
+		{Method: http.MethodPost, Path: "/api/auth/logout", Serve: l.logout},
+		{Method: http.MethodPost, Path: "/api/auth/logout/everywhere", Serve: l.logoutEverywhere},
+	}
 }
 
 func (l *Login) config(w http.ResponseWriter, _ *http.Request) {

@@ -1,5 +1,5 @@
 // Package entry is what the ways to log in have in common at their HTTP edge:
-// the shapes of their answers.
+// rows of their routes and the shapes of their answers.
 //
 // It owns those shapes and which status a fault has there. It does not own any
 // route; devlogin and oidc do. It starts no goroutines.
@@ -11,6 +11,23 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 )
+
+// Route is one row of a way to log in.
+type Route struct {
+	Method, Path string
+	// Limited is true where a request costs before anybody knows who sends it.
+	Limited bool
+	Serve   http.HandlerFunc
+}
+
+// Handler serves routes alone. The server mounts them among its own instead.
+func Handler(routes []Route) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.HandleFunc(r.Method+" "+r.Path, r.Serve)
+	}
+	return mux
+}
 
 // Config is the answer of GET /api/auth/config.
 type Config struct {

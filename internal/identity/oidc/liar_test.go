@@ -22,6 +22,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 )
 
@@ -231,7 +232,7 @@ func (r *rig) do(method, target string) *httptest.ResponseRecorder {
 	}
 	w := httptest.NewRecorder()
 	w.Header().Set("X-Request-Id", "r1")
-	r.login.Handler().ServeHTTP(w, req)
+	entry.Handler(r.login.Routes()).ServeHTTP(w, req)
 	for _, c := range w.Result().Cookies() {
 		if r.jar[c.Name] = c; c.MaxAge < 0 {
 			delete(r.jar, c.Name)

@@ -21,17 +21,17 @@ const (
 	failureTime = 5 * time.Minute
 )
 
-// Handler serves /api/auth/config, /login, /callback, /loggedout, /logout and
-// /logout/everywhere.
-func (l *Login) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/auth/config", l.configured)
-	mux.HandleFunc("GET /api/auth/login", l.login)
-	mux.HandleFunc("GET /api/auth/callback", l.callback)
-	mux.HandleFunc("GET /api/auth/loggedout", l.loggedOut)
-	mux.HandleFunc("POST /api/auth/logout", l.logout)
-	mux.HandleFunc("POST /api/auth/logout/everywhere", l.logoutEverywhere)
-	return mux
+// Routes are those below /api/auth/. A login and its callback cost a request to
+// the provider, or its secret, for whoever asks.
+func (l *Login) Routes() []entry.Route {
+	return []entry.Route{
+		{Method: http.MethodGet, Path: "/api/auth/config", Serve: l.configured},
+		{Method: http.MethodGet, Path: "/api/auth/login", Serve: l.login, Limited: true},
+		{Method: http.MethodGet, Path: "/api/auth/callback", Serve: l.callback, Limited: true},
+		{Method: http.MethodGet, Path: "/api/auth/loggedout", Serve: l.loggedOut},
+		{Method: http.MethodPost, Path: "/api/auth/logout", Serve: l.logout},
+		{Method: http.MethodPost, Path: "/api/auth/logout/everywhere", Serve: l.logoutEverywhere},
+	}
 }
 
 func (l *Login) configured(w http.ResponseWriter, r *http.Request) {

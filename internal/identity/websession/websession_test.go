@@ -273,7 +273,7 @@ func TestAKeptLoginIsAdmittedAgain(t *testing.T) {
 		}
 	})
 	mustBeOut(t, refusing, r)
-	if err := refusing.Check(t.Context(), id); fault.KindOf(err) != fault.Unauthenticated || fault.PublicOf(err) != "You are in no group that may." {
+	if _, err := refusing.Present(t.Context(), id); fault.KindOf(err) != fault.Unauthenticated || fault.PublicOf(err) != "You are in no group that may." {
 		t.Errorf("got %v", err)
 	}
 }
