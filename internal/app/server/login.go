@@ -89,7 +89,8 @@ func (s *Server) buildProvider(o websession.Options) {
 	s.provider = oidc.New(oidc.Options{
 		Issuer: set.Issuer, ClientID: set.ClientID, Secret: set.ClientSecret, RedirectURL: set.RedirectURL,
 		PostLogoutRedirect: set.PostLogoutRedirect, Scopes: set.Scopes, Audience: set.Audience,
-		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, UserClaim: s.cfg.Auth.Policy.UserClaim, Secure: s.secure(),
+		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, UserClaim: s.cfg.Auth.Policy.UserClaim,
+		Secure: s.secure(), Soonest: s.opt.Renew,
 		Admit: s.cfg.Auth.Policy.Admit, Sessions: s.logins,
 		Audit: s.auditLogin(audit.NewLines(s.opt.Audit)), Log: s.opt.Log,
 	})

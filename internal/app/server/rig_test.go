@@ -92,8 +92,16 @@ func startAt(t *testing.T, now func() time.Time, args []string, environ ...strin
 	return startOptions(t, server.Options{Now: now}, args, environ...)
 }
 
-// startOptions fills in what every server of these tests has.
+// startOptions starts a server in dev mode and logs in.
 func startOptions(t *testing.T, opt server.Options, args []string, environ ...string) *product {
+	t.Helper()
+	p := run(t, opt, args, environ...)
+	p.login(p.server.URL())
+	return p
+}
+
+// run fills in what every server of these tests has.
+func run(t *testing.T, opt server.Options, args []string, environ ...string) *product {
 	t.Helper()
 	cfg, _, err := config.Load(config.Sources{
 		Args: args, Environ: append([]string{"PORT=0"}, environ...), ReadFile: os.ReadFile,
@@ -111,14 +119,13 @@ func startOptions(t *testing.T, opt server.Options, args []string, environ ...st
 	p.stop, p.server = cancel, s
 	go func() { p.ended <- s.Run(ctx) }()
 	t.Cleanup(p.end)
-	p.login(s.URL())
 	return p
 }
 
 // end stops the server and fails the test when that takes too long.
 func (p *product) end() {
 	p.stop()
-	select {
+	select { // twice is once: the first end puts its answer back
 	case err := <-p.ended:
 		if err != nil {
 			p.t.Errorf("the server ended with %v", err)

@@ -57,6 +57,9 @@ type Options struct {
 	// node that does not answer is asked again to end one; where they are 0 as
 	// their packages say.
 	Beat, Patience time.Duration
+	// Renew is how long a login is left alone at least before its provider is asked
+	// about it again; a minute where it is 0.
+	Renew time.Duration
 	// Started is called once requests are answered, with the address to open.
 	Started func(url string)
 }

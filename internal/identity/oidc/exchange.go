@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"slices"
 	"time"
 
@@ -71,9 +72,11 @@ func (l *Login) exchange(ctx context.Context, code string, p pending) (websessio
 
 func exchangeFault(err error) error {
 	var said *oauth2.RetrieveError
-	switch {
-	case !errors.As(err, &said):
+	switch unreached := (*url.Error)(nil); {
+	case errors.As(err, &unreached):
 		return fault.Wrap(err, fault.Timeout, "oidc", "Your login provider does not answer. Try again in a moment; if it stays so, tell whoever runs this server.")
+	case !errors.As(err, &said): // the library takes 1 MiB at most
+		return refuse(err, "Your login provider's answer cannot be read; it may be too long, as with very many groups. Tell whoever runs your login provider.")
 	case said.ErrorCode == "invalid_grant":
 		return refuse(err, "This login has been used already, or took too long. Log in again.")
 	case said.ErrorCode == "invalid_client" || said.ErrorCode == "unauthorized_client":
@@ -179,13 +182,13 @@ func (l *Login) admit(a identity.Actor, token *oauth2.Token, raw string) (webses
 		keep.Hint = raw
 	}
 	if keep.Refresh != "" {
-		g.Due = time.Now().Add(due(token))
+		g.Due = time.Now().Add(due(token, l.o.Soonest))
 	}
 	g.Renewal, err = json.Marshal(keep)
 	return g, err
 }
 
-func due(token *oauth2.Token) time.Duration {
+func due(token *oauth2.Token, soonest time.Duration) time.Duration {
 	if token.Expiry.IsZero() {
 		return latest
 	}

@@ -10,11 +10,13 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/websession"
@@ -35,7 +37,7 @@ type Sessions interface {
 }
 
 // Options of a Login. All are needed but Audience, PostLogoutRedirect,
-// ProviderName and Transport.
+// ProviderName, Soonest and Transport.
 type Options struct {
 	// Issuer is an https address without query or fragment; http on loopback.
 	Issuer, ClientID string
@@ -58,10 +60,11 @@ type Options struct {
 	// Admit decides what a person may, or refuses them.
 	Admit    func(identity.Actor) (identity.Actor, error)
 	Sessions Sessions
-	// Whoami is the JSON that says who is logged in.
-	Whoami func(identity.Actor) any
-	Audit  Audit
-	Log    *slog.Logger
+	// Soonest is how long a login is left alone at least before it is renewed; a
+	// minute where it is 0.
+	Soonest time.Duration
+	Audit   Audit
+	Log     *slog.Logger
 	// Transport is http.DefaultTransport where it is nil.
 	Transport http.RoundTripper
 }
@@ -77,6 +80,7 @@ func New(o Options) *Login {
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
 	}
+	o.Soonest = cmp.Or(o.Soonest, soonest)
 	return &Login{o: o, dir: newDirectory(o.Issuer, o.ClientID, o.Transport)}
 }
 

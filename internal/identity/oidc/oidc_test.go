@@ -124,7 +124,7 @@ func TestLies(t *testing.T) {
 		"out of order":        {func(l *liar) { l.token = answerError(503, "") }, "did not complete"},
 		"endless": {func(l *liar) {
 			l.token = func(w http.ResponseWriter, _ map[string]any) { _, _ = w.Write(make([]byte, maxAnswer+1)) }
-		}, "does not answer"},
+		}, "cannot be read"},
 		"elsewhere": {func(l *liar) {
 			l.token = func(w http.ResponseWriter, _ map[string]any) {
 				w.Header().Set("Location", "http://127.0.0.1:1/")
