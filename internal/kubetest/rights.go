@@ -7,6 +7,7 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
@@ -15,7 +16,7 @@ import (
 // when they count: the apiserver authorizes by what its watches have brought,
 // which is a little later than the answer to a create. Nothing tells of that
 // moment, so it is asked for, by SubjectAccessReview. The binding has the role's
-// name and goes with the namespace.
+// name and goes with the namespace; a second one of the same changes nothing.
 func (c *Cluster) Bind(t testing.TB, ns, role, group string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
@@ -25,7 +26,7 @@ func (c *Cluster) Bind(t testing.TB, ns, role, group string) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: group}},
 	}, metav1.CreateOptions{})
-	if err != nil {
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatalf("kubetest: binding %s to %s: %v", role, group, err)
 	}
 	err = wait.PollUntilContextCancel(ctx, 5*time.Millisecond, true, func(ctx context.Context) (bool, error) {

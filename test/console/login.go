@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"strings"
+
+	"github.com/periscope-console/periscope/internal/idptest"
 )
 
-// Login is one browser's login in dev mode.
+// Login is one browser's login.
 type Login struct {
 	server *Server
 	cookie string
@@ -29,6 +33,62 @@ func (s *Server) Login() *Login {
 		s.t.Fatal("login: the answer has no cookie")
 	}
 	return l
+}
+
+// LoginBy logs in by a provider, to a server in mode oidc.
+func (s *Server) LoginBy(p *idptest.Provider, subject string) *Login {
+	s.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	browser := &http.Client{
+		Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}, Timeout: callLimit,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	callback := p.Login(s.t, browser, s.goTo(browser, s.url+"/api/auth/login"), subject)
+	s.goTo(browser, callback)
+	here, err := url.Parse(s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, c := range jar.Cookies(here) {
+		if c.Name == "periscope_session" {
+			return &Login{server: s, cookie: c.Name + "=" + c.Value}
+		}
+	}
+	s.t.Fatalf("login by the provider: no cookie of a login")
+	return nil
+}
+
+// goTo is where an address sends the browser.
+func (s *Server) goTo(browser *http.Client, address string) string {
+	s.t.Helper()
+	resp, err := browser.Get(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	to, err := resp.Location()
+	if err != nil {
+		s.t.Fatalf("%s: %s: %v", address, resp.Status, err)
+	}
+	return to.String()
+}
+
+// At is the same login at another server.
+func (l *Login) At(s *Server) *Login { return &Login{server: s, cookie: l.cookie} }
+
+// Holds reports whether somebody is logged in by it.
+func (l *Login) Holds(ctx context.Context) error {
+	_, err := l.call(ctx, http.MethodGet, "/api/whoami", "")
+	return err
+}
+
+// LogoutEverywhere ends every login of its person.
+func (l *Login) LogoutEverywhere(ctx context.Context) error {
+	_, err := l.call(ctx, http.MethodPost, "/api/auth/logout/everywhere", "")
+	return err
 }
 
 // Logout ends the login.

@@ -8,10 +8,12 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,6 +30,7 @@ import (
 const (
 	startLimit = 30 * time.Second
 	callLimit  = 30 * time.Second
+	readyPoll  = 50 * time.Millisecond
 )
 
 // Server is one Periscope over one control plane. Who logs in may do anything
@@ -41,6 +44,9 @@ type Server struct {
 
 // Options say how a server differs from one with the defaults.
 type Options struct {
+	// Auth is the whole of auth.yaml; empty: dev mode, a login in the group named
+	// like the namespace.
+	Auth string
 	// Clusters are the names that the one control plane is served under, each
 	// with its exec settings as YAML; empty: Default alone, with the defaults.
 	Clusters map[string]string
@@ -67,7 +73,7 @@ func Start(t testing.TB, c *kubetest.Cluster, ns string, o Options) *Server {
 	defer cancel()
 	process, line, err := proc.Start(ctx, proc.Spec{
 		Name: "periscope", Path: program, Args: []string{"serve"}, Ready: "Open http", Log: s.log,
-		Env: append(files(t, c, ns, o.Clusters), o.Environ...),
+		Env: append(files(t, c, ns, o), o.Environ...),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +91,7 @@ func Start(t testing.TB, c *kubetest.Cluster, ns string, o Options) *Server {
 
 // files writes auth.yaml and clusters.yaml, and returns the variables that name
 // them and take any free port.
-func files(t testing.TB, c *kubetest.Cluster, group string, clusters map[string]string) []string {
+func files(t testing.TB, c *kubetest.Cluster, group string, o Options) []string {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -96,14 +102,33 @@ func files(t testing.TB, c *kubetest.Cluster, group string, clusters map[string]
 		return path
 	}
 	list := "clusters:\n"
-	for name, settings := range clusters {
+	for name, settings := range o.Clusters {
 		list += fmt.Sprintf("  - {name: %s, backend: kubeconfig, kubeconfigPath: %s, exec: %s}\n",
 			name, strconv.Quote(c.Kubeconfig), settings)
 	}
-	auth := "mode: dev\nauthorization: {mode: raw}\ndev: {subject: ada, email: ada@example.com, groups: [" + group + "], admin: true}\n"
+	auth := cmp.Or(o.Auth, "mode: dev\nauthorization: {mode: raw}\ndev: {subject: ada, email: ada@example.com, groups: ["+group+"], admin: true}\n")
 	return []string{
 		"PORT=0", "PERISCOPE_BIND_ADDRESS=127.0.0.1",
 		"PERISCOPE_CLUSTERS_FILE=" + write("clusters.yaml", list), "PERISCOPE_AUTH_FILE=" + write("auth.yaml", auth),
+	}
+}
+
+// AwaitReady waits until the server can let people in.
+func (s *Server) AwaitReady() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), startLimit)
+	defer cancel()
+	nobody := &Login{server: s}
+	for {
+		_, err := nobody.call(ctx, http.MethodGet, "/readyz", "")
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			s.t.Fatalf("the server is not ready: %v", err)
+		case <-time.After(readyPoll):
+		}
 	}
 }
 
