@@ -1,7 +1,9 @@
 package provider
 
 import (
+	"cmp"
 	"crypto/rand"
+	"crypto/subtle"
 	"net/http"
 	"slices"
 	"strings"
@@ -120,11 +122,15 @@ func (p *Provider) question(r *http.Request) (fosite.AuthorizeRequester, error) 
 	return p.oauth.NewAuthorizeRequest(r.Context(), r)
 }
 
-// choose logs in as the user whose button was pressed.
+// choose logs in as the user whose button was pressed, or whose password came.
 func (p *Provider) choose(w http.ResponseWriter, r *http.Request, ar fosite.AuthorizeRequester) {
 	u, ok := p.users.active(r.PostForm.Get("sub"))
 	if !ok {
 		p.showLogin(w, r, http.StatusForbidden, "This user is not known here, or is disabled.")
+		return
+	}
+	if u.Password != "" && subtle.ConstantTimeCompare([]byte(u.Password), []byte(r.PostForm.Get("password"))) != 1 {
+		p.showLogin(w, r, http.StatusForbidden, "This is not the password of "+cmp.Or(u.Name, u.Sub)+". Try again.")
 		return
 	}
 	id, in := p.logins.start(u.Sub)
@@ -134,10 +140,6 @@ func (p *Provider) choose(w http.ResponseWriter, r *http.Request, ar fosite.Auth
 
 // grant sends the browser back to the client with a code.
 func (p *Provider) grant(w http.ResponseWriter, r *http.Request, ar fosite.AuthorizeRequester, in login) {
-	if !p.countGrant() {
-		p.oauth.WriteAuthorizeError(r.Context(), w, ar, fosite.ErrTemporarilyUnavailable.WithHint("This provider has served all the logins it has room for; start it anew."))
-		return
-	}
 	for _, scope := range ar.GetRequestedScopes() {
 		ar.GrantScope(scope)
 	}
@@ -148,17 +150,14 @@ func (p *Provider) grant(w http.ResponseWriter, r *http.Request, ar fosite.Autho
 	}
 	p.tokens.Lock()
 	defer p.tokens.Unlock()
+	if !p.room() {
+		p.oauth.WriteAuthorizeError(r.Context(), w, ar, errFull)
+		return
+	}
 	response, err := p.oauth.NewAuthorizeResponse(r.Context(), ar, session)
 	if err != nil {
 		p.oauth.WriteAuthorizeError(r.Context(), w, ar, err)
 		return
 	}
 	p.oauth.WriteAuthorizeResponse(r.Context(), w, ar, response)
-}
-
-func (p *Provider) countGrant() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.grants++
-	return p.grants <= maxGrants
 }

@@ -28,7 +28,6 @@ import (
 const (
 	maxBody    = 64 << 10 // bytes of a request
 	maxClients = 100      // clients, and redirect URIs of each
-	maxGrants  = 20_000   // logins of a lifetime; memory holds them all
 	maxSecret  = 72       // bytes, bcrypt's limit
 	codeTTL    = time.Minute
 )
@@ -65,12 +64,12 @@ type Provider struct {
 
 	// tokens is held while codes and refresh tokens are used, so that of two
 	// who bring the same one only one is served.
-	tokens sync.Mutex
-	store  *storage.MemoryStore
+	tokens    sync.Mutex
+	store     *storage.MemoryStore
+	forgotten time.Time // when expired tokens were dropped last; guarded by tokens
 
-	mu      sync.Mutex // guards clients and the fields of those inside, grants
+	mu      sync.Mutex // guards clients and the fields of those inside
 	clients map[string]*fosite.DefaultClient
-	grants  int
 }
 
 // New makes a provider.

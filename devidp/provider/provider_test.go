@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/openid"
 	"go.uber.org/goleak"
 	"golang.org/x/oauth2"
 )
@@ -32,18 +34,19 @@ type world struct {
 	provider *oidc.Provider
 	config   oauth2.Config
 	browser  *http.Client
+	served   *Provider
 }
 
-func start(t *testing.T, algorithm string) *world {
+func start(t *testing.T, algorithm string, more ...User) *world {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + srv.Listener.Addr().String()
 	p, err := New(Options{
 		Issuer: issuer, Algorithm: algorithm, AccessTTL: time.Minute, RefreshTTL: time.Hour, Admin: true,
-		Users: []User{
+		Users: append([]User{
 			{Sub: "alice", Name: "Alice", Email: "alice@corp.example", EmailVerified: true, Groups: []string{"sre"}},
 			{Sub: "bob", Claims: map[string]any{"aud": "somebody-else", "groups": nil}, UserInfo: map[string]any{"groups": "one"}},
-		},
+		}, more...),
 		Clients: []Client{{ID: "periscope", Secret: "s3cret", RedirectURI: redirectURI}},
 	})
 	if err != nil {
@@ -54,7 +57,7 @@ func start(t *testing.T, algorithm string) *world {
 	transport := &http.Transport{}
 	t.Cleanup(func() { p.Close(); transport.CloseIdleConnections(); srv.Close() })
 	jar, _ := cookiejar.New(nil)
-	w := &world{t: t, issuer: issuer, browser: &http.Client{Transport: transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	w := &world{t: t, issuer: issuer, served: p, browser: &http.Client{Transport: transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	w.ctx = oidc.ClientContext(t.Context(), &http.Client{Transport: transport})
 	if w.provider, err = oidc.NewProvider(w.ctx, issuer); err != nil {
 		t.Fatal(err)
@@ -365,15 +368,20 @@ func TestReadUsers(t *testing.T) {
 		"- sub: a\n  groups: [x]\n  claims: {realm_access: {roles: [y]}}\n": "",
 		`[{"sub":"a","emailVerified":true}]`:                                "",
 		"- sub: a\n  group: [x]\n":                                          "group",
-		"- sub: 1\n  groups: x\n":                                           "groups",
+		"- sub: 1\n  groups: x\n":                                           "line 2",
 		"- sub: " + strings.Repeat("x", maxUsersFile):                       "larger",
+		"":                     "it is empty",
+		"- sub: a\n- sub: a\n": "twice",
+		"- {sub: a, password: " + strings.Repeat("x", maxPassword+1) + "}": "longer than",
+		"- sub: a\n  password: p\n":                                        "",
+		"- - - - sub":                                                      "line 1",
 	} {
 		path := filepath.Join(t.TempDir(), "users")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		users, err := ReadUsers(path)
-		if want == "" && (err != nil || len(users) != 1) || want != "" && (err == nil || !strings.Contains(fmt.Sprint(err), want)) {
+		if want == "" && (err != nil || len(users) != 1) || want != "" && ((err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n"))) {
 			t.Errorf("%.40q: %v, %v", text, users, err)
 		}
 	}
@@ -381,5 +389,92 @@ func TestReadUsers(t *testing.T) {
 		if _, err := newDirectory(users); err == nil {
 			t.Errorf("%v was taken", users)
 		}
+	}
+}
+
+// FuzzUsers: a file is refused with a sentence, or its users are good as they are.
+func FuzzUsers(f *testing.F) {
+	f.Add([]byte("- sub: a\n  groups: [x]\n  claims: {realm_access: {roles: [y]}}\n"))
+	f.Add([]byte(`[{"sub":"a","password":"p","claims":{"aud":null}}]`))
+	f.Add([]byte("- &a {sub: a, claims: *a}\n"))
+	f.Add([]byte("! 000000000000000000"))
+	f.Add([]byte("a: &a [x]\nb: [*a, *a]\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		users, err := parseUsers(b)
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("refused without a word")
+			}
+			return
+		}
+		seen := map[string]bool{}
+		for _, u := range users {
+			if strings.TrimSpace(u.Sub) == "" || seen[u.Sub] || len(u.Password) > maxPassword {
+				t.Errorf("taken: %+v", users)
+			}
+			seen[u.Sub] = true
+		}
+	})
+}
+
+// TestPasswords: who has one is asked for it, who has none has a button.
+func TestPasswords(t *testing.T) {
+	w := start(t, "ES256", User{Sub: "carol", Name: "Carol", Password: "open sesame", Groups: []string{"ops"}})
+	address := w.ask(oauth2.GenerateVerifier())
+	form := "application/x-www-form-urlencoded"
+	for _, body := range []string{"sub=carol", "sub=carol&password=", "sub=carol&password=open+sesam", "sub=carol&password=open+sesame+"} {
+		status, text, h := w.send("POST", address, form, body)
+		if status != http.StatusForbidden || h.Get("Location") != "" || h.Get("Set-Cookie") != "" ||
+			!strings.Contains(text, "not the password of Carol") || !strings.Contains(text, `<option value="carol" selected>`) {
+			t.Errorf("%s: %d %v %s", body, status, h, text)
+		}
+	}
+	if strings.Contains(func() string { _, text, _ := w.get(address); return text }(), "sesame") {
+		t.Error("the page shows the password")
+	}
+	if _, _, h := w.send("POST", address, form, "sub=carol&password=open+sesame"); w.callback(h).Get("code") == "" {
+		t.Error("the right password does not log in")
+	}
+	w.login(w.ask(oauth2.GenerateVerifier(), oauth2.SetAuthURLParam("prompt", "login")), "alice")
+}
+
+// TestExpiredTokensAreDropped lets time go by: the clock is an argument.
+func TestExpiredTokensAreDropped(t *testing.T) {
+	w := start(t, "ES256")
+	p := w.served
+	for range 3 {
+		w.tokens("alice")
+	}
+	now := time.Now()
+	for _, c := range []struct {
+		after         time.Duration
+		access, fresh int
+	}{{0, 3, 3}, {2 * time.Minute, 0, 3}, {2 * time.Hour, 0, 0}} {
+		p.tokens.Lock()
+		p.forget(now.Add(c.after))
+		access, fresh := len(p.store.AccessTokens), len(p.store.RefreshTokens)
+		codes := len(p.store.AuthorizeCodes) + len(p.store.IDSessions) + len(p.store.PKCES)
+		left := len(p.store.RefreshTokenRequestIDs)
+		p.tokens.Unlock()
+		if access != c.access || fresh != c.fresh || c.after > 0 && codes != 0 || left != c.fresh {
+			t.Errorf("after %v: %d access and %d refresh tokens, %d codes, %d requests", c.after, access, fresh, codes, left)
+		}
+	}
+}
+
+// TestFull refuses more than there is room for, and says so.
+func TestFull(t *testing.T) {
+	w := start(t, "ES256")
+	token := w.tokens("alice")
+	w.served.tokens.Lock()
+	for i := range maxKept {
+		w.served.store.PKCES[fmt.Sprint(i)] = &fosite.Request{RequestedAt: time.Now(), Session: openid.NewDefaultSession()}
+	}
+	w.served.tokens.Unlock()
+	if _, err := w.config.TokenSource(w.ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token(); err == nil || !strings.Contains(err.Error(), "temporarily_unavailable") {
+		t.Errorf("refresh: %v", err)
+	}
+	if q := w.login(w.ask(oauth2.GenerateVerifier(), oauth2.SetAuthURLParam("prompt", "login")), "alice"); q.Get("error") != "temporarily_unavailable" {
+		t.Errorf("login: %v", q)
 	}
 }

@@ -9,6 +9,10 @@ import (
 
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	if !p.room() {
+		p.oauth.WriteAccessError(ctx, w, fosite.NewAccessRequest(openid.NewDefaultSession()), errFull)
+		return
+	}
 	request, err := p.oauth.NewAccessRequest(ctx, r, openid.NewDefaultSession())
 	if err != nil {
 		p.oauth.WriteAccessError(ctx, w, request, err)

@@ -10,12 +10,13 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 const (
 	maxUsersFile = 8 << 20 // bytes; a test may give somebody a megabyte of groups
 	maxUsers     = 1000
+	maxPassword  = 256 // bytes
 )
 
 // User is somebody who can log in.
@@ -25,6 +26,8 @@ type User struct {
 	EmailVerified bool     `yaml:"emailVerified" json:"emailVerified,omitempty"`
 	Name          string   `yaml:"name" json:"name,omitempty"`
 	Groups        []string `yaml:"groups" json:"groups,omitempty"`
+	// Password is asked for where there is one.
+	Password string `yaml:"password" json:"password,omitempty"`
 	// Claims are put over all others, also those of the protocol; null takes
 	// a claim away.
 	Claims map[string]any `yaml:"claims" json:"claims,omitempty"`
@@ -38,21 +41,39 @@ type User struct {
 func ReadUsers(path string) ([]User, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the file of users cannot be read: %w", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxUsersFile+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the file of users cannot be read: %w", err)
 	}
-	if len(b) > maxUsersFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxUsersFile)
-	}
-	var users []User
-	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&users); err != nil {
+	users, err := parseUsers(b)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return users, nil
+}
+
+func parseUsers(b []byte) ([]User, error) {
+	if len(b) > maxUsersFile {
+		return nil, fmt.Errorf("it is larger than %d bytes", maxUsersFile)
+	}
+	var users []User
+	decoder := yaml.NewDecoder(bytes.NewReader(b))
+	decoder.KnownFields(true)
+	err := decoder.Decode(&users)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, errors.New("it is empty; write a list of users, such as \"- sub: alice\"")
+	case err != nil:
+		return nil, errors.New(strings.Join(strings.Fields(err.Error()), " ")) // one line
+	}
+	if decoder.Decode(new(any)) != io.EOF {
+		return nil, errors.New("it holds more than one document; write one list of users")
+	}
+	_, err = newDirectory(users)
+	return users, err
 }
 
 // directory is the users by subject, in the order of the file.
@@ -73,6 +94,9 @@ func newDirectory(users []User) (*directory, error) {
 		}
 		if _, twice := d.users[u.Sub]; twice {
 			return nil, fmt.Errorf("the sub %q stands there twice", u.Sub)
+		}
+		if len(u.Password) > maxPassword {
+			return nil, fmt.Errorf("the password of user %d is longer than %d bytes", i+1, maxPassword)
 		}
 		d.users[u.Sub], d.order = u, append(d.order, u.Sub)
 	}
