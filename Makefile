@@ -20,8 +20,8 @@ help: ## list these commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: build devcluster bin/demo ## run the whole product here: a real cluster and Periscope
-	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)"
+demo: build devcluster $(if $(DEMO_OIDC),devidp) bin/demo ## run the whole product here; DEMO_OIDC=1: with a login provider and a user of each tier
+	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)" $(if $(DEMO_OIDC),--oidc)
 
 .PHONY: test
 test: build devcluster devidp bin/demo ## run every test: Go with -race, vitest, the browser

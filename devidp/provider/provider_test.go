@@ -381,7 +381,7 @@ func TestReadUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		users, err := ReadUsers(path)
-		if want == "" && (err != nil || len(users) != 1) || want != "" && ((err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n"))) {
+		if want == "" && (err != nil || len(users) != 1) || want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("%.40q: %v, %v", text, users, err)
 		}
 	}

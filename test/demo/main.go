@@ -1,11 +1,12 @@
 // Demo runs the whole product on one machine: a real control plane with pods,
 // and Periscope over it. It is what `make demo` and the browser tests start.
 //
-//	demo [--dir DIR] [--port PORT] [-- COMMAND ARG…]
+//	demo [--dir DIR] [--port PORT] [--oidc] [-- COMMAND ARG…]
 //
 // Without a command it stays in the foreground until Ctrl-C. With one it runs it
 // beside the system, with PERISCOPE_URL, PERISCOPE_PID and KUBECONFIG set, and
-// ends with its exit code.
+// ends with its exit code. With --oidc people log in by a provider, in tiers; a
+// command also gets PERISCOPE_IDP and PERISCOPE_DEMO_PASSWORD.
 package main
 
 import (
@@ -45,6 +46,8 @@ func main() {
 // demo is the running system.
 type demo struct {
 	bin, dir, port, seed string
+	login                *login // nil: whoever comes is in
+	rbac                 string
 	more                 string // further clusters
 	log                  io.Writer
 	parts                []*proc.Process // in the order of their start
@@ -58,11 +61,16 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&d.seed, "seed", "devcluster/seed", "folder of the demo's manifests")
 	flags.StringVar(&d.dir, "dir", ".demo", "folder for the demo's data")
 	flags.StringVar(&d.port, "port", "0", "port of the page; 0 takes a free one")
+	oidc := flags.Bool("oidc", false, "log in by an OpenID provider, with a user of each tier")
+	flags.StringVar(&d.rbac, "rbac", "deploy/rbac", "folder of the tiers' manifests")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		d.more = testClusters
+	}
+	if *oidc {
+		d.login = &login{admin: flags.NArg() > 0}
 	}
 	if err := d.prepare(); err != nil {
 		return err
@@ -76,7 +84,11 @@ func run(ctx context.Context, args []string) error {
 	if flags.NArg() > 0 {
 		return d.beside(ctx, flags.Args())
 	}
-	fmt.Printf("\nAny program on this machine may use this demo: it has no login. Ctrl-C ends everything.\n\n")
+	if d.login == nil {
+		fmt.Printf("\nAny program on this machine may use this demo: it has no login. Ctrl-C ends everything.\n\n")
+	} else {
+		fmt.Printf("\n%s\n", d.login.users())
+	}
 	fmt.Printf("periscope ready: %s\nkubeconfig: %s\n", d.url, d.kubeconfig())
 	return d.wait(ctx)
 }
@@ -93,13 +105,21 @@ func (d *demo) prepare() (err error) {
 		return err
 	}
 	d.log = log
-	return errors.Join(d.write("clusters.yaml", clustersYAML+d.more), d.write("auth.yaml", authYAML))
+	if d.login != nil {
+		return nil // what it is made from is not there yet
+	}
+	return errors.Join(d.write("clusters.yaml", clusters(d.kubeconfig(), d.more)), d.write("auth.yaml", authYAML))
+}
+
+// clusters is clusters.yaml: all by one kubeconfig.
+func clusters(kubeconfig, more string) string {
+	return strings.ReplaceAll(clustersYAML+more, "KUBECONFIG", kubeconfig)
 }
 
 const clustersYAML = `clusters:
   - name: demo
     backend: kubeconfig
-    kubeconfigPath: %[1]s
+    kubeconfigPath: KUBECONFIG
     environment: demo
     tags: {team: platform}
 `
@@ -109,11 +129,11 @@ const clustersYAML = `clusters:
 // lets a person have two shells at most.
 const testClusters = `  - name: locked
     backend: kubeconfig
-    kubeconfigPath: %[1]s
+    kubeconfigPath: KUBECONFIG
     exec: {enabled: false}
   - name: strict
     backend: kubeconfig
-    kubeconfigPath: %[1]s
+    kubeconfigPath: KUBECONFIG
     exec: {requireReason: true, serverIdleSeconds: 30, idleWarnSeconds: 25, maxSessionsPerUser: 2}
 `
 
@@ -122,13 +142,9 @@ authorization: {mode: raw}
 dev: {subject: dev@local, email: dev@local, groups: [dev], admin: true}
 `
 
-func (d *demo) write(name, format string) error {
-	text := format
-	if strings.Contains(format, "%[1]s") {
-		text = fmt.Sprintf(format, d.kubeconfig())
-	}
-	return os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600)
-}
+func (d *demo) write(name, text string) error { return os.WriteFile(d.path(name), []byte(text), 0o600) }
+
+func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
 
 func (d *demo) kubeconfig() string { return filepath.Join(d.dir, "cluster", "kubeconfig") }
 
@@ -146,20 +162,37 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.kubectl(ctx, "apply", "-f", d.seed); err != nil {
 		return err
 	}
+	if d.login != nil {
+		if err := d.startLogin(ctx); err != nil {
+			return err
+		}
+	}
 	say("Starting Periscope")
 	line, err := d.run(ctx, proc.Spec{
 		Name: "periscope", Path: filepath.Join(d.bin, "periscope"), Args: []string{"serve"}, Ready: "Open http", Log: d.log,
 		Env: []string{
 			"PORT=" + d.port, "PERISCOPE_BIND_ADDRESS=127.0.0.1",
-			"PERISCOPE_CLUSTERS_FILE=" + filepath.Join(d.dir, "clusters.yaml"),
-			"PERISCOPE_AUTH_FILE=" + filepath.Join(d.dir, "auth.yaml"),
+			"PERISCOPE_CLUSTERS_FILE=" + d.path("clusters.yaml"), "PERISCOPE_AUTH_FILE=" + d.path("auth.yaml"),
+			"PERISCOPE_DATABASE_URL=" + d.database(),
 		},
 	})
-	if err == nil {
-		_, d.url, _ = strings.Cut(line, "Open ")
-		d.pid = strconv.Itoa(d.parts[len(d.parts)-1].PID())
+	if err != nil {
+		return err
 	}
-	return err
+	_, d.url, _ = strings.Cut(line, "Open ")
+	d.pid = strconv.Itoa(d.parts[len(d.parts)-1].PID())
+	if d.login != nil {
+		return d.ready(ctx)
+	}
+	return nil
+}
+
+// database is empty, which is memory, where there is no provider.
+func (d *demo) database() string {
+	if d.login == nil {
+		return ""
+	}
+	return "sqlite:" + d.path("periscope.db")
 }
 
 func say(what string) { fmt.Printf("%s …\n", what) }
@@ -203,6 +236,9 @@ func (d *demo) wait(ctx context.Context) error {
 func (d *demo) beside(ctx context.Context, argv []string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "PERISCOPE_URL="+d.url, "PERISCOPE_PID="+d.pid, "KUBECONFIG="+d.kubeconfig())
+	if d.login != nil {
+		cmd.Env = append(cmd.Env, "PERISCOPE_IDP="+d.login.issuer, "PERISCOPE_DEMO_PASSWORD="+d.login.password)
+	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
