@@ -48,11 +48,19 @@ const (
 	AuthDenied = "auth.denied"
 )
 
+// The verbs of personal access tokens.
+const (
+	TokenCreate = "token.create"
+	TokenRevoke = "token.revoke"
+)
+
 // Actor is who acted, as the login said.
 type Actor struct {
 	Sub    string   `json:"sub"`
 	Email  string   `json:"email"`
 	Groups []string `json:"groups"`
+	// Token is the id of the token by which they acted; empty for a browser.
+	Token string `json:"token,omitempty"`
 }
 
 // ActorOf takes from a login what audit keeps of it.
@@ -61,7 +69,7 @@ func ActorOf(a identity.Actor) Actor {
 	if groups == nil {
 		groups = []string{}
 	}
-	return Actor{Sub: a.Subject, Email: a.Email, Groups: groups}
+	return Actor{Sub: a.Subject, Email: a.Email, Groups: groups, Token: a.Token}
 }
 
 // Resource is what was acted upon, in Kubernetes' terms.

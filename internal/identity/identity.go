@@ -38,6 +38,9 @@ type Actor struct {
 	Admin bool
 	// AuditAll is true of whoever may read everybody's audit events.
 	AuditAll bool
+	// Token is the id of the personal access token by which the person acts;
+	// empty in a browser's login.
+	Token string
 	// Expires is when the login ends; zero means with the process.
 	Expires time.Time
 	// As is what Kubernetes sees, worked out once at login by a Policy.

@@ -29,6 +29,7 @@ type actorJSON struct {
 	Tier    string    `json:"tier,omitempty"`
 	Admin   bool      `json:"admin,omitempty"`
 	Audit   bool      `json:"audit,omitempty"`
+	Token   string    `json:"token,omitempty"`
 	Expires time.Time `json:"expires,omitzero"`
 	As      asJSON    `json:"as"`
 }
@@ -42,7 +43,7 @@ type asJSON struct {
 func encodeActor(a identity.Actor) (string, error) {
 	b, err := json.Marshal(actorJSON{
 		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin, Audit: a.AuditAll,
-		Expires: a.Expires, As: asJSON(a.As),
+		Token: a.Token, Expires: a.Expires, As: asJSON(a.As),
 	})
 	return string(b), err
 }
@@ -52,7 +53,7 @@ func decodeActor(s string) (identity.Actor, error) {
 	err := json.Unmarshal([]byte(s), &a)
 	return identity.Actor{
 		Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Tier: a.Tier, Admin: a.Admin, AuditAll: a.Audit,
-		Expires: a.Expires, As: identity.Impersonation(a.As),
+		Token: a.Token, Expires: a.Expires, As: identity.Impersonation(a.As),
 	}, err
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
+	"github.com/periscope-console/periscope/internal/identity/token/tokentest"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/identity/websession/websessiontest"
 	"github.com/periscope-console/periscope/internal/leak"
@@ -47,6 +49,9 @@ func TestConformance(t *testing.T) {
 	for name, url := range engines(t) {
 		t.Run(name, func(t *testing.T) {
 			websessiontest.Conform(t, func(t *testing.T) websession.Store { return open(t, url(t)).Logins() })
+		})
+		t.Run(name+" tokens", func(t *testing.T) {
+			tokentest.Conform(t, func(t *testing.T) token.Store { return open(t, url(t)).Tokens() })
 		})
 	}
 }

@@ -45,7 +45,7 @@ func record(id string) websession.Record {
 		Renewal: []byte("r\x00\xff"), Due: epoch.Add(5 * time.Minute), Version: 3,
 		Actor: identity.Actor{
 			Issuer: "https://login.example", Subject: "alice", Email: "alice@example.com", Name: "al", AuditAll: true, Groups: []string{"sre", "prod"},
-			Tier: "triage", Admin: true, Expires: epoch.Add(time.Hour),
+			Tier: "triage", Admin: true, Token: "none", Expires: epoch.Add(time.Hour),
 			As: identity.Impersonation{None: true, User: "oidc:alice", Groups: []string{"periscope:sre", "periscope:prod"}},
 		},
 	}
