@@ -73,6 +73,7 @@ type Auth struct {
 	Dev          Dev
 	OIDC         OIDC
 	Session      Session
+	Tokens       Tokens
 	Policy       identity.Policy
 }
 
@@ -103,6 +104,17 @@ type Session struct {
 	CookieName      string
 	IdleTimeout     time.Duration
 	AbsoluteTimeout time.Duration
+}
+
+// Tokens bounds personal access tokens.
+type Tokens struct {
+	Enabled bool
+	// MaxLifetime bounds a token's life; with NoExpiry one may also live for ever.
+	MaxLifetime time.Duration
+	NoExpiry    bool
+	// OwnerSeenWithin is for how long after their last login a person's tokens hold.
+	OwnerSeenWithin time.Duration
+	MaxPerPerson    int
 }
 
 // Exec is what shells are bound by in the whole process.

@@ -9,6 +9,7 @@ type authFile struct {
 	Mode          string            `yaml:"mode" doc:"How people log in: oidc, or dev. Dev lets any program of this machine in, so the server then listens on loopback alone"`
 	OIDC          oidcFile          `yaml:"oidc"`
 	Session       sessionFile       `yaml:"session"`
+	Tokens        tokensFile        `yaml:"tokens"`
 	Authorization authorizationFile `yaml:"authorization"`
 	Dev           devFile           `yaml:"dev"`
 }
@@ -28,6 +29,14 @@ type sessionFile struct {
 	CookieName      string        `yaml:"cookieName" default:"periscope_session" doc:"Name of the session cookie; on TLS __Host- is put before it"`
 	IdleTimeout     time.Duration `yaml:"idleTimeout" default:"30m" doc:"Time without activity after which a login ends"`
 	AbsoluteTimeout time.Duration `yaml:"absoluteTimeout" default:"12h" doc:"Time after which a login ends in any case"`
+}
+
+type tokensFile struct {
+	Enabled         bool          `yaml:"enabled" default:"true" doc:"Whether people may make personal access tokens; false also refuses those that are there"`
+	MaxLifetime     time.Duration `yaml:"maxLifetime" default:"2160h" doc:"Longest life of a token, 90 days; what was made when it was longer ends by it too"`
+	NoExpiry        bool          `yaml:"noExpiry" default:"false" doc:"Whether a token may be made that never expires"`
+	OwnerSeenWithin time.Duration `yaml:"ownerSeenWithin" default:"720h" doc:"For how long after its owner's last login, or its renewal, a token holds: 30 days"`
+	MaxPerPerson    int           `yaml:"maxPerPerson" default:"20" doc:"Tokens that one person may have"`
 }
 
 type authorizationFile struct {

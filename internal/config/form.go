@@ -137,6 +137,7 @@ func (l *loader) auth(name string, f authFile) {
 	before := len(l.mistakes)
 	l.authMode(name, f.Mode)
 	l.session(name, f.Session)
+	l.tokens(name, f.Tokens)
 	l.authorization(name, f.Authorization)
 	if f.Mode == string(AuthOIDC) {
 		l.oidc(name, f.OIDC, f.Authorization.GroupsClaim, f.Authorization.UserClaim)
@@ -181,6 +182,24 @@ func (l *loader) session(name string, f sessionFile) {
 		l.wrong("%s: session.idleTimeout is %v and absoluteTimeout %v; give at least 1m, and the absolute one as the longer", name, f.IdleTimeout, f.AbsoluteTimeout)
 	}
 	l.cfg.Auth.Session = Session(f)
+}
+
+// Bounds beyond which a number is surely a slip.
+const (
+	maxTokenLife      = 10 * 365 * 24 * time.Hour
+	maxTokensOfPerson = 100
+)
+
+func (l *loader) tokens(name string, f tokensFile) {
+	for key, d := range map[string]time.Duration{"maxLifetime": f.MaxLifetime, "ownerSeenWithin": f.OwnerSeenWithin} {
+		if d < time.Hour || d > maxTokenLife {
+			l.wrong("%s: tokens.%s is %v; give a time from 1h to %v", name, key, d, maxTokenLife)
+		}
+	}
+	if f.MaxPerPerson < 1 || f.MaxPerPerson > maxTokensOfPerson {
+		l.wrong("%s: tokens.maxPerPerson is %d; give a number from 1 to %d", name, f.MaxPerPerson, maxTokensOfPerson)
+	}
+	l.cfg.Auth.Tokens = Tokens(f)
 }
 
 func (l *loader) authorization(name string, f authorizationFile) {

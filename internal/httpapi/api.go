@@ -3,10 +3,12 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/objects"
 )
@@ -24,6 +26,7 @@ func (s *server) routes() []route {
 	all = append(all, s.clusterRoutes()...)
 	all = append(all, s.sessionRoutes()...)
 	all = append(all, s.loginRoutes()...)
+	all = append(all, s.tokenRoutes()...)
 	return append(all, s.execRoute())
 }
 
@@ -32,7 +35,7 @@ func (s *server) clusterRoutes() []route {
 	limit := param{"limit", "At most so many items in one answer, 1 to 1000", "integer"}
 	next := param{"continue", "Where the answer before left off", "string"}
 	return []route{
-		post("/api/clusters/{cluster}/can-i", "canI", "What the caller may do in a cluster", s.canI),
+		post("/api/clusters/{cluster}/can-i", "canI", "What the caller may do in a cluster", s.canI).by(token.Read),
 		get("/api/clusters/{cluster}/namespaces", "listNamespaces", "The namespaces of a cluster", s.listNamespaces).polled(),
 		get("/api/clusters/{cluster}/pods", "listPods", "The pods of a cluster or a namespace", s.listPods).polled().with(
 			param{"namespace", "One namespace; all when empty", "string"},
@@ -67,7 +70,8 @@ type Whoami struct {
 	Tier         string     `json:"tier" doc:"The caller's tier, in mode tier"`
 	AuditEnabled bool       `json:"auditEnabled" doc:"Whether audit can be queried"`
 	AuditScope   string     `json:"auditScope" enum:"self,all" doc:"Whose audit events the caller sees"`
-	ExpiresAt    *time.Time `json:"expiresAt" doc:"When the login ends; null when it lasts as long as the server"`
+	ExpiresAt    *time.Time `json:"expiresAt" doc:"When the login or token ends; null when it lasts as long as the server, or for ever"`
+	Token        *UsedToken `json:"token" doc:"The token by which the caller acts; null for a browser"`
 }
 
 // WhoamiOf tells an actor about itself.
@@ -89,11 +93,16 @@ func (w Who) WhoamiOf(a identity.Actor) Whoami {
 	return who
 }
 
-func (s *server) whoami(c *call) (Whoami, error) { return s.Who.WhoamiOf(c.actor), nil }
+func (s *server) whoami(c *call) (Whoami, error) {
+	who := s.Who.WhoamiOf(c.actor)
+	who.Token = usedToken(c.token)
+	return who, nil
+}
 
 // Features is what the UI may offer.
 type Features struct {
 	Version string       `json:"version" doc:"Version of the server"`
+	Tokens  bool         `json:"tokens" doc:"Whether people may make access tokens"`
 	Exec    ExecFeatures `json:"exec"`
 }
 
@@ -107,7 +116,7 @@ type ExecFeatures struct {
 const clientHidden = 300
 
 func (s *server) features(*call) (Features, error) {
-	return Features{Version: s.Version, Exec: ExecFeatures{ClientHiddenSeconds: clientHidden}}, nil
+	return Features{Version: s.Version, Tokens: s.Tokens.Limits().Enabled, Exec: ExecFeatures{ClientHiddenSeconds: clientHidden}}, nil
 }
 
 // ClusterList is the answer of listClusters.
@@ -115,7 +124,9 @@ type ClusterList struct {
 	Clusters []clusters.Summary `json:"clusters"`
 }
 
-func (s *server) listClusters(*call) (ClusterList, error) { return ClusterList{s.Clusters.List()}, nil }
+func (s *server) listClusters(c *call) (ClusterList, error) {
+	return ClusterList{slices.DeleteFunc(s.Clusters.List(), func(sum clusters.Summary) bool { return !c.token.Reaches(sum.Name) })}, nil
+}
 
 // client acts in the cluster that the path names, as the caller.
 func (s *server) client(c *call) (*kube.Client, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/wsock"
@@ -37,7 +38,7 @@ func (s *server) execRoute() route {
 			{"rows", "Rows of the terminal", "integer"},
 			{"reason", "Why, in one line of at most 512 bytes", "string"},
 		},
-		endless: true, serve: s.exec,
+		endless: true, scope: token.Exec, serve: s.exec,
 	}
 }
 
@@ -46,17 +47,29 @@ func (s *server) exec(c *call) error {
 	if err != nil {
 		return err
 	}
-	login := c.login // the session outlives the call
 	req := podexec.Request{
-		Actor: c.actor, LoginDone: s.Logins.Done(login), RequestID: c.requestID, Client: audit.SourceOf(c.ctx()).Address, TTY: true,
-		Active:  func() { s.Logins.Touch(context.Background(), login) },
-		Present: func(ctx context.Context) (identity.Actor, error) { return s.Logins.Present(ctx, login) },
+		Actor: c.actor, RequestID: c.requestID, Client: audit.SourceOf(c.ctx()).Address, TTY: true,
 		Cluster: c.r.PathValue("cluster"), Namespace: c.r.PathValue("namespace"), Pod: c.r.PathValue("pod"),
 	}
+	s.stands(c, &req)
 	if v2 {
 		return s.execV2(c, req)
 	}
 	return s.execPlain(c, req)
+}
+
+// stands ties a shell to the login or token that it stands on: when that ends, who
+// it is meanwhile, and what its owner's typing does to it. The shell outlives the
+// call.
+func (s *server) stands(c *call, req *podexec.Request) {
+	if id := c.token.ID; id != "" {
+		req.LoginDone = s.Tokens.Done(id)
+		return
+	}
+	login := c.login
+	req.LoginDone = s.Logins.Done(login)
+	req.Present = func(ctx context.Context) (identity.Actor, error) { return s.Logins.Present(ctx, login) }
+	req.Active = func() { s.Logins.Touch(context.Background(), login) }
 }
 
 // subprotocol decides the mode. A client that asks for something unknown is

@@ -18,6 +18,7 @@ import (
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/peer"
@@ -51,6 +52,7 @@ type Options struct {
 	Proxies peer.Proxies
 	// Quota bounds the routes that are limited; nil bounds nothing.
 	Quota    *quota.Quota
+	Tokens   *token.Keeper
 	Clusters *clusters.Registry
 	Sessions *podexec.Sessions
 	Rights   *kube.Rights
@@ -82,7 +84,7 @@ func New(o Options) http.Handler {
 		mux.HandleFunc(r.method+" "+r.path, s.handler(r))
 	}
 	for _, r := range o.Login {
-		mux.Handle(r.Method+" "+r.Path, s.bounded(r.Limited, r.Serve))
+		mux.Handle(r.Method+" "+r.Path, s.bounded(r.Limited, withoutToken(r.Serve)))
 	}
 	mux.HandleFunc("/api/", s.unknown)
 	mux.Handle("/", newPages(o.Pages))

@@ -34,7 +34,7 @@ func (logins) FromRequest(r *http.Request) (identity.Actor, websession.ID, error
 	if c, err := r.Cookie("s"); err != nil || c.Value != "ada" {
 		return identity.Actor{}, "", fault.New(fault.Unauthenticated, "t", "Log in.")
 	}
-	return identity.Actor{Subject: "ada", As: identity.Impersonation{User: "ada"}}, "id", nil
+	return ada, "id", nil
 }
 
 func (logins) Touch(context.Context, websession.ID) {}
@@ -54,7 +54,7 @@ func newHandlerWith(t *testing.T, change func(*Options)) http.Handler {
 	}
 	opt := Options{
 		Guard:  Guard{Hosts: []string{"console.example"}, Origins: []string{"https://console.example"}, Probes: true, TLS: true},
-		Logins: logins{}, Clusters: none,
+		Logins: logins{}, Clusters: none, Tokens: newKeeper(t),
 		Pages: fstest.MapFS{
 			"index.html":      {Data: []byte("<!doctype html>" + strings.Repeat("page ", 1000))},
 			"assets/a-123.js": {Data: []byte(strings.Repeat("let a;", 1000))},
@@ -75,6 +75,11 @@ type ask struct {
 
 func do(t *testing.T, h http.Handler, a ask) *http.Response {
 	t.Helper()
+	return doWith(t, h, a, func(http.Header) {})
+}
+
+func doWith(t *testing.T, h http.Handler, a ask, change func(http.Header)) *http.Response {
+	t.Helper()
 	method := a.method
 	if method == "" {
 		method = http.MethodGet
@@ -87,6 +92,7 @@ func do(t *testing.T, h http.Handler, a ask) *http.Response {
 	for k, v := range a.header {
 		r.Header.Set(k, v)
 	}
+	change(r.Header)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Result()

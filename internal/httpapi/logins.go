@@ -24,8 +24,8 @@ type LoginList struct {
 
 func (s *server) loginRoutes() []route {
 	return []route{
-		get("/api/auth/logins", "listLogins", "The caller's own logins", s.listLogins).polled(),
-		remove("/api/auth/logins/{id}", "endLogin", "End one of the caller's own logins, and its shells", s.endLogin),
+		get("/api/auth/logins", "listLogins", "The caller's own logins", s.listLogins).polled().byBrowser(),
+		remove("/api/auth/logins/{id}", "endLogin", "End one of the caller's own logins, and its shells", s.endLogin).byBrowser(),
 	}
 }
 

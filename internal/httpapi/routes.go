@@ -11,6 +11,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 )
 
@@ -27,12 +28,14 @@ type route struct {
 	id           string // the operation's name in api/openapi.yaml
 	summary      string
 	public       bool // needs no login
-	background   bool // polling: does not count as activity of the login
-	endless      bool // has no time limit: a terminal
-	limited      bool // costs before anybody knows who asks: counts for the quota
-	query        []param
-	in, out      reflect.Type // JSON bodies; nil for none
-	serve        func(*call) error
+	// scope is what a token must have to be taken here; none is where it is empty.
+	scope      token.Scope
+	background bool // polling: does not count as activity of the login
+	endless    bool // has no time limit: a terminal
+	limited    bool // costs before anybody knows who asks: counts for the quota
+	query      []param
+	in, out    reflect.Type // JSON bodies; nil for none
+	serve      func(*call) error
 }
 
 // param is one query parameter.
@@ -46,7 +49,8 @@ type call struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	actor     identity.Actor
-	login     websession.ID
+	login     websession.ID // empty for a token
+	token     token.Token   // zero for a browser
 	requestID string
 }
 
@@ -62,17 +66,14 @@ func (s *server) handler(rt route) http.HandlerFunc {
 	})
 }
 
-func (s *server) serve(rt route, c *call) (err error) {
+func (s *server) serve(rt route, c *call) error {
 	if rt.public {
 		return rt.serve(c)
 	}
-	if c.actor, c.login, err = s.Logins.FromRequest(c.r); err != nil {
+	if err := s.identify(rt, c); err != nil {
 		return err
 	}
 	s.known(c.r)
-	if !rt.background {
-		s.Logins.Touch(c.ctx(), c.login)
-	}
 	if !rt.endless {
 		ctx, cancel := context.WithTimeout(c.ctx(), callTime)
 		defer cancel()
@@ -89,10 +90,10 @@ func (s *server) tell(rt route, c *call, err error) {
 	fail(c.w, err)
 }
 
-// get is a row that answers with a JSON value.
+// get is a row that answers with a JSON value. A token that may read is taken.
 func get[Out any](path, id, summary string, f func(*call) (Out, error)) route {
 	return route{
-		method: http.MethodGet, path: path, id: id, summary: summary, out: reflect.TypeFor[Out](),
+		method: http.MethodGet, path: path, id: id, summary: summary, out: reflect.TypeFor[Out](), scope: token.Read,
 		serve: func(c *call) error {
 			v, err := f(c)
 			if err == nil {
@@ -137,6 +138,11 @@ func remove(path, id, summary string, f func(*call) error) route {
 }
 
 func (r route) polled() route { r.background = true; return r }
+
+func (r route) by(scope token.Scope) route { r.scope = scope; return r }
+
+// byBrowser takes no token, whatever its scope.
+func (r route) byBrowser() route { return r.by("") }
 
 func (r route) with(query ...param) route { r.query = query; return r }
 

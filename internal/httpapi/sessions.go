@@ -1,6 +1,11 @@
 package httpapi
 
-import "github.com/periscope-console/periscope/internal/podexec"
+import (
+	"slices"
+
+	"github.com/periscope-console/periscope/internal/identity/token"
+	"github.com/periscope-console/periscope/internal/podexec"
+)
 
 // maxSessions bounds the list of sessions.
 const maxSessions = 1000
@@ -10,7 +15,7 @@ func (s *server) sessionRoutes() []route {
 	return []route{
 		get("/api/exec/sessions", "listExecSessions", "Open shells: one's own, to an administrator everybody's", s.listSessions).polled().with(
 			param{"limit", "At most so many, the newest, 1 to 1000", "integer"}),
-		remove("/api/exec/sessions/{session}", "endExecSession", "End a shell", s.endSession),
+		remove("/api/exec/sessions/{session}", "endExecSession", "End a shell", s.endSession).by(token.Exec),
 	}
 }
 
@@ -26,7 +31,7 @@ func (s *server) listSessions(c *call) (SessionList, error) {
 	if err != nil {
 		return SessionList{}, err
 	}
-	all := s.Sessions.List(c.actor)
+	all := s.reached(c)
 	list := SessionList{Sessions: all[:min(limit, len(all))], Scope: "self", Total: len(all)}
 	if c.actor.Admin {
 		list.Scope = "all"
@@ -34,6 +39,15 @@ func (s *server) listSessions(c *call) (SessionList, error) {
 	return list, nil
 }
 
+// reached are the sessions that the caller may see, in clusters that it may use.
+func (s *server) reached(c *call) []podexec.Info {
+	return slices.DeleteFunc(s.Sessions.List(c.actor), func(i podexec.Info) bool { return !c.token.Reaches(i.Cluster) })
+}
+
 func (s *server) endSession(c *call) error {
-	return s.Sessions.End(c.ctx(), c.actor, c.requestID, c.r.PathValue("session"))
+	id := c.r.PathValue("session")
+	if !slices.ContainsFunc(s.reached(c), func(i podexec.Info) bool { return i.SessionID == id }) {
+		id = "" // and so unknown, as any other that the caller may not end
+	}
+	return s.Sessions.End(c.ctx(), c.actor, c.requestID, id)
 }

@@ -141,10 +141,19 @@ func (s *session) carry() {
 	select {
 	case <-s.stop:
 	case <-s.LoginDone:
-		s.finish(endOf(Unauthorized))
+		s.finish(s.loginEnded())
 	}
 	s.goes(s.hurry)
 	s.record(s.endCommand())
+}
+
+// loginEnded says to the owner what the shell stood on.
+func (s *session) loginEnded() ending {
+	e := endOf(Unauthorized)
+	if s.Actor.Token != "" {
+		e.message = "The access token that opened this shell has expired or was revoked, or its owner may no longer come in, so the shell was ended. Make a new token."
+	}
+	return e
 }
 
 func (s *session) goes(f func()) { s.wg.Go(f) }

@@ -18,6 +18,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
 	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/oidc"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/store"
 )
@@ -32,10 +33,11 @@ type way interface {
 }
 
 func (s *Server) buildLogins(ctx context.Context) error {
-	logins, err := s.loginStore(ctx)
+	logins, tokens, err := s.openStore(ctx)
 	if err != nil {
 		return err
 	}
+	s.buildTokens(tokens)
 	auth := s.cfg.Auth
 	o := websession.Options{
 		Store: logins, CookieName: auth.Session.CookieName, Secure: s.secure(),
@@ -48,15 +50,16 @@ func (s *Server) buildLogins(ctx context.Context) error {
 	return nil
 }
 
-// loginStore keeps logins in the database, or in memory where there is none.
-func (s *Server) loginStore(ctx context.Context) (_ websession.Store, err error) {
+// openStore keeps logins and tokens in the database, or in memory where there is
+// none.
+func (s *Server) openStore(ctx context.Context) (_ websession.Store, _ token.Store, err error) {
 	if s.cfg.DatabaseURL == "" {
-		return websession.NewMemory(maxLogins), nil
+		return websession.NewMemory(maxLogins), token.NewMemory(maxLogins), nil
 	}
 	if s.db, err = store.Open(ctx, s.cfg.DatabaseURL); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s.db.Logins(), nil
+	return s.db.Logins(), s.db.Tokens(), nil
 }
 
 func (s *Server) buildDevLogin(o websession.Options) error {
@@ -70,7 +73,7 @@ func (s *Server) buildDevLogin(o websession.Options) error {
 	}
 	s.logins = websession.New(o)
 	s.dev = devlogin.New(devlogin.Options{
-		Actor: actor, CodeRequired: auth.CodeRequired, Sessions: s.logins,
+		Actor: actor, CodeRequired: auth.CodeRequired, Sessions: devSessions{s.loginsAndTokens()},
 		Whoami: func(a identity.Actor) any { return s.who().WhoamiOf(a) },
 		Audit:  s.auditLogin(audit.NewLines(s.opt.Audit)),
 	})
@@ -91,7 +94,7 @@ func (s *Server) buildProvider(o websession.Options) {
 		PostLogoutRedirect: set.PostLogoutRedirect, Scopes: set.Scopes, Audience: set.Audience,
 		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, UserClaim: s.cfg.Auth.Policy.UserClaim,
 		Secure: s.secure(), Soonest: s.opt.Renew,
-		Admit: s.cfg.Auth.Policy.Admit, Sessions: s.logins,
+		Admit: s.cfg.Auth.Policy.Admit, See: s.tokens.See, Sessions: s.loginsAndTokens(),
 		Audit: s.auditLogin(audit.NewLines(s.opt.Audit)), Log: s.opt.Log,
 	})
 	s.entry = s.provider

@@ -32,6 +32,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
 	"github.com/periscope-console/periscope/internal/identity/oidc"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/life"
@@ -80,6 +81,7 @@ type Server struct {
 	registry   *prometheus.Registry
 	clusters   *clusters.Registry
 	logins     *websession.Manager
+	tokens     *token.Keeper
 	entry      way
 	dev        *devlogin.Login // nil but in dev mode
 	provider   *oidc.Login     // nil but in mode oidc
@@ -213,6 +215,7 @@ func (s *Server) Run(ctx context.Context) error {
 	parts := []life.Part{
 		{Name: "clusters", Run: s.clusters.Run, Grace: partGrace},
 		{Name: "logins", Run: s.logins.Run, Grace: partGrace},
+		{Name: "tokens", Run: s.tokens.Run, Grace: partGrace},
 	}
 	if s.metrics != nil {
 		parts = append(parts, life.Part{Name: "metrics", Run: s.serve(s.metrics, metricsHandler(s.registry), nil), Grace: httpGrace})
@@ -278,7 +281,7 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 
 func (s *Server) handler() http.Handler {
 	return httpapi.New(httpapi.Options{
-		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(),
+		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens,
 		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.quota(),
 		Clusters: s.clusters, Sessions: s.sessions, Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),

@@ -22,6 +22,7 @@ import (
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/httpapi"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/internal/podexec"
@@ -224,6 +225,7 @@ func crowdWith(t *testing.T, cluster *kubetest.Cluster, change func(*config.Exec
 	h := httptest.NewUnstartedServer(nil)
 	h.Config.Handler = httpapi.New(httpapi.Options{
 		Guard: httpapi.Guard{Hosts: []string{h.Listener.Addr().String()}}, Logins: all,
+		Tokens:   token.New(token.Options{}),
 		Clusters: reg, Sessions: sessions, Pages: fstest.MapFS{}, Log: slog.New(slog.DiscardHandler), Ready: func(context.Context) error { return nil },
 	})
 	h.Start()

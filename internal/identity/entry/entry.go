@@ -58,6 +58,8 @@ var statuses = map[fault.Kind]int{
 	fault.TooLarge:        http.StatusRequestEntityTooLarge,
 	fault.MediaType:       http.StatusUnsupportedMediaType,
 	fault.Timeout:         http.StatusGatewayTimeout,
+
+	fault.AuditUnavailable: http.StatusServiceUnavailable,
 }
 
 // Fail answers with a fault.

@@ -137,7 +137,7 @@ func (l *Login) grant(ctx context.Context, f *found, config *oauth2.Config, toke
 	if err != nil {
 		return websession.Grant{}, err
 	}
-	return l.admit(a, token, raw)
+	return l.admit(ctx, a, token, raw)
 }
 
 // complete adds what the ID token lacks from userinfo, about the same person.
@@ -171,7 +171,12 @@ func (l *Login) complete(ctx context.Context, f *found, config *oauth2.Config, t
 	return c, nil
 }
 
-func (l *Login) admit(a identity.Actor, token *oauth2.Token, raw string) (websession.Grant, error) {
+func (l *Login) admit(ctx context.Context, a identity.Actor, token *oauth2.Token, raw string) (websession.Grant, error) {
+	if l.o.See != nil {
+		if err := l.o.See(ctx, a); err != nil {
+			return websession.Grant{}, err
+		}
+	}
 	admitted, err := l.o.Admit(a)
 	if err != nil {
 		return websession.Grant{Actor: a}, err
@@ -252,7 +257,7 @@ func (l *Login) regrant(ctx context.Context, f *found, config *oauth2.Config, to
 
 func (l *Login) byUserinfo(ctx context.Context, f *found, config *oauth2.Config, token *oauth2.Token, kept renewal, was identity.Actor) (websession.Grant, error) {
 	if f.metadata.UserinfoTarget == "" {
-		return l.admit(identity.Actor{Issuer: was.Issuer, Subject: was.Subject, Email: was.Email, Name: was.Name, Groups: slices.Clone(was.Groups)}, token, kept.Hint)
+		return l.admit(ctx, identity.Actor{Issuer: was.Issuer, Subject: was.Subject, Email: was.Email, Name: was.Name, Groups: slices.Clone(was.Groups)}, token, kept.Hint)
 	}
 	c, err := l.complete(ctx, f, config, token, claims{"sub": quoted(was.Subject)})
 	if err != nil {
@@ -262,7 +267,7 @@ func (l *Login) byUserinfo(ctx context.Context, f *found, config *oauth2.Config,
 	if err != nil {
 		return websession.Grant{}, err
 	}
-	return l.admit(a, token, kept.Hint)
+	return l.admit(ctx, a, token, kept.Hint)
 }
 
 func quoted(s string) json.RawMessage {

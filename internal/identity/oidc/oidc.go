@@ -36,7 +36,7 @@ type Sessions interface {
 	EndAll(ctx context.Context, a identity.Actor) (int, error)
 }
 
-// Options of a Login. All are needed but Audience, PostLogoutRedirect,
+// Options of a Login. All are needed but See, Audience, PostLogoutRedirect,
 // ProviderName, Soonest and Transport.
 type Options struct {
 	// Issuer is an https address without query or fragment; http on loopback.
@@ -58,7 +58,10 @@ type Options struct {
 	// Secure is true where browsers reach us over TLS.
 	Secure bool
 	// Admit decides what a person may, or refuses them.
-	Admit    func(identity.Actor) (identity.Actor, error)
+	Admit func(identity.Actor) (identity.Actor, error)
+	// See hears of everybody whom the provider tells of, before Admit decides: also
+	// of those who may come in no more. Nobody passes whom it does not take.
+	See      func(context.Context, identity.Actor) error
 	Sessions Sessions
 	// Soonest is how long a login is left alone at least before it is renewed; a
 	// minute where it is 0.

@@ -207,13 +207,36 @@ func TestGroupsFromUserinfo(t *testing.T) {
 }
 
 func TestPersonWithoutAPlace(t *testing.T) {
-	r := newRig(t, func(o *Options) { o.Admit = identity.Policy{Mode: identity.Raw, AllowedGroups: []string{"ops"}}.Admit }).found()
+	var seen []string
+	r := newRig(t, func(o *Options) {
+		o.Admit = identity.Policy{Mode: identity.Raw, AllowedGroups: []string{"ops"}}.Admit
+		o.See = func(_ context.Context, a identity.Actor) error { seen = append(seen, a.Subject); return nil }
+	}).found()
 	r.back(r.begin("/"))
+	if !slices.Equal(seen, []string{"alice"}) { // or her tokens would keep the rights that she has lost
+		t.Errorf("seen %q", seen)
+	}
 	if said := r.failure(); !strings.Contains(said, "none of the groups") {
 		t.Errorf("said %q", said)
 	}
 	if !slices.Equal(r.audit, []string{"auth.denied denied alice"}) {
 		t.Errorf("audit %q", r.audit)
+	}
+}
+
+// TestWhoCannotBeKept is let in by nothing that would act for somebody unknown.
+func TestWhoCannotBeKept(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		o.See = func(context.Context, identity.Actor) error {
+			return fault.New(fault.Internal, "t", "Who you are could not be kept.")
+		}
+	}).found()
+	r.back(r.begin("/"))
+	if said := r.failure(); !strings.Contains(said, "could not be kept") {
+		t.Errorf("said %q", said)
+	}
+	if a, err := r.who(); err == nil {
+		t.Errorf("is let in: %+v", a)
 	}
 }
 

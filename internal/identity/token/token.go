@@ -109,7 +109,7 @@ func (k *Keeper) sweep(ctx context.Context) {
 			continue
 		}
 		if _, err := k.admit(held, ok); err != nil {
-			k.o.Log.Info("token.ended", "token", id, "why", err)
+			k.o.Log.Info("token.ended", "token", id, "why", cause(err))
 			k.tell(id)
 		}
 	}
@@ -137,11 +137,19 @@ func (k *Keeper) See(ctx context.Context, a identity.Actor) error {
 func (k *Keeper) FromRequest(r *http.Request, requestID string) (identity.Actor, Token, error) {
 	a, t, err := k.find(r)
 	if err != nil {
-		k.o.Log.Info("token.refused", "requestId", requestID, "token", t.ID, "owner", t.Subject, "why", err)
+		k.o.Log.Info("token.refused", "requestId", requestID, "token", t.ID, "owner", t.Subject, "why", cause(err))
 		return identity.Actor{}, Token{}, err
 	}
 	k.use(r.Context(), t)
 	return a, t, nil
+}
+
+// cause is what the log says of a refusal: more than its bearer is told.
+func cause(err error) error {
+	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Cause != nil {
+		return f.Cause
+	}
+	return err
 }
 
 func (k *Keeper) find(r *http.Request) (identity.Actor, Token, error) {

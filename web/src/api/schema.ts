@@ -106,6 +106,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Access tokens: one's own, to an administrator everybody's */
+        get: operations["listTokens"];
+        put?: never;
+        /** Make an access token; the answer alone shows it */
+        post: operations["createToken"];
+        /** Revoke all of the caller's own tokens, and end their shells */
+        delete: operations["revokeTokens"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke a token, and end its shells */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/whoami": {
         parameters: {
             query?: never;
@@ -348,6 +384,45 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AccessToken: {
+            /** @description Where it may be used; empty for all clusters */
+            clusters: string[];
+            /** Format: date-time */
+            createdAt: string;
+            /** @description E-mail address of its owner; may be empty */
+            email: string;
+            /**
+             * Format: date-time
+             * @description When it ends; null for never
+             */
+            expiresAt: string | null;
+            /** @description Names the token, also in audit; nobody can act by it */
+            id: string;
+            name: string;
+            /** @description Whether it is the caller's */
+            own: boolean;
+            /** @description What it may be used for */
+            scopes: ("read" | "exec" | "admin")[];
+            /** @description Subject of its owner */
+            subject: string;
+            /**
+             * Format: date-time
+             * @description When it was last used, to the minute; null for never
+             */
+            usedAt: string | null;
+        };
+        AccessTokenList: {
+            /** @description Whether the caller may ask for everybody's */
+            admin: boolean;
+            limits: components["schemas"]["TokenLimits"];
+            /**
+             * @description Whose tokens these are
+             * @enum {string}
+             */
+            scope: "self" | "all";
+            /** @description The newest first, at most 1000 */
+            tokens: components["schemas"]["AccessToken"][];
+        };
         AuthConfig: {
             /** @description Whether POST /api/auth/dev needs the one-time code */
             codeRequired: boolean;
@@ -630,6 +705,8 @@ export interface components {
         };
         Features: {
             exec: components["schemas"]["ExecFeatures"];
+            /** @description Whether people may make access tokens */
+            tokens: boolean;
             /** @description Version of the server */
             version: string;
         };
@@ -668,6 +745,11 @@ export interface components {
             /** @description The caller's logins, the newest first */
             logins: components["schemas"]["Login"][];
         };
+        MadeToken: {
+            /** @description The token itself, which is never shown again */
+            secret: string;
+            token: components["schemas"]["AccessToken"];
+        };
         Namespace: {
             /**
              * Format: date-time
@@ -685,6 +767,19 @@ export interface components {
         NamespaceList: {
             /** @description Namespaces by name */
             namespaces: components["schemas"]["Namespace"][];
+        };
+        NewToken: {
+            /** @description Where it may be used; empty for all clusters */
+            clusters?: string[];
+            /**
+             * Format: int64
+             * @description How long it holds; 0 for ever, where that is allowed
+             */
+            lifetimeSeconds: number;
+            /** @description 1 to 64 characters, unique among the caller's */
+            name: string;
+            /** @description What it may be used for; one at least */
+            scopes: ("read" | "exec" | "admin")[];
         };
         Owner: {
             /** @description Kind, such as ReplicaSet */
@@ -869,6 +964,27 @@ export interface components {
              */
             total: number;
         };
+        TokenLimits: {
+            /**
+             * Format: int64
+             * @description Longest life of a token
+             */
+            maxLifetimeSeconds: number;
+            /**
+             * Format: int64
+             * @description How many a person may have
+             */
+            maxPerPerson: number;
+            /** @description Whether one may live for ever */
+            noExpiry: boolean;
+        };
+        UsedToken: {
+            /** @description Where it may be used; empty for all clusters */
+            clusters: string[];
+            id: string;
+            name: string;
+            scopes: ("read" | "exec" | "admin")[];
+        };
         Whoami: {
             /** @description Whether audit can be queried */
             auditEnabled: boolean;
@@ -886,7 +1002,7 @@ export interface components {
             email: string;
             /**
              * Format: date-time
-             * @description When the login ends; null when it lasts as long as the server
+             * @description When the login or token ends; null when it lasts as long as the server, or for ever
              */
             expiresAt: string | null;
             /** @description The login's groups */
@@ -900,6 +1016,8 @@ export interface components {
             subject: string;
             /** @description The caller's tier, in mode tier */
             tier: string;
+            /** @description The token by which the caller acts; null for a browser */
+            token: components["schemas"]["UsedToken"] | null;
         };
     };
     responses: never;
@@ -1076,6 +1194,127 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["LoggedOut"];
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: {
+                /** @description true: everybody's, for an administrator */
+                everybody?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessTokenList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revokeTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {

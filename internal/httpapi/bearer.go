@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity/token"
+)
+
+// identify finds out who sends a request: by the token that it presents, be that
+// good or bad, and by its cookie only where it presents none.
+func (s *server) identify(rt route, c *call) (err error) {
+	if token.Presented(c.r) {
+		return s.byToken(rt, c)
+	}
+	if c.actor, c.login, err = s.Logins.FromRequest(c.r); err != nil {
+		return err
+	}
+	if !rt.background {
+		s.Logins.Touch(c.ctx(), c.login)
+	}
+	return nil
+}
+
+func (s *server) byToken(rt route, c *call) (err error) {
+	if c.actor, c.token, err = s.Tokens.FromRequest(c.r, c.requestID); err != nil {
+		if fault.KindOf(err) == fault.Unauthenticated {
+			c.w.Header().Set("WWW-Authenticate", `Bearer realm="periscope"`) // RFC 6750, section 3
+		}
+		return err
+	}
+	if err := c.inScope(rt); err != nil {
+		s.AuditLogin(c.ctx(), "auth.denied", "denied", c.actor, fault.PublicOf(err))
+		return err
+	}
+	return nil
+}
+
+// inScope is nil where the caller's token may be used for this.
+func (c *call) inScope(rt route) error {
+	cluster := c.r.PathValue("cluster")
+	switch {
+	case rt.scope == "":
+		return errBrowserOnly()
+	case !c.token.Has(rt.scope):
+		return fault.New(fault.Forbidden, "httpapi.inScope",
+			"This token lacks the scope %s, which this needs; it has %s. Make a token that has it on the page “Access tokens”.", rt.scope, words(c.token.Scopes))
+	case cluster != "" && !c.token.Reaches(cluster):
+		return fault.New(fault.Forbidden, "httpapi.inScope",
+			"This token is limited to %s. Make one for the cluster that you mean on the page “Access tokens”.", words(c.token.Clusters))
+	}
+	return nil
+}
+
+func errBrowserOnly() error {
+	return fault.New(fault.Forbidden, "httpapi", "A token cannot do this. Logins and tokens are seen to in the browser alone; log in there.")
+}
+
+// words is a list for a sentence: a, b and c.
+func words[T ~string](list []T) string {
+	all := make([]string, len(list))
+	for i, w := range list {
+		all[i] = string(w)
+	}
+	last := len(all) - 1
+	if last < 1 {
+		return strings.Join(all, "")
+	}
+	return strings.Join(all[:last], ", ") + " and " + all[last]
+}
+
+// withoutToken keeps tokens from the ways to log in and out: they read cookies, and
+// a request that presents a token has none that count.
+func withoutToken(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if token.Presented(r) {
+			fail(w, errBrowserOnly())
+			return
+		}
+		next(w, r)
+	}
+}
