@@ -1,7 +1,9 @@
 package console
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,24 +14,24 @@ import (
 	"github.com/periscope-console/periscope/internal/idptest"
 )
 
-// Login is one browser's login.
+// Login is one browser's login, or a script with a token.
 type Login struct {
 	server *Server
-	cookie string
+	header http.Header // by which requests say who sends them
 }
 
 // Login logs in as the page does.
 func (s *Server) Login() *Login {
 	s.t.Helper()
-	l := &Login{server: s}
+	l := &Login{server: s, header: http.Header{}}
 	resp, err := l.call(s.t.Context(), http.MethodPost, "/api/auth/dev", `{"code":""}`)
 	if err != nil {
 		s.t.Fatalf("login: %v", err)
 	}
 	for _, c := range resp.Cookies() {
-		l.cookie = c.Name + "=" + c.Value
+		l.header.Set("Cookie", c.Name+"="+c.Value)
 	}
-	if l.cookie == "" {
+	if len(l.header) == 0 {
 		s.t.Fatal("login: the answer has no cookie")
 	}
 	return l
@@ -54,7 +56,7 @@ func (s *Server) LoginBy(p *idptest.Provider, subject string) *Login {
 	}
 	for _, c := range jar.Cookies(here) {
 		if c.Name == "periscope_session" {
-			return &Login{server: s, cookie: c.Name + "=" + c.Value}
+			return &Login{server: s, header: http.Header{"Cookie": {c.Name + "=" + c.Value}}}
 		}
 	}
 	s.t.Fatalf("login by the provider: no cookie of a login")
@@ -77,7 +79,7 @@ func (s *Server) goTo(browser *http.Client, address string) string {
 }
 
 // At is the same login at another server.
-func (l *Login) At(s *Server) *Login { return &Login{server: s, cookie: l.cookie} }
+func (l *Login) At(s *Server) *Login { return &Login{server: s, header: l.header} }
 
 // Holds reports whether somebody is logged in by it.
 func (l *Login) Holds(ctx context.Context) error {
@@ -85,15 +87,45 @@ func (l *Login) Holds(ctx context.Context) error {
 	return err
 }
 
-// LogoutEverywhere ends every login of its person.
-func (l *Login) LogoutEverywhere(ctx context.Context) error {
-	_, err := l.call(ctx, http.MethodPost, "/api/auth/logout/everywhere", "")
+// Bearer is a script with a token.
+func (s *Server) Bearer(secret string) *Login {
+	return &Login{server: s, header: http.Header{"Authorization": {"Bearer " + secret}}}
+}
+
+// Token is a personal access token, as its owner got it.
+type Token struct{ ID, Secret string }
+
+// MakeToken makes a token as the page does, for an hour. Its scopes have commas
+// between them.
+func (l *Login) MakeToken(ctx context.Context, name, scopes string) (Token, error) {
+	body := fmt.Sprintf(`{"name":%q,"scopes":["%s"],"lifetimeSeconds":3600}`, name, strings.ReplaceAll(scopes, ",", `","`))
+	resp, err := l.call(ctx, http.MethodPost, "/api/auth/tokens", body)
+	if err != nil {
+		return Token{}, err
+	}
+	var made struct {
+		Token  struct{ ID string }
+		Secret string
+	}
+	err = json.NewDecoder(resp.Body).Decode(&made)
+	return Token{made.Token.ID, made.Secret}, err
+}
+
+// Revoke ends a token.
+func (l *Login) Revoke(ctx context.Context, id string) error {
+	_, err := l.call(ctx, http.MethodDelete, "/api/auth/tokens/"+id, "")
 	return err
 }
 
 // Logout ends the login.
 func (l *Login) Logout(ctx context.Context) error {
 	_, err := l.call(ctx, http.MethodPost, "/api/auth/logout", "")
+	return err
+}
+
+// LogoutEverywhere ends every login and token of this person.
+func (l *Login) LogoutEverywhere(ctx context.Context) error {
+	_, err := l.call(ctx, http.MethodPost, "/api/auth/logout/everywhere", "")
 	return err
 }
 
@@ -111,9 +143,7 @@ func (l *Login) call(ctx context.Context, method, path, body string) (*http.Resp
 	if err != nil {
 		return nil, err
 	}
-	if l.cookie != "" {
-		req.Header.Set("Cookie", l.cookie)
-	}
+	req.Header = l.header.Clone()
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -122,8 +152,9 @@ func (l *Login) call(ctx context.Context, method, path, body string) (*http.Resp
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() // this one, not the one that takes its place
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	resp.Body = io.NopCloser(bytes.NewReader(answer)) // for whoever wants it
 	if err == nil && resp.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s %s: %s %s", method, path, resp.Status, answer)
 	}

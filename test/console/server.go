@@ -132,6 +132,9 @@ func (s *Server) AwaitReady() {
 	}
 }
 
+// URL is where the server answers, without a path.
+func (s *Server) URL() string { return s.url }
+
 // Signal sends the process a signal.
 func (s *Server) Signal(sig os.Signal) error { return s.process.Signal(sig) }
 
@@ -150,7 +153,15 @@ type Event struct {
 	EventID string         `json:"eventId"`
 	Stage   string         `json:"stage"`
 	Verb    string         `json:"verb"`
+	Outcome string         `json:"outcome"`
+	Actor   Actor          `json:"actor"`
 	Extra   map[string]any `json:"extra"`
+}
+
+// Actor is who acted, and by which token.
+type Actor struct {
+	Sub   string `json:"sub"`
+	Token string `json:"token"`
 }
 
 // Events are the completed events of a verb so far, in their order.

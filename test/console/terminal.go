@@ -91,7 +91,7 @@ func (t *Terminal) dial(ctx context.Context, l *Login, at Target) (err error) {
 			return t.raw, err
 		},
 	}}
-	opt := &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"Cookie": {l.cookie}}}
+	opt := &websocket.DialOptions{HTTPClient: client, HTTPHeader: l.header.Clone()}
 	if t.mode != Plain {
 		opt.Subprotocols = []string{string(t.mode)}
 	}
