@@ -113,12 +113,90 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await page.goto("/settings");
     await page.getByRole("heading", { name: "Settings" }).waitFor();
   },
+  "user-menu": async (page) => {
+    await page.goto("/clusters");
+    await page.getByRole("list", { name: "Clusters" }).waitFor();
+    await page.getByRole("button", { name: /^Account of/ }).click();
+    await page.getByRole("menuitem", { name: "Your sessions" }).waitFor();
+  },
+  "your-sessions": async (page) => {
+    await shellsBeside(page);
+    await page.goto("/account/sessions");
+    await page.getByText("This browser").waitFor();
+    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
+  },
+  "sign-out-everywhere": async (page) => {
+    await page.goto("/account/sessions");
+    await page.getByText("This browser").waitFor();
+    await page.getByRole("button", { name: "Sign out everywhere…" }).click();
+    await page.getByRole("dialog", { name: "Sign out everywhere?" }).getByText(/tokens? (is|are) revoked/).waitFor();
+  },
+  "tokens-none": async (page) => {
+    await page.goto("/account/tokens");
+    await page.getByRole("heading", { name: "Access tokens" }).waitFor();
+    await page.request.delete("/api/auth/tokens");
+    await page.reload();
+    await page.getByText("You have no token").waitFor();
+  },
+  tokens: async (page) => {
+    await someTokens(page);
+    await page.getByText("nightly-report").waitFor();
+  },
+  "tokens-everybody": async (page) => {
+    await someTokens(page);
+    await page.getByRole("button", { name: "Everybody’s" }).click();
+    await page.getByText("(you)").first().waitFor();
+  },
+  "token-new": async (page) => {
+    await someTokens(page);
+    await page.getByRole("button", { name: "New token" }).click();
+    const dialog = page.getByRole("dialog", { name: "New access token" });
+    await dialog.getByLabel("Only these").check();
+    await dialog.getByLabel("strict").check();
+    await dialog.getByLabel("Name").fill("deploy-bot");
+    await dialog.getByText("You have a token of this name").waitFor();
+  },
+  "token-made": async (page) => {
+    await page.goto("/account/tokens");
+    await page.getByRole("heading", { name: "Access tokens" }).waitFor();
+    await page.request.delete("/api/auth/tokens");
+    await page.reload();
+    await page.getByRole("button", { name: "New token" }).click();
+    await page.getByLabel("Name").fill("deploy-bot");
+    await page.getByRole("button", { name: "Make token" }).click();
+    await page.getByTestId("new-token").waitFor();
+  },
+  "token-revoke": async (page) => {
+    await someTokens(page);
+    await page.getByRole("button", { name: "Revoke deploy-bot" }).click();
+    await page.getByRole("dialog", { name: "Revoke deploy-bot?" }).waitFor();
+  },
   why: async (page) => {
     await page.goto("/clusters/strict/pods/tools/toolbox");
     await page.getByRole("button", { name: /^Open shell/ }).first().click();
     await page.getByRole("dialog", { name: "Open shell" }).waitFor();
   },
 };
+
+/** The page of tokens with some on it, one of which ends soon and one never used. */
+async function someTokens(page: Page): Promise<void> {
+  await page.goto("/account/tokens");
+  await page.getByRole("heading", { name: "Access tokens" }).waitFor();
+  await page.request.delete("/api/auth/tokens");
+  const day = 24 * 3600;
+  const wishes = [
+    { name: "nightly-report", scopes: ["read"], lifetimeSeconds: 90 * day },
+    { name: "Ada’s laptop, terminal", scopes: ["read", "exec", "admin"], lifetimeSeconds: 5 * day },
+    { name: "deploy-bot", scopes: ["read", "exec"], clusters: ["demo", "strict"], lifetimeSeconds: 30 * day },
+  ];
+  for (const data of wishes) {
+    const made = await (await page.request.post("/api/auth/tokens", { data })).json();
+    if (data.name === "nightly-report") continue;
+    await fetch(new URL("/api/whoami", page.url()), { headers: { Authorization: `Bearer ${made.secret}` } });
+  }
+  await page.reload();
+  await page.getByText("deploy-bot").waitFor();
+}
 
 async function openWithReason(page: Page): Promise<void> {
   await page.getByRole("button", { name: /^Open shell/ }).first().click();

@@ -3,12 +3,16 @@ import { ApiFault, asFault } from "./fault.ts";
 import type {
   AccessCheck,
   AccessResult,
+  AccessTokenList,
   AuthConfig,
   Cluster,
   Features,
   KubernetesEvent,
   LoggedOut,
+  Login,
+  MadeToken,
   Namespace,
+  NewToken,
   Pod,
   PodList,
   PodSummary,
@@ -80,9 +84,31 @@ export async function canI(cluster: string, checks: AccessCheck[], signal?: Abor
 export const execSessions = (signal?: AbortSignal) => request<SessionList>("/api/exec/sessions", { signal });
 
 /** Ends a shell. One that has ended already is no failure: that is what was wanted. Says whether it still ran. */
-export async function endExecSession(sessionId: string): Promise<boolean> {
+export const endExecSession = (sessionId: string) => end(`/api/exec/sessions/${part(sessionId)}`);
+
+/** Of one's own. */
+export async function logins(signal?: AbortSignal): Promise<Login[]> {
+  return (await request<{ logins: Login[] }>("/api/auth/logins", { signal })).logins ?? [];
+}
+
+/** Says whether it still held. */
+export const endLogin = (id: string) => end(`/api/auth/logins/${part(id)}`);
+
+export const tokens = (everybody: boolean, signal?: AbortSignal) =>
+  request<AccessTokenList>(`/api/auth/tokens${everybody ? "?everybody=true" : ""}`, { signal });
+
+export const createToken = (body: NewToken) => request<MadeToken>("/api/auth/tokens", { method: "POST", body });
+
+/** Says whether it still held. */
+export const revokeToken = (id: string) => end(`/api/auth/tokens/${part(id)}`);
+
+/** All of one's own. */
+export const revokeTokens = () => request<void>("/api/auth/tokens", { method: "DELETE" });
+
+/** False for what had ended already. */
+async function end(path: string): Promise<boolean> {
   try {
-    await request<void>(`/api/exec/sessions/${part(sessionId)}`, { method: "DELETE" });
+    await request<void>(path, { method: "DELETE" });
     return true;
   } catch (thrown) {
     if (asFault(thrown).status === 404) return false;

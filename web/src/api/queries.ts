@@ -62,6 +62,19 @@ export const sessionsQuery = () => ({
   refetchInterval: 3_000,
 });
 
+/** Nobody but their owner changes these, or another window of the owner's. */
+export const loginsQuery = () => ({
+  queryKey: ["logins"] as const,
+  queryFn: ({ signal }: QueryContext) => api.logins(signal),
+  refetchInterval: 15_000,
+});
+
+export const tokensQuery = (everybody: boolean) => ({
+  queryKey: ["tokens", everybody] as const,
+  queryFn: ({ signal }: QueryContext) => api.tokens(everybody, signal),
+  refetchInterval: 15_000,
+});
+
 /** The server takes no more checks in one call. */
 const MAX_CHECKS = 64;
 

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Outlet, useNavigate, useParams, useRouteContext } from "@tanstack/react-router";
 import { useEffect, useEffectEvent, useMemo, useState } from "react";
 import { featuresQuery } from "../api/queries.ts";
+import { UserMenu } from "../features/account/UserMenu.tsx";
 import { session, signIn } from "../features/auth/session.ts";
 import { Chooser } from "../features/dock/Chooser.tsx";
 import { Dock } from "../features/dock/Dock.tsx";
@@ -15,6 +16,7 @@ import { ErrorBoundary } from "../ui/ErrorBoundary.tsx";
 import { hasModifier, isTyping } from "../ui/keys.ts";
 import { NoticeBar } from "../ui/NoticeBar.tsx";
 import { isPaletteKey } from "./keys.ts";
+import { askSignOutEverywhere, LeaveDialog, leave } from "./leave.tsx";
 import { OfflineBar } from "./OfflineBar.tsx";
 import { Rail, RailMenu, toggleTheme } from "./Rail.tsx";
 import { TopBar } from "./TopBar.tsx";
@@ -37,7 +39,15 @@ export function Shell() {
       <div className="relative flex min-w-0 flex-1 flex-col">
         <TopBar
           menu={<RailMenu go={(to) => void navigate({ to })} onHelp={() => setOverlay("help")} />}
-          who={who.email || who.subject}
+          user={
+            <UserMenu
+              who={who}
+              tokens={features?.tokens ?? false}
+              go={(to) => void navigate({ to })}
+              onSignOut={leave}
+              onSignOutEverywhere={askSignOutEverywhere}
+            />
+          }
           onPalette={() => setOverlay("palette")}
         />
         <OfflineBar />
@@ -58,6 +68,7 @@ export function Shell() {
         <Palette onClose={() => setOverlay("none")} cluster={cluster} commands={commands} actions={actions} />
       ) : null}
       {overlay === "help" ? <HelpDialog onClose={() => setOverlay("none")} /> : null}
+      <LeaveDialog />
       <Chooser />
       <NoticeBar />
     </div>
@@ -75,6 +86,13 @@ function usePalette(showHelp: () => void): { commands: Command[]; actions: Palet
         { name: "Switch between light and dark", words: "theme appearance", run: toggleTheme },
         { name: "Theme as the system", words: "appearance", run: () => changeSettings({ theme: "system" }) },
         { name: "Minimise or restore the terminals", words: "dock shell", run: toggleDock },
+        {
+          name: "Your sessions",
+          words: "account browsers logins",
+          run: () => void navigate({ to: "/account/sessions" }),
+        },
+        { name: "Access tokens", words: "account api curl", run: () => void navigate({ to: "/account/tokens" }) },
+        { name: "Sign out everywhere", words: "logout end sessions", run: askSignOutEverywhere },
         { name: "Settings", words: "font renderer sign out", run: () => void navigate({ to: "/settings" }) },
         { name: "Keys", words: "help shortcuts keyboard", run: () => help() },
       ],

@@ -6,13 +6,13 @@ import { Kbd } from "../ui/Kbd.tsx";
 
 interface TopBarProps {
   menu: ReactNode;
-  /** Who is signed in: every shell is opened as them. */
-  who: string;
+  /** Who is signed in, and what they may do about it. */
+  user: ReactNode;
   onPalette(): void;
 }
 
 /** Where one is, each part a link, and the way to everywhere else. */
-export function TopBar({ menu, who, onPalette }: TopBarProps) {
+export function TopBar({ menu, user, onPalette }: TopBarProps) {
   return (
     <header className="flex h-12 shrink-0 items-center gap-3 border-b border-line bg-surface px-4">
       {menu}
@@ -30,13 +30,7 @@ export function TopBar({ menu, who, onPalette }: TopBarProps) {
           <Kbd keys="K" />
         </span>
       </button>
-      <Link
-        to="/settings"
-        title={`Signed in as ${who}`}
-        className="max-w-48 truncate rounded text-xs text-muted hover:text-text max-md:hidden"
-      >
-        {who}
-      </Link>
+      {user}
     </header>
   );
 }
@@ -45,7 +39,13 @@ const PART = "min-w-0 truncate rounded hover:text-accent hover:underline aria-[c
 
 const CLUSTERS = { to: "/clusters", name: "Clusters" } as const;
 /** What an address begins with; all but the clusters end there. */
-const PAGES = [CLUSTERS, { to: "/sessions", name: "Sessions" }, { to: "/settings", name: "Settings" }] as const;
+const PAGES = [
+  CLUSTERS,
+  { to: "/sessions", name: "Sessions" },
+  { to: "/settings", name: "Settings" },
+  { to: "/account/sessions", name: "Your sessions" },
+  { to: "/account/tokens", name: "Access tokens" },
+] as const;
 
 function Breadcrumb() {
   const { cluster, namespace, pod } = useParams({ strict: false });

@@ -5,23 +5,26 @@ import type { ReactNode } from "react";
 import { explain } from "../api/explain.ts";
 import { clustersQuery, featuresQuery, podQuery, podsQuery } from "../api/queries.ts";
 import type { Cluster } from "../api/types.ts";
-import { signOut } from "../features/auth/session.ts";
+import { SessionsOfYours } from "../features/account/SessionsOfYours.tsx";
+import { TokensPage } from "../features/account/TokensPage.tsx";
 import { ClustersPage } from "../features/clusters/ClustersPage.tsx";
 import { requestShell } from "../features/dock/request.ts";
 import { liveShells } from "../features/dock/store.ts";
-import { endAllShells } from "../features/dock/watch.ts";
 import { PodPage } from "../features/pod/PodPage.tsx";
 import { PodsPage } from "../features/pods/PodsPage.tsx";
+import { OwnShells } from "../features/sessions/OwnShells.tsx";
 import { SessionsPage } from "../features/sessions/SessionsPage.tsx";
 import { SettingsPage } from "../features/settings/SettingsPage.tsx";
 import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message, Skeleton } from "../ui/states.tsx";
+import { askSignOutEverywhere, leave } from "./leave.tsx";
 import { useTitle } from "./useTitle.ts";
 
 /** Each route hands its page what the address says and what other features do for it. */
 const root = getRouteApi("__root__");
 const clusterApi = getRouteApi("/clusters/$cluster");
 const sessionsApi = getRouteApi("/sessions");
+const tokensApi = getRouteApi("/account/tokens");
 const podApi = getRouteApi("/clusters/$cluster/pods/$namespace/$pod");
 
 /** Whose rights these are, for a refusal to say. */
@@ -104,7 +107,34 @@ export function SessionsRoute() {
       search={sessionsApi.useSearch()}
       onSearch={(change) => void navigate({ search: (before) => ({ ...before, ...change }), replace: true })}
       who={useWho()}
-      isHere={(id) => liveShells().some((shell) => shell.state.get().hello?.sessionId === id)}
+      isHere={isHere}
+    />
+  );
+}
+
+/** Whether a shell runs in this very window. */
+const isHere = (id: string) => liveShells().some((shell) => shell.state.get().hello?.sessionId === id);
+
+export function AccountSessionsRoute() {
+  useTitle("Your sessions");
+  return (
+    <SessionsOfYours
+      who={useWho()}
+      shells={<OwnShells isHere={isHere} />}
+      onSignOut={leave}
+      onSignOutEverywhere={askSignOutEverywhere}
+    />
+  );
+}
+
+export function TokensRoute() {
+  useTitle("Access tokens");
+  const navigate = tokensApi.useNavigate();
+  return (
+    <TokensPage
+      who={useWho()}
+      everybody={tokensApi.useSearch().everybody ?? false}
+      onEverybody={(everybody) => void navigate({ search: { everybody: everybody || undefined }, replace: true })}
     />
   );
 }
@@ -113,10 +143,6 @@ export function SettingsRoute() {
   useTitle("Settings");
   const { who } = root.useRouteContext();
   const features = useQuery(featuresQuery()).data;
-  const leave = () => {
-    endAllShells();
-    void signOut();
-  };
   return (
     <SettingsPage
       who={who}

@@ -4,7 +4,15 @@ import { explain } from "../api/explain.ts";
 import type { Whoami } from "../api/types.ts";
 import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message } from "../ui/states.tsx";
-import { ClusterRoute, ClustersRoute, PodRoute, SessionsRoute, SettingsRoute } from "./pages.tsx";
+import {
+  AccountSessionsRoute,
+  ClusterRoute,
+  ClustersRoute,
+  PodRoute,
+  SessionsRoute,
+  SettingsRoute,
+  TokensRoute,
+} from "./pages.tsx";
 import { Shell } from "./Shell.tsx";
 import { parsePodSearch, parsePodsSearch, parseSessionsSearch } from "./search.ts";
 
@@ -45,10 +53,34 @@ export const sessionsRoute = createRoute({
   component: SessionsRoute,
 });
 
+export const accountSessionsRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/account/sessions",
+  component: AccountSessionsRoute,
+});
+
+export const tokensRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/account/tokens",
+  validateSearch: (search: Record<string, unknown>): { everybody?: boolean } => ({
+    everybody: search.everybody === true || undefined,
+  }),
+  component: TokensRoute,
+});
+
 export const settingsRoute = createRoute({ getParentRoute: () => root, path: "/settings", component: SettingsRoute });
 
 export const router = createRouter({
-  routeTree: root.addChildren([indexRoute, clustersRoute, clusterRoute, podRoute, sessionsRoute, settingsRoute]),
+  routeTree: root.addChildren([
+    indexRoute,
+    clustersRoute,
+    clusterRoute,
+    podRoute,
+    sessionsRoute,
+    settingsRoute,
+    accountSessionsRoute,
+    tokensRoute,
+  ]),
   context: { who: undefined as unknown as Whoami },
   defaultErrorComponent: ({ error, reset }) => <Fault fault={explain(error)} retry={reset} />,
 });

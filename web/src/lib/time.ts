@@ -24,6 +24,11 @@ function two(s: number, big: number, bigUnit: string, small: number, smallUnit: 
   return `${Math.floor(s / big)}${bigUnit}${rest > 0 ? `${rest}${smallUnit}` : ""}`;
 }
 
+/** How long until then, in the same form; "0s" for what is past. */
+export function formatLeft(untilIso: string, now: number): string {
+  return formatAge(new Date(now).toISOString(), Date.parse(untilIso));
+}
+
 /** A duration as a clock: 02:14, 1:02:14. */
 export function formatClock(milliseconds: number): string {
   const s = Math.max(0, Math.floor(milliseconds / 1000));

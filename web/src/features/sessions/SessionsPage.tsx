@@ -6,6 +6,7 @@ import { sessionsQuery } from "../../api/queries.ts";
 import type { ExecSession, SessionList } from "../../api/types.ts";
 import { Button, buttonClass } from "../../ui/Button.tsx";
 import { FilterField } from "../../ui/FilterField.tsx";
+import { Segments } from "../../ui/Segments.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Empty, Fault, Skeleton, Strip } from "../../ui/states.tsx";
 import { filterSessions, formatSort, parseSort, sortSessions } from "./columns.ts";
@@ -100,7 +101,12 @@ function Toolbar({ search, onSearch, list, shown }: ToolbarProps) {
         />
       </div>
       {list?.scope === "all" ? (
-        <Whose mine={search.mine ?? false} onChange={(mine) => onSearch({ mine: mine || undefined })} />
+        <Segments
+          label="Whose"
+          value={search.mine ?? false}
+          choices={WHOSE}
+          onChange={(mine) => onSearch({ mine: mine || undefined })}
+        />
       ) : null}
       <span aria-live="polite" className="ml-auto text-xs text-muted">
         {list ? summary(shown, list) : ""}
@@ -115,31 +121,10 @@ function summary(shown: number, { sessions, total }: SessionList): string {
   return shown === total ? open : `${shown.toLocaleString()} of ${open}`;
 }
 
-function Whose({ mine, onChange }: { mine: boolean; onChange(mine: boolean): void }) {
-  const choices = [
-    { name: "Everybody’s", value: false },
-    { name: "Mine", value: true },
-  ];
-  return (
-    <div
-      role="group"
-      aria-label="Whose"
-      className="flex h-8 items-stretch overflow-hidden rounded-md border border-line-strong"
-    >
-      {choices.map(({ name, value }) => (
-        <button
-          key={name}
-          type="button"
-          aria-pressed={mine === value}
-          onClick={() => onChange(value)}
-          className="border-r border-line-strong bg-surface px-2.5 text-sm text-muted outline-offset-[-2px] last:border-0 hover:bg-hover aria-pressed:bg-accent-soft aria-pressed:font-medium aria-pressed:text-accent"
-        >
-          {name}
-        </button>
-      ))}
-    </div>
-  );
-}
+const WHOSE = [
+  { name: "Everybody’s", value: false },
+  { name: "Mine", value: true },
+] as const;
 
 interface NoneProps {
   q: string;

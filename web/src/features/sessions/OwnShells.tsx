@@ -1,0 +1,54 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+import { explain } from "../../api/explain.ts";
+import { sessionsQuery } from "../../api/queries.ts";
+import type { ExecSession } from "../../api/types.ts";
+import { buttonClass } from "../../ui/Button.tsx";
+import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
+import { parseSort, sortSessions } from "./columns.ts";
+import { EndDialog } from "./EndDialog.tsx";
+import { SessionTable } from "./SessionTable.tsx";
+
+/** One's own shells, as part of another page. */
+export function OwnShells({ isHere }: { isHere(sessionId: string): boolean }) {
+  const list = useQuery(sessionsQuery());
+  const navigate = useNavigate();
+  const [sort, setSort] = useState(() => parseSort(""));
+  const [ending, setEnding] = useState<ExecSession | null>(null);
+  const own = useMemo(
+    () => sortSessions(list.data?.sessions.filter((session) => session.own) ?? [], sort),
+    [list.data, sort],
+  );
+  if (list.isPending) return <Skeleton rows={2} label="Loading your shells" />;
+  if (list.isLoadingError) return <Fault fault={explain(list.error)} retry={() => void list.refetch()} />;
+  return (
+    <div className="overflow-hidden rounded-lg border border-line bg-surface">
+      {own.length > 0 ? (
+        <SessionTable
+          sessions={own}
+          everybodys={false}
+          sort={sort}
+          onSort={setSort}
+          isHere={isHere}
+          onEnd={setEnding}
+          onOpenPod={({ cluster, namespace, pod }) =>
+            void navigate({ to: "/clusters/$cluster/pods/$namespace/$pod", params: { cluster, namespace, pod } })
+          }
+        />
+      ) : (
+        <Empty
+          title="You have no shell open"
+          actions={
+            <Link to="/clusters" className={buttonClass()}>
+              Show the clusters
+            </Link>
+          }
+        >
+          <p>Open one in a pod; it appears here by itself, and can be ended from here.</p>
+        </Empty>
+      )}
+      {ending ? <EndDialog session={ending} here={isHere(ending.sessionId)} onClose={() => setEnding(null)} /> : null}
+    </div>
+  );
+}
