@@ -24,9 +24,14 @@ function two(s: number, big: number, bigUnit: string, small: number, smallUnit: 
   return `${Math.floor(s / big)}${bigUnit}${rest > 0 ? `${rest}${smallUnit}` : ""}`;
 }
 
+/** Long times are rounded up by this, so that the 30 days of just now are not 29. */
+const NEARLY = (HOUR - MINUTE) * 1000;
+
 /** How long until then, in the same form; "0s" for what is past. */
 export function formatLeft(untilIso: string, now: number): string {
-  return formatAge(new Date(now).toISOString(), Date.parse(untilIso));
+  const until = Date.parse(untilIso);
+  const long = until - now > 2 * HOUR * 1000;
+  return formatAge(new Date(now).toISOString(), long ? until + NEARLY : until);
 }
 
 /** A duration as a clock: 02:14, 1:02:14. */

@@ -2,10 +2,10 @@ import { Check } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import type { ReactNode } from "react";
 
-/** A menu under a button. The trigger is any one element that takes a ref. */
+/** A menu under a button. The trigger is any one element that takes a ref. Not modal: a modal one hides from screen readers what Tab still reaches. */
 export function Menu({ trigger, children, label }: { trigger: ReactNode; children: ReactNode; label: string }) {
   return (
-    <DropdownMenu.Root>
+    <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
       <DropdownMenu.Portal>
         <DropdownMenu.Content

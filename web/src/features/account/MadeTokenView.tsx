@@ -33,10 +33,7 @@ export function MadeTokenView({ secret, onClose }: { secret: string; onClose(): 
         <p className="text-xs font-medium text-muted">Try it</p>
         <CopyButton text={example} what="the example" />
       </div>
-      <pre
-        tabIndex={0}
-        className="overflow-x-auto rounded-md border border-line bg-bg px-2.5 py-2 font-mono text-xs leading-5"
-      >
+      <pre className="rounded-md border border-line bg-bg px-2.5 py-2 font-mono text-xs leading-5 break-all whitespace-pre-wrap">
         {curlExample("psc_…", window.location.origin)}
       </pre>
       <div className="mt-5 flex justify-end">

@@ -81,13 +81,37 @@ interface LoginsProps {
   onSignOut(): void;
 }
 
+/** More than most people have; the others are a click away. */
+const SHOWN = 5;
+
 function Logins({ logins, onEnd, onSignOut }: LoginsProps) {
+  const [all, setAll] = useState(false);
+  const sorted = newestFirst(logins);
+  const shown = all || sorted.length <= SHOWN + 1 ? sorted : sorted.slice(0, SHOWN);
   return (
-    <ul aria-label="Browsers" className="overflow-hidden rounded-lg border border-line bg-surface">
-      {logins.map((login) => (
-        <LoginRow key={login.id} login={login} onEnd={login.current ? onSignOut : () => onEnd(login)} />
-      ))}
-    </ul>
+    <div className="overflow-hidden rounded-lg border border-line bg-surface">
+      <ul aria-label="Browsers">
+        {shown.map((login) => (
+          <LoginRow key={login.id} login={login} onEnd={login.current ? onSignOut : () => onEnd(login)} />
+        ))}
+      </ul>
+      {shown.length < sorted.length ? (
+        <button
+          type="button"
+          onClick={() => setAll(true)}
+          className="h-9 w-full border-t border-line text-xs text-muted outline-offset-[-2px] hover:bg-hover hover:text-text"
+        >
+          Show {sorted.length - shown.length} more
+        </button>
+      ) : null}
+    </div>
+  );
+}
+
+/** This browser, then those that were active last. */
+function newestFirst(logins: readonly Login[]): Login[] {
+  return [...logins].sort(
+    (a, b) => Number(b.current) - Number(a.current) || Date.parse(b.activeAt) - Date.parse(a.activeAt),
   );
 }
 

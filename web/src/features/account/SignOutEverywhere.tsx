@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { loginsQuery, sessionsQuery, tokensQuery } from "../../api/queries.ts";
 import { Button } from "../../ui/Button.tsx";
 import { Modal } from "../../ui/Modal.tsx";
-import { counted } from "./words.ts";
+import { whatEnds } from "./words.ts";
 
 interface SignOutEverywhereProps {
   onClose(): void;
@@ -21,9 +21,9 @@ export function SignOutEverywhere({ onClose, onSignOut }: SignOutEverywhereProps
       description="For when a device is lost, or you are not sure who else is signed in as you."
     >
       <ul className="mb-5 list-disc space-y-1 pl-5 text-sm">
-        <li>{counted(logins?.length, "browser is signed out", "browsers are signed out")}, this one too</li>
-        <li>{counted(shells?.length, "shell ends", "shells end")}, and what runs in it</li>
-        <li>{counted(tokens?.length, "access token is revoked", "access tokens are revoked")} for good</li>
+        {whatEnds(logins?.length, shells?.length, tokens?.length).map((words) => (
+          <li key={words}>{words}</li>
+        ))}
       </ul>
       <div className="flex justify-end gap-2">
         <Button autoFocus onClick={onClose}>

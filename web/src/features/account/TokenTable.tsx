@@ -22,7 +22,7 @@ export function TokenTable(props: TokenTableProps) {
 }
 
 const HEAD = "px-3 py-2 text-left font-medium first:pl-4";
-const CELL = "px-3 py-2.5 align-top first:pl-4";
+const CELL = "px-3 py-2 align-middle first:pl-4";
 
 /** Narrower than the page can be with everything in it, so that it scrolls by itself. */
 function Table({ tokens, everybodys, onRevoke }: TokenTableProps) {
@@ -69,7 +69,7 @@ function Table({ tokens, everybodys, onRevoke }: TokenTableProps) {
               <td className={`${CELL} whitespace-nowrap`}>
                 <Expires token={token} />
               </td>
-              <td className={`${CELL} py-2 text-right`}>
+              <td className={`${CELL} text-right`}>
                 <RevokeButton token={token} onRevoke={onRevoke} />
               </td>
             </tr>
@@ -161,7 +161,7 @@ function Cards({ tokens, everybodys, onRevoke }: TokenTableProps) {
           <p className="text-muted">
             clusters: <Clusters token={token} /> · used <Used token={token} />
           </p>
-          <p className="text-muted">
+          <p className="flex items-center gap-1 text-muted">
             expires <Expires token={token} />
           </p>
         </li>

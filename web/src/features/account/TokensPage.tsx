@@ -46,14 +46,13 @@ export function TokensPage({ who, everybody, onEverybody }: TokensPageProps) {
             {list.data?.admin || everybody ? (
               <Segments label="Whose" value={everybody} choices={WHOSE} onChange={onEverybody} />
             ) : null}
-            {own.length > 1 ? <Button onClick={() => setRevoking(own)}>Revoke all of mine</Button> : null}
             <Button look="primary" disabled={!list.data || full} onClick={() => setMaking(true)}>
               <Plus aria-hidden className="size-4" />
               New token
             </Button>
           </div>
         </header>
-        <p className="mb-4 max-w-2xl text-sm text-muted">
+        <p className="mb-4 max-w-3xl text-sm text-muted">
           A token lets a script or <code className="font-mono text-xs">curl</code> act as you, within its scopes, under
           your own rights and with the same audit.
         </p>
@@ -64,6 +63,13 @@ export function TokensPage({ who, everybody, onEverybody }: TokensPageProps) {
           </div>
         ) : null}
         <Content list={list.data} everybody={everybody} onRevoke={(token) => setRevoking([token])} />
+        {own.length > 1 ? (
+          <div className="mt-3 flex justify-end">
+            <Button size="sm" onClick={() => setRevoking(own)}>
+              {everybody ? "Revoke all of mine" : "Revoke all"}
+            </Button>
+          </div>
+        ) : null}
         {list.isPending ? <Skeleton rows={3} label="Loading tokens" /> : null}
         {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
       </div>

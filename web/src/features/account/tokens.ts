@@ -59,5 +59,5 @@ export function expiry({ expiresAt }: Pick<AccessToken, "expiresAt">, now: numbe
 
 /** What to paste into a terminal. */
 export function curlExample(secret: string, origin: string): string {
-  return `export PERISCOPE_TOKEN=${secret}\ncurl -H "Authorization: Bearer $PERISCOPE_TOKEN" ${origin}/api/clusters`;
+  return `export PERISCOPE_TOKEN=${secret}\ncurl -H "Authorization: Bearer $PERISCOPE_TOKEN" \\\n  ${origin}/api/clusters`;
 }
