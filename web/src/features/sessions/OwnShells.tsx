@@ -10,6 +10,8 @@ import { parseSort, sortSessions } from "./columns.ts";
 import { EndDialog } from "./EndDialog.tsx";
 import { SessionTable } from "./SessionTable.tsx";
 
+const COLUMNS = ["pod", "reason", "state", "started", "idle"] as const;
+
 /** One's own shells, as part of another page. */
 export function OwnShells({ isHere }: { isHere(sessionId: string): boolean }) {
   const list = useQuery(sessionsQuery());
@@ -28,6 +30,7 @@ export function OwnShells({ isHere }: { isHere(sessionId: string): boolean }) {
         <SessionTable
           sessions={own}
           everybodys={false}
+          columns={COLUMNS}
           sort={sort}
           onSort={setSort}
           isHere={isHere}

@@ -14,6 +14,8 @@ interface SessionTableProps {
   sessions: readonly ExecSession[];
   /** Others' shells are among them: whose is told. */
   everybodys: boolean;
+  /** Where there is not the whole page for them. */
+  columns?: readonly ColumnId[];
   sort: Sort;
   onSort(sort: Sort): void;
   isHere(sessionId: string): boolean;
@@ -35,13 +37,13 @@ export function SessionTable(props: SessionTableProps) {
     open: (index) => sessions[index] && props.onOpenPod(sessions[index]),
     actions: { x: (index) => sessions[index] && props.onEnd(sessions[index]) },
   });
-  const columns = COLUMN_IDS.filter((id) => id !== "who" || everybodys);
+  const columns = (props.columns ?? COLUMN_IDS).filter((id) => id !== "who" || everybodys);
   const template = `${columns.map((id) => LOOKS[id].width).join(" ")} ${ACTIONS}`;
   const Row = phone ? Card : Line;
 
   return (
     <div tabIndex={0} className="min-h-0 flex-1 overflow-auto outline-offset-[-2px]">
-      <div role="table" aria-label="Sessions" className="min-w-fit">
+      <div role="table" aria-label="Sessions" className={phone ? "" : "min-w-fit"}>
         {phone ? null : <Header {...props} columns={columns} template={template} />}
         <div role="rowgroup" ref={body}>
           {sessions.map((session, index) => (
@@ -244,7 +246,7 @@ function Card({ table, session, current }: RowProps) {
       onClick={(event) => openUnlessAction(event, () => table.onOpenPod(session))}
       className={`py-2.5 ${rowClass(current)}`}
     >
-      <div role="cell" className="flex w-[calc(100vw-32px)] flex-col gap-1">
+      <div role="cell" className="flex flex-col gap-1">
         <PodLink session={session} />
         <Place session={session} />
         {table.everybodys ? <Who session={session} /> : null}
