@@ -64,6 +64,7 @@ func (s *server) exec(c *call) error {
 func (s *server) stands(c *call, req *podexec.Request) {
 	if id := c.token.ID; id != "" {
 		req.LoginDone = s.Tokens.Done(id)
+		req.Present = func(ctx context.Context) (identity.Actor, error) { return s.Tokens.Present(ctx, id) }
 		return
 	}
 	login := c.login

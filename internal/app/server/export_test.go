@@ -7,3 +7,6 @@ func (s *Server) MetricsURL() string { return "http://" + s.metrics.Addr().Strin
 
 // Readmit is what a login from the store is put to.
 func (s *Server) Readmit(a identity.Actor) (identity.Actor, error) { return s.readmit(a) }
+
+// Address is where the server listens, also where browsers know it by another name.
+func (s *Server) Address() string { return s.main.Addr().String() }

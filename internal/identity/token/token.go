@@ -104,15 +104,29 @@ func (k *Keeper) sweep(ctx context.Context) {
 	}
 	k.mu.Unlock()
 	for _, id := range ids {
-		held, ok, err := k.o.Store.ByID(ctx, id)
-		if err != nil {
-			continue
-		}
-		if _, err := k.admit(held, ok); err != nil {
+		if _, err := k.Present(ctx, id); isRefusal(err) {
 			k.o.Log.Info("token.ended", "token", id, "why", cause(err))
 			k.tell(id)
 		}
 	}
+}
+
+// Present is who acts by the token now, or why nobody does.
+func (k *Keeper) Present(ctx context.Context, id ID) (identity.Actor, error) {
+	held, ok, err := k.o.Store.ByID(ctx, id)
+	if err != nil {
+		return identity.Actor{}, err
+	}
+	return k.admit(held, ok)
+}
+
+// isRefusal tells a no from no answer.
+func isRefusal(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated, fault.Forbidden:
+		return err != nil
+	}
+	return false
 }
 
 func (k *Keeper) forget(ctx context.Context) {
