@@ -38,6 +38,7 @@ never turns into a default; the one exception is a number in a cluster's ` + "`e
 ignored with a warning. An empty variable counts as not set. A flag goes before its variable.
 
 What the settings of shells do, and which to change when something is wrong with one: [pod-exec.md](pod-exec.md).
+What access tokens are and do: [tokens.md](tokens.md).
 
 ## Environment variables
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity/entry"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
@@ -43,7 +44,7 @@ func Describe() ([]byte, error) {
 		OpenAPI:    "3.1.0",
 		Info:       &huma.Info{Title: "Periscope", Version: "1", Description: "Every answer carries X-Request-Id. Errors have the shape of ErrorBody."},
 		Paths:      map[string]*huma.PathItem{},
-		Components: &huma.Components{Schemas: reg},
+		Components: &huma.Components{Schemas: reg, SecuritySchemes: schemes()},
 	}
 	for _, r := range append(s.routes(), entryRoutes()...) {
 		describe(api, reg, r)
@@ -89,6 +90,7 @@ func describe(api *huma.OpenAPI, reg huma.Registry, r route) {
 		OperationID: r.id, Summary: r.summary, Parameters: parameters(r),
 		Responses: map[string]*huma.Response{"default": jsonResponse(reg, reflect.TypeFor[ErrorBody](), "What went wrong")},
 	}
+	secure(op, r)
 	if r.in != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent(reg, r.in)}
 	}
@@ -106,6 +108,27 @@ func describe(api *huma.OpenAPI, reg huma.Registry, r route) {
 		item.Delete = op
 	default:
 		item.Get = op
+	}
+}
+
+// schemes are how a request says who sends it.
+func schemes() map[string]*huma.SecurityScheme {
+	return map[string]*huma.SecurityScheme{
+		"login": {Type: "apiKey", In: "cookie", Name: "periscope_session", Description: "A browser's login; the server's settings name the cookie"},
+		"token": {Type: "http", Scheme: "bearer", BearerFormat: token.Prefix + "…", Description: "A personal access token (docs/tokens.md)"},
+	}
+}
+
+// secure says who may call, and with which of a token's scopes.
+func secure(op *huma.Operation, r route) {
+	if r.public {
+		return
+	}
+	op.Security = []map[string][]string{{"login": {}}}
+	op.Description = "No token is taken."
+	if r.scope != "" {
+		op.Security = append(op.Security, map[string][]string{"token": {}})
+		op.Description = "A token needs the scope " + string(r.scope) + "."
 	}
 }
 

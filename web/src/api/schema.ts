@@ -45,7 +45,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The caller's own logins */
+        /**
+         * The caller's own logins
+         * @description No token is taken.
+         */
         get: operations["listLogins"];
         put?: never;
         post?: never;
@@ -65,7 +68,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End one of the caller's own logins, and its shells */
+        /**
+         * End one of the caller's own logins, and its shells
+         * @description No token is taken.
+         */
         delete: operations["endLogin"];
         options?: never;
         head?: never;
@@ -98,7 +104,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End every login of the caller, and their shells */
+        /**
+         * End every login of the caller, and their shells
+         * @description No token is taken.
+         */
         post: operations["logoutEverywhere"];
         delete?: never;
         options?: never;
@@ -113,12 +122,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Access tokens: one's own, to an administrator everybody's */
+        /**
+         * Access tokens: one's own, to an administrator everybody's
+         * @description No token is taken.
+         */
         get: operations["listTokens"];
         put?: never;
-        /** Make an access token; the answer alone shows it */
+        /**
+         * Make an access token; the answer alone shows it
+         * @description No token is taken.
+         */
         post: operations["createToken"];
-        /** Revoke all of the caller's own tokens, and end their shells */
+        /**
+         * Revoke all of the caller's own tokens, and end their shells
+         * @description No token is taken.
+         */
         delete: operations["revokeTokens"];
         options?: never;
         head?: never;
@@ -135,7 +153,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke a token, and end its shells */
+        /**
+         * Revoke a token, and end its shells
+         * @description No token is taken.
+         */
         delete: operations["revokeToken"];
         options?: never;
         head?: never;
@@ -149,7 +170,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is logged in */
+        /**
+         * Who is logged in
+         * @description A token needs the scope read.
+         */
         get: operations["authWhoami"];
         put?: never;
         post?: never;
@@ -166,7 +190,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The clusters of this server */
+        /**
+         * The clusters of this server
+         * @description A token needs the scope read.
+         */
         get: operations["listClusters"];
         put?: never;
         post?: never;
@@ -185,7 +212,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What the caller may do in a cluster */
+        /**
+         * What the caller may do in a cluster
+         * @description A token needs the scope read.
+         */
         post: operations["canI"];
         delete?: never;
         options?: never;
@@ -200,7 +230,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The namespaces of a cluster */
+        /**
+         * The namespaces of a cluster
+         * @description A token needs the scope read.
+         */
         get: operations["listNamespaces"];
         put?: never;
         post?: never;
@@ -217,7 +250,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The pods of a cluster or a namespace */
+        /**
+         * The pods of a cluster or a namespace
+         * @description A token needs the scope read.
+         */
         get: operations["listPods"];
         put?: never;
         post?: never;
@@ -234,7 +270,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One pod */
+        /**
+         * One pod
+         * @description A token needs the scope read.
+         */
         get: operations["getPod"];
         put?: never;
         post?: never;
@@ -251,7 +290,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What happened to a pod */
+        /**
+         * What happened to a pod
+         * @description A token needs the scope read.
+         */
         get: operations["listPodEvents"];
         put?: never;
         post?: never;
@@ -268,7 +310,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A shell or a command in a container, over a WebSocket (see terminal.md) */
+        /**
+         * A shell or a command in a container, over a WebSocket (see terminal.md)
+         * @description A token needs the scope exec.
+         */
         get: operations["exec"];
         put?: never;
         post?: never;
@@ -285,7 +330,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Open shells: one's own, to an administrator everybody's */
+        /**
+         * Open shells: one's own, to an administrator everybody's
+         * @description A token needs the scope read.
+         */
         get: operations["listExecSessions"];
         put?: never;
         post?: never;
@@ -305,7 +353,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End a shell */
+        /**
+         * End a shell
+         * @description A token needs the scope exec.
+         */
         delete: operations["endExecSession"];
         options?: never;
         head?: never;
@@ -319,7 +370,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What this server offers */
+        /**
+         * What this server offers
+         * @description A token needs the scope read.
+         */
         get: operations["features"];
         put?: never;
         post?: never;
@@ -336,7 +390,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is logged in */
+        /**
+         * Who is logged in
+         * @description A token needs the scope read.
+         */
         get: operations["whoami"];
         put?: never;
         post?: never;
