@@ -233,7 +233,7 @@ func TestBadBearers(t *testing.T) {
 				}
 			})
 			var body ErrorBody
-			if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != 401 || body.Error != "E_UNAUTHENTICATED" || resp.Header.Get("WWW-Authenticate") == "" {
+			if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != http.StatusUnauthorized || body.Error != "E_UNAUTHENTICATED" || resp.Header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s: %d %+v %v", name, resp.StatusCode, body, err)
 			}
 			answers[body.Message] = true
@@ -293,7 +293,7 @@ func TestTokenBodies(t *testing.T) {
 	const first = `{"name":"ci","scopes":["read"],"lifetimeSeconds":3600,"clusters":["test"]}`
 	resp := do(t, d, ask{method: "POST", path: "/api/auth/tokens", header: in, body: first})
 	var made MadeToken
-	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || resp.StatusCode != 200 || !strings.HasPrefix(made.Secret, token.Prefix) || !made.Token.Own || made.Token.UsedAt != nil {
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(made.Secret, token.Prefix) || !made.Token.Own || made.Token.UsedAt != nil {
 		t.Fatalf("%d %+v %v", resp.StatusCode, made, err)
 	}
 	if cache := resp.Header.Get("Cache-Control"); cache != "no-store" {

@@ -163,7 +163,7 @@ func (s Tokens) list(ctx context.Context, where string, args ...any) ([]token.He
 	if err != nil {
 		return nil, failed(err, "store.Tokens.list")
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err has told
 	found := []token.Held{}
 	for rows.Next() {
 		h, err := scanHeld(rows.Scan)
