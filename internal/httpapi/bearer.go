@@ -24,17 +24,16 @@ func (s *server) identify(rt route, c *call) (err error) {
 }
 
 func (s *server) byToken(rt route, c *call) (err error) {
-	if c.actor, c.token, err = s.Tokens.FromRequest(c.r, c.requestID); err != nil {
-		if fault.KindOf(err) == fault.Unauthenticated {
-			c.w.Header().Set("WWW-Authenticate", `Bearer realm="periscope"`) // RFC 6750, section 3
-		}
-		return err
+	if c.actor, c.token, err = s.Tokens.FromRequest(c.r, c.requestID); err == nil {
+		err = c.inScope(rt)
 	}
-	if err := c.inScope(rt); err != nil {
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated:
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="periscope"`) // RFC 6750, section 3
+	case fault.Forbidden:
 		s.AuditLogin(c.ctx(), "auth.denied", "denied", c.actor, fault.PublicOf(err))
-		return err
 	}
-	return nil
+	return err
 }
 
 // inScope is nil where the caller's token may be used for this.

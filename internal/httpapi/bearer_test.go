@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/token"
+	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
@@ -326,5 +328,33 @@ func TestTokenBodies(t *testing.T) {
 	}
 	if code, body, _ := d.ask(ask{path: "/api/auth/tokens?everybody=true", header: in}); code != 403 || body.Error != fault.Forbidden.Code() {
 		t.Errorf("everybody's: %d", code)
+	}
+}
+
+// outOnce is logged out while its request is served.
+type outOnce struct {
+	logins
+	asked *int
+}
+
+func (o outOnce) FromRequest(r *http.Request) (identity.Actor, websession.ID, error) {
+	if *o.asked++; *o.asked > 1 {
+		return identity.Actor{}, "", fault.New(fault.Unauthenticated, "t", "Log in.")
+	}
+	return o.logins.FromRequest(r)
+}
+
+// TestATokenOfALoginThatEnds is none: who signs out everywhere does not leave one
+// behind that a thief was making just then.
+func TestATokenOfALoginThatEnds(t *testing.T) {
+	keeper := newKeeper(t)
+	h := newHandlerWith(t, func(o *Options) { o.Tokens, o.Logins = keeper, outOnce{asked: new(int)} })
+	in := map[string]string{"Cookie": "s=ada", "Content-Type": "application/json"}
+	resp := do(t, h, ask{method: "POST", path: "/api/auth/tokens", header: in, body: `{"name":"ci","scopes":["read"],"lifetimeSeconds":3600}`})
+	if raw, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusUnauthorized || strings.Contains(string(raw), token.Prefix) {
+		t.Errorf("%d %s", resp.StatusCode, raw)
+	}
+	if held, err := keeper.List(t.Context(), ada, false); len(held) != 0 || err != nil {
+		t.Errorf("there is %+v, %v", held, err)
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
@@ -132,11 +133,25 @@ func (s *server) createToken(c *call, in NewToken) (MadeToken, error) {
 	t, secret, err := s.Tokens.Create(c.ctx(), c.actor, c.requestID, token.Wish{
 		Name: in.Name, Scopes: in.Scopes, Clusters: in.Clusters, Lifetime: time.Duration(in.LifetimeSeconds) * time.Second,
 	})
+	if err == nil {
+		err = s.stillIn(c, t)
+	}
 	if err != nil {
 		return MadeToken{}, err
 	}
 	owner := token.Person{Subject: c.actor.Subject, Email: c.actor.Email}
 	return MadeToken{Token: s.tokenOf(c, token.Held{Token: t, Owner: owner}), Secret: secret.Reveal()}, nil
+}
+
+// stillIn takes a token away again whose maker was logged out while it was made:
+// who signs out everywhere ends the logins, then the tokens that are there by
+// then.
+func (s *server) stillIn(c *call, t token.Token) error {
+	_, _, out := s.Logins.FromRequest(c.r)
+	if out == nil {
+		return nil
+	}
+	return errors.Join(out, s.Tokens.Revoke(c.ctx(), c.actor, c.requestID, t.ID))
 }
 
 func (s *server) revokeToken(c *call) error {

@@ -53,12 +53,17 @@ type sessions struct {
 func (s *Server) loginsAndTokens() sessions { return sessions{s.logins, s.tokens} }
 
 // EndAll ends the tokens first: after an error the login still holds, and its
-// person can try again.
+// person can try again. It ends those that somebody has made meanwhile, too.
 func (s sessions) EndAll(ctx context.Context, a identity.Actor) (int, error) {
 	if _, err := s.tokens.RevokeAll(ctx, a, ""); err != nil {
 		return 0, err
 	}
-	return s.Manager.EndAll(ctx, a)
+	n, err := s.Manager.EndAll(ctx, a)
+	if err != nil {
+		return n, err
+	}
+	_, err = s.tokens.RevokeAll(ctx, a, "")
+	return n, err
 }
 
 // devSessions also tell who has logged in; a provider's are told by oidc.

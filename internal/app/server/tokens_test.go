@@ -261,7 +261,7 @@ func TestATokenFollowsItsOwner(t *testing.T) {
 	if code := r.script(made.Secret, "/api/whoami", nil); code != http.StatusUnauthorized {
 		t.Errorf("afterwards: %d", code)
 	}
-	if strings.Contains(r.audit.String(), made.Secret) || strings.Count(r.audit.String(), made.Token.ID) != 4 {
+	if strings.Contains(r.audit.String(), made.Secret) || strings.Count(r.audit.String(), made.Token.ID) != 5 || !strings.Contains(r.audit.String(), `"token":"`+made.Token.ID+`"},"verb":"auth.denied"`) {
 		t.Errorf("audit:\n%s", r.audit)
 	}
 }

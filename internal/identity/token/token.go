@@ -19,6 +19,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
@@ -65,12 +67,17 @@ type Options struct {
 type Keeper struct {
 	o Options
 
+	// strangers are tokens in the log that are nobody's: some, then one a second.
+	strangers rate.Sometimes
+
 	mu      sync.Mutex // guards what follows
 	watched map[ID]chan struct{}
 }
 
 // New makes a keeper; Run must be running for Done to close in time.
-func New(o Options) *Keeper { return &Keeper{o: o, watched: map[ID]chan struct{}{}} }
+func New(o Options) *Keeper {
+	return &Keeper{o: o, strangers: rate.Sometimes{First: 20, Interval: time.Second}, watched: map[ID]chan struct{}{}}
+}
 
 // Limits are what is allowed.
 func (k *Keeper) Limits() Limits { return k.o.Limits }
@@ -111,7 +118,8 @@ func (k *Keeper) sweep(ctx context.Context) {
 	}
 }
 
-// Present is who acts by the token now, or why nobody does.
+// Present is who acts by the token now, or why nobody does: an Unauthenticated or
+// a Forbidden fault; any other error is no answer.
 func (k *Keeper) Present(ctx context.Context, id ID) (identity.Actor, error) {
 	held, ok, err := k.o.Store.ByID(ctx, id)
 	if err != nil {
@@ -147,15 +155,28 @@ func (k *Keeper) See(ctx context.Context, a identity.Actor) error {
 }
 
 // FromRequest is who sent a request that presents a token, and the token. A bad
-// one gets the same answer whatever is wrong with it; the log says what.
+// one gets the same answer whatever is wrong with it; the log says what. With a
+// Forbidden fault comes who was refused, for audit.
 func (k *Keeper) FromRequest(r *http.Request, requestID string) (identity.Actor, Token, error) {
 	a, t, err := k.find(r)
 	if err != nil {
-		k.o.Log.Info("token.refused", "requestId", requestID, "token", t.ID, "owner", t.Subject, "why", cause(err))
-		return identity.Actor{}, Token{}, err
+		k.refused(requestID, t, err)
+		return a, Token{}, err
 	}
 	k.use(r.Context(), t)
 	return a, t, nil
+}
+
+// refused leaves out most of a flood of tokens that are nobody's.
+func (k *Keeper) refused(requestID string, t Token, err error) {
+	log := func() {
+		k.o.Log.Info("token.refused", "requestId", requestID, "token", t.ID, "owner", t.Subject, "why", cause(err))
+	}
+	if t.ID == "" {
+		k.strangers.Do(log)
+		return
+	}
+	log()
 }
 
 // cause is what the log says of a refusal: more than its bearer is told.
@@ -215,11 +236,12 @@ func (k *Keeper) admit(h Held, found bool) (identity.Actor, error) {
 		return identity.Actor{}, fault.New(fault.Unauthenticated, "token",
 			"The owner of this token has not logged in for too long, so it is not known whether they still may. Log in to this server in a browser once; the token then works again.")
 	}
-	a, err := k.o.Admit(identity.Actor{Issuer: t.Issuer, Subject: t.Subject, Email: h.Owner.Email, Groups: h.Owner.Groups})
+	owner := identity.Actor{Issuer: t.Issuer, Subject: t.Subject, Email: h.Owner.Email, Groups: h.Owner.Groups, Token: string(t.ID)}
+	a, err := k.o.Admit(owner)
 	if err != nil {
-		return identity.Actor{}, err
+		return owner, err
 	}
-	a.Token, a.Expires, a.Admin = string(t.ID), expires, a.Admin && t.Has(Admin)
+	a.Expires, a.Admin = expires, a.Admin && t.Has(Admin)
 	return a, nil
 }
 

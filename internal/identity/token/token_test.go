@@ -98,7 +98,7 @@ func bearing(s Secret) *http.Request {
 }
 
 // refused wants a refusal of that kind and returns its sentence.
-func (r *rig) refused(s Secret, kind fault.Kind) string {
+func (r *rig) notIn(s Secret, kind fault.Kind) string {
 	r.t.Helper()
 	a, _, err := r.FromRequest(bearing(s), "req9")
 	if err == nil || fault.KindOf(err) != kind {
@@ -142,7 +142,7 @@ func TestGroupsAreTheNewest(t *testing.T) {
 	}
 	moved.Groups = []string{"gone"}
 	r.see(moved)
-	if said := r.refused(secret, fault.Forbidden); said != "You are in none of the groups." {
+	if said := r.notIn(secret, fault.Forbidden); said != "You are in none of the groups." {
 		t.Errorf("said %q", said)
 	}
 }
@@ -184,13 +184,36 @@ func TestBadTokensAreAnsweredAlike(t *testing.T) {
 			errRevoked: revoked, errExpired: expired, errUnknown: newSecret(), errPrefix: {"x"}, errLength: {Prefix + "x"},
 		} {
 			r.log.Reset()
-			said[r.refused(s, fault.Unauthenticated)] = true
+			said[r.notIn(s, fault.Unauthenticated)] = true
 			if line := r.log.String(); !strings.Contains(line, why.Error()) || !strings.Contains(line, "requestId=req9") {
 				t.Errorf("the log says %q, want %v", line, why)
 			}
 		}
 		if len(said) != 1 {
 			t.Errorf("the answers differ: %v", said)
+		}
+	})
+}
+
+// TestAFloodOfBadTokens leaves the log readable, and a token of somebody's in it.
+func TestAFloodOfBadTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		made, secret := r.make(alice, wish("ci"))
+		if err := r.Revoke(t.Context(), alice, "", made.ID); err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			r.notIn(newSecret(), fault.Unauthenticated)
+		}
+		for range 30 {
+			r.notIn(secret, fault.Unauthenticated)
+		}
+		if n := strings.Count(r.log.String(), "it is unknown"); n < 1 || n > 30 {
+			t.Errorf("%d lines of strangers", n)
+		}
+		if n := strings.Count(r.log.String(), string(made.ID)); n < 30 {
+			t.Errorf("%d lines of a token that was revoked", n)
 		}
 	})
 }
@@ -206,7 +229,7 @@ func TestAnOwnerMustHaveBeenSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if said := r.refused(secret, fault.Unauthenticated); !strings.Contains(said, "Log in to this server in a browser once") {
+		if said := r.notIn(secret, fault.Unauthenticated); !strings.Contains(said, "Log in to this server in a browser once") {
 			t.Errorf("said %q", said)
 		}
 		r.see(alice)
@@ -231,10 +254,10 @@ func TestStricterLimitsHoldForOldTokens(t *testing.T) {
 			t.Errorf("expires %v", r.Expires(forever))
 		}
 		time.Sleep(10 * day)
-		r.refused(one, fault.Unauthenticated)
-		r.refused(two, fault.Unauthenticated)
+		r.notIn(one, fault.Unauthenticated)
+		r.notIn(two, fault.Unauthenticated)
 		r.o.Limits.NoExpiry, r.o.Limits.Enabled = true, false
-		r.refused(one, fault.Unauthenticated)
+		r.notIn(one, fault.Unauthenticated)
 	})
 }
 
@@ -329,7 +352,7 @@ func TestWhoRevokesWhat(t *testing.T) {
 	default:
 		t.Error("nobody was told")
 	}
-	r.refused(secret, fault.Unauthenticated)
+	r.notIn(secret, fault.Unauthenticated)
 	if err := r.Revoke(t.Context(), alice, "", two.ID); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("revoked twice: %v", err)
 	}
