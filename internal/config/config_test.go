@@ -132,6 +132,10 @@ func TestOIDC(t *testing.T) {
 	if len(warnings) != 1 || !strings.Contains(string(warnings[0]), "can act as anybody") {
 		t.Errorf("warnings: %q", warnings)
 	}
+	_, warnings = load(t, sources("mode: dev\nauthorization: {groupTiers: {x: read}}\n", goodClusters))
+	if len(warnings) != 1 || !strings.Contains(string(warnings[0]), "authorization.mode is raw, so groupTiers") {
+		t.Errorf("warnings: %q", warnings)
+	}
 	_, warnings = load(t, sources("mode: dev\noidc: {issuer: \"https://x\"}\n", goodClusters))
 	if len(warnings) != 1 || !strings.Contains(string(warnings[0]), "oidc has no effect") {
 		t.Errorf("warnings %q", warnings)
@@ -275,7 +279,8 @@ func TestMistakes(t *testing.T) {
 		{"claim of nobody in dev", auth("authorization: {userClaim: upn}\n"), "Your login carries no user name"},
 		{"system prefix", auth("authorization: {groupPrefix: \"System:\"}\n"), "names that belong to Kubernetes"},
 		{"system user", auth("dev: {subject: \"system:admin\"}\n"), "the user of dev could not log in"},
-		{"nobody's tier", auth("authorization: {mode: tier}\n"), "None of your groups has a tier"},
+		{"nobody's tier", auth("authorization: {mode: tier, groupTiers: {x: read}}\n"), "None of your groups has a tier"},
+		{"no tiers at all", auth("authorization: {mode: tier}\n"), "no group has one and nobody has one by default"},
 		{"timeouts", auth("session: {idleTimeout: 2h, absoluteTimeout: 1h}\n"), "the absolute one as the longer"},
 		{"a token's life", auth("tokens: {maxLifetime: 59m}\n"), "tokens.maxLifetime is 59m0s; give a time from 1h"},
 		{"a token's endless life", auth("tokens: {maxLifetime: 100000h}\n"), "tokens.maxLifetime is 100000h0m0s"},

@@ -217,6 +217,7 @@ func (l *loader) authorizationWords(name string, f authorizationFile) {
 		l.wrong("%s: authorization.mode is %q; give one of %s%s", name, f.Mode, strings.Join(modes, ", "), hint(f.Mode, modes))
 	}
 	l.userClaim(name, f.UserClaim)
+	l.modeFits(name, f)
 	if begins := strings.ToLower(f.UserPrefix + "\n" + f.GroupPrefix); strings.HasPrefix(begins, "system:") || strings.Contains(begins, "\nsystem:") {
 		l.wrong("%s: authorization.userPrefix or groupPrefix begins with system:, which makes names that belong to Kubernetes; choose another", name)
 	}
@@ -228,6 +229,18 @@ func (l *loader) authorizationWords(name string, f authorizationFile) {
 		if tier := f.GroupTiers[group]; !slices.Contains(tiers, tier) {
 			l.wrong("%s: authorization.groupTiers gives group %q the tier %q; give one of %s%s", name, group, tier, strings.Join(tiers, ", "), hint(tier, tiers))
 		}
+	}
+}
+
+// modeFits is about settings of another mode than the one chosen: whoever wrote
+// them expects something else of the server than it does.
+func (l *loader) modeFits(name string, f authorizationFile) {
+	tiers := len(f.GroupTiers) > 0 || f.DefaultTier != ""
+	switch {
+	case f.Mode == string(identity.Tier) && !tiers:
+		l.wrong("%s: authorization.mode is tier, but no group has one and nobody has one by default; write groupTiers, or defaultTier", name)
+	case f.Mode != string(identity.Tier) && tiers:
+		l.warn("%s: authorization.mode is %s, so groupTiers and defaultTier have no effect; write mode: tier for them to count", name, f.Mode)
 	}
 }
 

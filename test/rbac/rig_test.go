@@ -79,11 +79,16 @@ func eachForm(t *testing.T, f func(*testing.T, *world)) {
 
 func apply(t *testing.T, c *kubetest.Cluster, name string) {
 	t.Helper()
+	applyWith(t.Context(), t, c, name)
+}
+
+func applyWith(ctx context.Context, t *testing.T, c *kubetest.Cluster, name string) {
+	t.Helper()
 	kubectl, err := childtest.Program("kubectl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), kubectl, "--kubeconfig", c.Kubeconfig, "apply", "-f", filepath.Join(manifests, name))
+	cmd := exec.CommandContext(ctx, kubectl, "--kubeconfig", c.Kubeconfig, "apply", "-f", filepath.Join(manifests, name))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("kubectl apply -f %s: %v\n%s", name, err, out)
 	}
