@@ -100,3 +100,31 @@ func TestFewerVerbs(t *testing.T) {
 		}
 	})
 }
+
+// TestATierInOneNamespace leaves a tier's binding out and binds its role in one
+// namespace, as the page says.
+func TestATierInOneNamespace(t *testing.T) {
+	eachForm(t, func(t *testing.T, w *world) {
+		here, elsewhere := w.set(t), w.set(t)
+		bindings := w.cluster.Client.RbacV1().ClusterRoleBindings()
+		if err := bindings.Delete(t.Context(), "periscope-tier-triage", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { applyWith(context.Background(), t, w.cluster, "tiers.yaml") })
+		w.cluster.Bind(t, here.ns, "periscope-tier-triage", "periscope-tier:triage")
+		triage := w.scenes(t, here)[1]
+		evict := acts[slices.IndexFunc(acts, func(a act) bool { return a.name == "evict a pod" })]
+		run := acts[slices.IndexFunc(acts, func(a act) bool { return a.name == "run a command over a WebSocket" })]
+		there := triage
+		there.ns, there.pod = elsewhere.ns, elsewhere.pod
+		eventually(t, "the tier is gone elsewhere", func(ctx context.Context) bool { return isForbidden(evict.do(ctx, there)) })
+		for _, a := range []act{evict, run} {
+			if err := a.do(t.Context(), triage); err != nil {
+				t.Errorf("%s here: %v", a.name, err)
+			}
+			if err := a.do(t.Context(), there); !isForbidden(err) {
+				t.Errorf("%s elsewhere: %v", a.name, err)
+			}
+		}
+	})
+}
