@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -43,6 +44,29 @@ func TestLogin(t *testing.T) {
 	}
 	if !slices.Equal(r.audit, []string{"auth.login success alice"}) {
 		t.Errorf("audit %q", r.audit)
+	}
+}
+
+// TestAnotherAccount: a provider that knows the browser would send it straight back
+// as whom it was refused.
+func TestAnotherAccount(t *testing.T) {
+	for want, document := range map[string]map[string]any{
+		"login":          {},
+		"select_account": {"prompt_values_supported": []string{"none", "login", "select_account"}},
+	} {
+		r := newRig(t)
+		r.provider.lie(func(l *liar) { l.document = document })
+		r.found()
+		if q := r.begin("/"); q.Has("prompt") {
+			t.Errorf("asked for nothing, and yet %q", q.Get("prompt"))
+		}
+		to, err := url.Parse(r.do("GET", "/api/auth/login?account=other").Header().Get("Location"))
+		if err != nil || to.Query().Get("prompt") != want {
+			t.Errorf("sent to %v, want %s", to, want)
+		}
+	}
+	if p := (&found{issuer: google}).otherAccount(); p != "select_account" {
+		t.Errorf("Google: %s", p)
 	}
 }
 

@@ -36,6 +36,7 @@ var signatures = []string{
 
 // found is what the provider's discovery document says.
 type found struct {
+	issuer   string
 	provider *gooidc.Provider
 	verifier *gooidc.IDTokenVerifier
 	metadata metadata
@@ -52,6 +53,7 @@ type metadata struct {
 	AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
 	TokenEndpoint  string   `json:"token_endpoint"`
 	AuthorizeURL   string   `json:"authorization_endpoint"`
+	Prompts        []string `json:"prompt_values_supported"`
 	UserinfoTarget string   `json:"userinfo_endpoint"`
 }
 
@@ -151,7 +153,7 @@ func (d *directory) discover(ctx context.Context) (*found, error) {
 		return nil, fmt.Errorf("it supports PKCE by %v, but not by S256", m.PKCE)
 	}
 	verifier := p.Verifier(&gooidc.Config{ClientID: d.clientID, SupportedSigningAlgs: allowed})
-	return &found{provider: p, verifier: verifier, metadata: m}, nil
+	return &found{issuer: d.issuer, provider: p, verifier: verifier, metadata: m}, nil
 }
 
 // allowedSignatures is RS256 where the document names none, as it must.
@@ -166,6 +168,18 @@ func allowedSignatures(said []string) []string {
 		}
 	}
 	return all
+}
+
+// google knows no prompt=login, and does not list which it knows.
+const google = "https://accounts.google.com"
+
+// otherAccount is the prompt that lets somebody choose another account, whom the
+// provider would otherwise send straight back as who they were.
+func (f *found) otherAccount() string {
+	if f.issuer == google || slices.Contains(f.metadata.Prompts, "select_account") {
+		return "select_account"
+	}
+	return "login"
 }
 
 // endpoint prefers to send the secret in a header, as the standard's default is.

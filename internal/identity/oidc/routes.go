@@ -62,6 +62,9 @@ func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 	if l.o.Audience != "" {
 		with = append(with, oauth2.SetAuthURLParam("audience", l.o.Audience))
 	}
+	if r.URL.Query().Get("account") == "other" {
+		with = append(with, oauth2.SetAuthURLParam("prompt", f.otherAccount()))
+	}
 	redirect(w, r, config.AuthCodeURL(p.State, with...))
 }
 

@@ -49,7 +49,11 @@ function SignIn({ config, message, failure }: SignInProps) {
           </p>
         ) : null}
         {failure ? <Failed failure={failure} /> : null}
-        {config.mode === "oidc" ? <ByProvider name={config.providerName} /> : <ByCode needed={config.codeRequired} />}
+        {config.mode === "oidc" ? (
+          <ByProvider name={config.providerName} again={failure !== null} />
+        ) : (
+          <ByCode needed={config.codeRequired} />
+        )}
       </div>
     </main>
   );
@@ -61,19 +65,20 @@ function Failed({ failure: { message, requestId } }: { failure: LoginFailure }) 
     <div role="alert" className="mt-3 rounded-md border border-line bg-bg p-3 text-sm">
       <p className="font-medium text-broken">You could not be signed in</p>
       <p className="mt-1 break-words">{message}</p>
-      <p className="mt-2 flex items-center gap-1 text-xs text-muted">
-        Request id <code className="truncate font-mono">{requestId}</code>
+      <p className="mt-2 flex flex-wrap items-center gap-x-1 text-xs text-muted">
+        <span className="shrink-0">Request id</span>
         <CopyButton text={requestId} what="request id" />
+        <code className="font-mono break-all">{requestId}</code>
       </p>
     </div>
   );
 }
 
 /** Where to come back to: the page that was asked for. */
-const loginAddress = ({ pathname, search }: Location) =>
-  `/api/auth/login?${new URLSearchParams({ next: pathname + search })}`;
+const loginAddress = ({ pathname, search }: Location, more: Record<string, string> = {}) =>
+  `/api/auth/login?${new URLSearchParams({ next: pathname + search, ...more })}`;
 
-function ByProvider({ name }: { name: string }) {
+function ByProvider({ name, again }: { name: string; again: boolean }) {
   return (
     <>
       <p className="mt-2 text-sm text-muted">
@@ -82,6 +87,11 @@ function ByProvider({ name }: { name: string }) {
       <a href={loginAddress(window.location)} className={`mt-5 w-full ${buttonClass("primary")}`}>
         {name ? `Sign in with ${name}` : "Sign in"}
       </a>
+      {again ? (
+        <a href={loginAddress(window.location, { account: "other" })} className={`mt-2 w-full ${buttonClass()}`}>
+          Use another account
+        </a>
+      ) : null}
     </>
   );
 }

@@ -79,6 +79,10 @@ export async function recheck(): Promise<void> {
   if (rechecking || session.get().phase !== "in") return;
   rechecking = true;
   await signIn("");
+  const now = session.get();
+  if (now.phase === "out" && !now.message && !now.failure) {
+    session.set({ ...now, message: "Your sign-in has ended, and your shells with it." });
+  }
   rechecking = false;
 }
 
