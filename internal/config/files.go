@@ -17,7 +17,7 @@ type authFile struct {
 type oidcFile struct {
 	Issuer             string   `yaml:"issuer" doc:"Address of the login provider, as its discovery document says it"`
 	ClientID           string   `yaml:"clientID" doc:"Name of this application at the provider"`
-	ClientSecret       string   `yaml:"clientSecret" doc:"Secret of this application: itself, ${VARIABLE}, or file://PATH, which is read again when it changes"`
+	ClientSecret       string   `yaml:"clientSecret" doc:"Secret of this application: itself, ${VARIABLE}, file://PATH, which is read again when it changes, aws-secretsmanager://NAME#KEY or aws-ssm:///PATH, which are read again after five minutes (docs/eks.md)"`
 	RedirectURL        string   `yaml:"redirectURL" doc:"https://HOST/api/auth/callback, as browsers reach this server and as the provider knows it"`
 	PostLogoutRedirect string   `yaml:"postLogoutRedirect" doc:"Where the provider sends people after a logout: https://HOST/api/auth/loggedout"`
 	Scopes             []string `yaml:"scopes" default:"openid,profile,email,offline_access" doc:"What the provider is asked for; openid must be among it, and without offline_access most renew no login"`

@@ -1,8 +1,9 @@
 // Package secret reads a secret from where a setting says it is.
 //
 // It owns the forms of such a setting, and reads a file again when it has
-// changed. It does not own what the secret is for. It starts no goroutines and
-// writes no secret into an error.
+// changed, and a secret of AWS when it may have. It does not own what the secret
+// is for. A fetch from AWS runs in a goroutine that ends with it, within
+// awsapi.CallLimit. It writes no secret into an error.
 package secret
 
 import (
@@ -26,15 +27,20 @@ type Source interface {
 	Get(context.Context) (string, error)
 }
 
+// forms are those that say where a secret is.
+const forms = "${NAME}, file://PATH, aws-secretsmanager://NAME#KEY or aws-ssm:///PATH"
+
 var variable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
 
 // Parse reads a setting: ${NAME} for a variable of the environment, file://PATH
-// for a file (its last line end is not part of the secret), anything else for
-// the secret itself. Other addresses are refused rather than taken for secrets.
+// for a file (its last line end is not part of the secret),
+// aws-secretsmanager://NAME#KEY and aws-ssm:///PATH for a secret of AWS, anything
+// else for the secret itself. Other addresses are refused rather than taken for
+// secrets. A file is read at once; AWS is not asked before the first Get.
 func Parse(setting string, environ func(string) (string, bool)) (Source, error) {
 	switch {
 	case setting == "":
-		return nil, wrong("The secret is empty. Write it, or ${NAME} or file://PATH for where it is.")
+		return nil, wrong("The secret is empty. Write it, or %s for where it is.", forms)
 	case variable.MatchString(setting):
 		name := variable.FindStringSubmatch(setting)[1]
 		value, ok := environ(name)
@@ -44,9 +50,13 @@ func Parse(setting string, environ func(string) (string, bool)) (Source, error) 
 		return literal(value), nil
 	case strings.HasPrefix(setting, "file://"):
 		return newFile(strings.TrimPrefix(setting, "file://"))
+	case strings.HasPrefix(setting, managerScheme):
+		return newManaged(strings.TrimPrefix(setting, managerScheme), chain)
+	case strings.HasPrefix(setting, parameterScheme):
+		return newParameter(strings.TrimPrefix(setting, parameterScheme), chain)
 	case strings.Contains(setting, "://"):
 		scheme, _, _ := strings.Cut(setting, "://")
-		return nil, wrong("Secrets of the kind %s:// are not supported by this version. Use ${NAME} or file://PATH.", clip(scheme))
+		return nil, wrong("Secrets of the kind %s:// are not supported by this version. Use %s.", clip(scheme), forms)
 	default:
 		return literal(setting), nil
 	}
