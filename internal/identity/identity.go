@@ -57,4 +57,8 @@ type Impersonation struct {
 	None   bool
 	User   string
 	Groups []string
+	// Subject is whose requests they are, in every mode; empty for the server's
+	// own. No cluster is sent it: credentials that name their user are made for
+	// it, as the role sessions of EKS clusters are.
+	Subject string
 }

@@ -57,6 +57,7 @@ func (p Policy) Admit(a Actor) (Actor, error) {
 	if err != nil {
 		return Actor{}, err
 	}
+	as.Subject = a.Subject
 	a.As = as
 	a.Admin = a.Admin || a.Tier == "admin" || overlap(a.Groups, p.AdminGroups)
 	a.AuditAll = a.Admin || overlap(a.Groups, p.AuditAdminGroups)

@@ -97,6 +97,7 @@ func TestAdmit(t *testing.T) {
 		user   string
 		refuse string
 	}{
+		{"shared knows whose request it is", Policy{Mode: Shared}, Actor{Subject: "a"}, "", false, "", ""},
 		{"highest tier wins", tiers, Actor{Subject: "a", Groups: []string{"all", "dev"}}, "triage", false, "a", ""},
 		{"tier admin is admin", tiers, Actor{Subject: "a", Groups: []string{"sre", "all"}}, "admin", true, "a", ""},
 		{"default tier", Policy{Mode: Tier, DefaultTier: "read"}, Actor{Subject: "a"}, "read", false, "a", ""},
@@ -122,7 +123,7 @@ func TestAdmit(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got.Tier != c.tier || got.Admin != c.admin || got.As.User != c.user {
+			if err != nil || got.Tier != c.tier || got.Admin != c.admin || got.As.User != c.user || got.As.Subject != c.actor.Subject {
 				t.Fatalf("got %+v, %v", got, err)
 			}
 		})

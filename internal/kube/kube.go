@@ -10,6 +10,7 @@
 package kube
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 
@@ -37,7 +38,7 @@ func As(base *rest.Config, imp identity.Impersonation, auditID string) (*rest.Co
 // identify is where an impersonation is set. It replaces the whole of it, so
 // that neither a UID nor an extra of the base survives.
 func identify(cfg *rest.Config, imp identity.Impersonation, auditID string) error {
-	if err := markAudit(cfg, auditID); err != nil {
+	if err := mark(cfg, imp.Subject, auditID); err != nil {
 		return err
 	}
 	switch own := cfg.Impersonate; {
@@ -57,30 +58,44 @@ func identify(cfg *rest.Config, imp identity.Impersonation, auditID string) erro
 // The apiserver keeps an Audit-ID of at most 64 bytes.
 var auditIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-func markAudit(cfg *rest.Config, auditID string) error {
-	if auditID == "" {
+// mark puts on every request whose it is and under which id it is audited.
+func mark(cfg *rest.Config, subject, auditID string) error {
+	if auditID == "" && subject == "" {
 		return nil
 	}
-	if !auditIDs.MatchString(auditID) {
+	if auditID != "" && !auditIDs.MatchString(auditID) {
 		return fault.New(fault.Internal, "kube.As", "This request has a malformed audit id, so it was not sent. Give the request id to whoever runs this server.")
 	}
 	cfg.WrapTransport = transport.Wrappers(cfg.WrapTransport, func(rt http.RoundTripper) http.RoundTripper {
-		return auditMark{rt, auditID}
+		return marked{rt, subject, auditID}
 	})
 	return nil
 }
 
-// auditMark sets the Audit-ID of every request that passes.
-type auditMark struct {
-	next http.RoundTripper
-	id   string
+// marked sets the Audit-ID of every request that passes, and tells the transport
+// beneath for whom it is.
+type marked struct {
+	next             http.RoundTripper
+	subject, auditID string
 }
 
-func (m auditMark) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set(AuditIDHeader, m.id)
+func (m marked) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(context.WithValue(r.Context(), subjectKey{}, m.subject))
+	if m.auditID != "" {
+		r.Header.Set(AuditIDHeader, m.auditID)
+	}
 	return m.next.RoundTrip(r)
 }
 
 // WrappedRoundTripper lets client-go find the transport beneath.
-func (m auditMark) WrappedRoundTripper() http.RoundTripper { return m.next }
+func (m marked) WrappedRoundTripper() http.RoundTripper { return m.next }
+
+type subjectKey struct{}
+
+// SubjectOf is the Subject of the impersonation that a request bears, for a
+// backend's transport; empty for the server's own requests. Nobody but this
+// package sets it.
+func SubjectOf(ctx context.Context) string {
+	subject, _ := ctx.Value(subjectKey{}).(string)
+	return subject
+}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -175,6 +176,57 @@ func TestOnTheWire(t *testing.T) {
 		})
 	}
 }
+
+// TestSubjectReachesTheTransport and no further: a backend's transport is told for
+// whom a request is, the apiserver is not.
+func TestSubjectReachesTheTransport(t *testing.T) {
+	var arrived http.Header
+	cfg, _ := apiserver(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived = r.Header.Clone()
+		version(w, r)
+	})
+	var told []string
+	cfg.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
+		return watcher(func(r *http.Request) (*http.Response, error) {
+			told = append(told, SubjectOf(r.Context()))
+			return next.RoundTrip(r)
+		})
+	}
+	b := base(t, cfg)
+	for _, imp := range []identity.Impersonation{
+		{User: "alice", Subject: "auth0|4711"}, {None: true, Subject: "auth0|4712"}, none,
+	} {
+		if _, err := client(t, b, imp, "").Version(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for name, values := range arrived {
+			if strings.Contains(strings.Join(values, ","), "auth0") {
+				t.Errorf("%s: %q reached the cluster", name, values)
+			}
+		}
+	}
+	as, err := b.Config(identity.Impersonation{None: true, Subject: "auth0|4713"}, "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hc, err := rest.HTTPClientFor(as)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hc.CloseIdleConnections()
+	resp, err := hc.Get(as.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if want := []string{"auth0|4711", "auth0|4712", "", "auth0|4713"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+type watcher func(*http.Request) (*http.Response, error)
+
+func (w watcher) RoundTrip(r *http.Request) (*http.Response, error) { return w(r) }
 
 // TestConnectionsAreShared covers what client-go's cache does not: proxies and
 // dial functions.

@@ -35,9 +35,10 @@ type actorJSON struct {
 }
 
 type asJSON struct {
-	None   bool     `json:"none,omitempty"`
-	User   string   `json:"user,omitempty"`
-	Groups []string `json:"groups,omitempty"`
+	None    bool     `json:"none,omitempty"`
+	User    string   `json:"user,omitempty"`
+	Groups  []string `json:"groups,omitempty"`
+	Subject string   `json:"subject,omitempty"`
 }
 
 func encodeActor(a identity.Actor) (string, error) {

@@ -183,6 +183,26 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// TestCredentialsThatCannotBeHad: what a backend's transport says is what the user
+// reads, and no reason to try another protocol.
+func TestCredentialsThatCannotBeHad(t *testing.T) {
+	cfg := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("dialled without credentials") })
+	cfg.WrapTransport = func(http.RoundTripper) http.RoundTripper {
+		return broke(func(*http.Request) (*http.Response, error) {
+			return nil, fault.New(fault.RateLimited, "eks", "AWS has had enough.")
+		})
+	}
+	err := dialError(t, newAuto(), cfg, shell)
+	wantFault(t, err, fault.RateLimited)
+	if IsUpgradeFailure(err) || fault.PublicOf(err) != "AWS has had enough." {
+		t.Errorf("got %v", err)
+	}
+}
+
+type broke func(*http.Request) (*http.Response, error)
+
+func (b broke) RoundTrip(r *http.Request) (*http.Response, error) { return b(r) }
+
 func TestCancelledDials(t *testing.T) {
 	stop := make(chan struct{})
 	asked := make(chan struct{}, 10)

@@ -143,7 +143,8 @@ func codeFault(code int, cause error) *fault.Error {
 // dialFault translates a dial that got no answer.
 func dialFault(ctx context.Context, err error) *fault.Error {
 	var already *fault.Error
-	if errors.As(context.Cause(ctx), &already) {
+	// What ended the dial, or what a backend says of its own credentials.
+	if errors.As(context.Cause(ctx), &already) || errors.As(err, &already) {
 		return already
 	}
 	var untrusted *tls.CertificateVerificationError

@@ -46,7 +46,7 @@ func record(id string) websession.Record {
 		Actor: identity.Actor{
 			Issuer: "https://login.example", Subject: "alice", Email: "alice@example.com", Name: "al", AuditAll: true, Groups: []string{"sre", "prod"},
 			Tier: "triage", Admin: true, Token: "none", Expires: epoch.Add(time.Hour),
-			As: identity.Impersonation{None: true, User: "oidc:alice", Groups: []string{"periscope:sre", "periscope:prod"}},
+			As: identity.Impersonation{None: true, User: "oidc:alice", Groups: []string{"periscope:sre", "periscope:prod"}, Subject: "alice"},
 		},
 	}
 }
