@@ -24,7 +24,7 @@ demo: build devcluster $(if $(DEMO_OIDC),devidp) bin/demo ## run the whole produ
 	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)" $(if $(DEMO_OIDC),--oidc)
 
 .PHONY: test
-test: build devcluster devidp bin/demo ## run every test: Go with -race, vitest, the browser
+test: build devcluster devidp ekswebhook bin/demo ## run every test: Go with -race, vitest, the browser
 	@build/test.sh
 
 .PHONY: check
@@ -53,6 +53,10 @@ devcluster: deps ## build the cluster of the demo and the tests
 .PHONY: devidp
 devidp: deps ## build the OpenID provider of the demo and the tests
 	@devidp/build.sh
+
+.PHONY: ekswebhook
+ekswebhook: deps ## build what stands before an EKS cluster's apiserver, for the tests
+	@ekswebhook/build.sh
 
 .PHONY: generate
 generate: deps ## write api/, docs/configuration.md and the browser's types anew

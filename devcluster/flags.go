@@ -37,6 +37,7 @@ func parseFlags(args []string) (options, error) {
 	fs.BoolVar(&c.WebSocketKubelet, "websocket-kubelet", false, "nodes take WebSockets from the apiserver, as newer kubelets do")
 	fs.StringVar(&c.AuditLog, "audit-log", "", "file for the apiserver's audit log")
 	fs.StringVar(&c.AuditPolicy, "audit-policy", "", "policy for the audit log (default: who did what, no bodies)")
+	fs.StringVar(&c.TokenWebhook, "token-webhook", "", "file, as a kubeconfig, with the webhook that the apiserver asks about bearer tokens")
 	fs.BoolVar(&o.exitWithParent, "exit-with-parent", false, "end when the process that started this one ends")
 	fs.Func("image", "NAME=FOLDER: pods with image NAME see FOLDER as their file system (may be repeated; root only)", func(s string) error {
 		return addImage(c.Images, s)
@@ -122,7 +123,7 @@ func validate(o *options) error {
 	if c.AuditPolicy != "" && c.AuditLog == "" {
 		return errors.New("--audit-policy needs --audit-log")
 	}
-	for _, file := range []*string{&c.AuditLog, &c.AuditPolicy} {
+	for _, file := range []*string{&c.AuditLog, &c.AuditPolicy, &c.TokenWebhook} {
 		if *file == "" {
 			continue
 		}

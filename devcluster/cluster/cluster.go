@@ -37,6 +37,7 @@ type Options struct {
 	WebSocketKubelet bool
 	AuditLog         string
 	AuditPolicy      string
+	TokenWebhook     string
 	Images           map[string]string
 	Log              *slog.Logger
 }
@@ -80,7 +81,7 @@ func newCluster(o Options, f *folder) (*cluster, error) {
 	}
 	plane := controlplane.Options{
 		Dir: o.Dir, Logs: f.logs(), Listener: listener, Authority: authority, KubeletClient: node.KubeletClient,
-		AuditLog: o.AuditLog, AuditPolicy: o.AuditPolicy, Log: o.Log,
+		AuditLog: o.AuditLog, AuditPolicy: o.AuditPolicy, TokenWebhook: o.TokenWebhook, Log: o.Log,
 	}
 	cfg, err := controlplane.RESTConfig(plane, controlplane.Admin)
 	if err != nil {

@@ -62,6 +62,9 @@ func (c *controlPlane) apiserverArgs(socket string) []string {
 			"--audit-log-maxbackup=1",
 			"--audit-policy-file="+c.auditPolicy())
 	}
+	if c.o.TokenWebhook != "" {
+		args = append(args, "--authentication-token-webhook-config-file="+c.o.TokenWebhook, "--authentication-token-webhook-version=v1")
+	}
 	return args
 }
 

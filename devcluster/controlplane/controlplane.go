@@ -48,6 +48,7 @@ type Options struct {
 	KubeletClient pki.Subject
 	AuditLog      string
 	AuditPolicy   string
+	TokenWebhook  string
 	Log           *slog.Logger
 }
 
