@@ -148,6 +148,7 @@ type BackendKind string
 const (
 	Kubeconfig BackendKind = "kubeconfig"
 	InCluster  BackendKind = "in-cluster"
+	EKS        BackendKind = "eks"
 )
 
 // Cluster is one cluster of the registry.
@@ -158,9 +159,13 @@ type Cluster struct {
 	// KubeconfigPath and KubeconfigContext are for Kubeconfig. The context may
 	// be empty: the file's current one.
 	KubeconfigPath, KubeconfigContext string
-	Region, ARN                       string
-	Environment                       string
-	Tags                              map[string]string
+	// Region and ARN are for users to see; for EKS they say where the cluster is.
+	Region, ARN string
+	// EKSName is the cluster's name there, AssumeRoleARN the role that reaches it,
+	// or empty: the server's own; EKS only.
+	EKSName, AssumeRoleARN string
+	Environment            string
+	Tags                   map[string]string
 	// Exec is complete: the defaults with this cluster's overrides.
 	Exec ExecPolicy
 }

@@ -299,7 +299,7 @@ func TestMistakes(t *testing.T) {
 		{"same key twice", auth("mode: dev\n"), "/etc/auth.yaml:2: "},
 
 		{"two of one name", cluster("  - {name: a, backend: in-cluster}\n"), "/etc/clusters.yaml:5: a cluster named a stands on line 2 already"},
-		{"eks", sources(goodAuth, "clusters: [{name: a, backend: eks}]"), "the backend eks of cluster a is not supported by this version; it has kubeconfig and in-cluster"},
+		{"agent", sources(goodAuth, "clusters: [{name: a, backend: agent}]"), "the backend agent of cluster a is not supported by this version; it has kubeconfig, in-cluster, eks"},
 		{"agent", sources(goodAuth, "clusters: [{name: a, backend: agent}]"), "the backend agent of cluster a is not supported by this version"},
 		{"unknown backend", sources(goodAuth, "clusters: [{name: a, backend: kubeconfg}]"), "did you mean kubeconfig?"},
 		{"no path", sources(goodAuth, "clusters: [{name: a, backend: kubeconfig}]"), "cluster a needs kubeconfigPath"},
@@ -310,7 +310,7 @@ func TestMistakes(t *testing.T) {
 		{"exec number", cluster("    exec: {maxSessionsTotal: many}\n"), "clusters[0].exec.maxSessionsTotal must be a whole number"},
 		{"exec too large", cluster("    exec: {heartbeatSeconds: 1000}\n"), "give at most 300"},
 		{"warning after the end", cluster("    exec: {serverIdleSeconds: 20, idleWarnSeconds: 20}\n"), "not less than the idle time of 20"},
-		{"role", cluster("    assumeRoleArn: x\n"), "clusters[0].assumeRoleArn is not supported by this version"},
+		{"role", cluster("    assumeRoleArn: x\n"), "assumeRoleArn of cluster a is for the backend eks alone"},
 		{"tag with a newline", cluster("    tags: {a: \"b\\nc\"}\n"), "tags.a of cluster a must be one line"},
 
 		{"port", env("PORT=http"), `PORT is "http": give a whole number`},

@@ -93,10 +93,6 @@ func (d *decoder) value(node ast.Node, path string, v reflect.Value) {
 		d.absent(v)
 		return
 	}
-	if v.Type() == reflect.TypeFor[unsupported]() {
-		d.at(node, "%s is not supported by this version; remove it", path)
-		return
-	}
 	switch v.Kind() {
 	case reflect.Struct:
 		d.mapping(node, path, v)

@@ -73,7 +73,7 @@ Named by ` + "`PERISCOPE_CLUSTERS_FILE`" + `. An unknown key is a mistake.
 const laterIntro = `
 ## Not supported by this version
 
-The backends ` + "`eks`" + ` and ` + "`agent`" + `, and these variables. Setting one keeps the server from starting:
+The backend ` + "`agent`" + `, and these variables. Setting one keeps the server from starting:
 
 `
 
@@ -93,7 +93,7 @@ func keys(b *strings.Builder, path string, t reflect.Type) {
 		field := t.Field(i)
 		key, doc := field.Tag.Get("yaml"), field.Tag.Get("doc")
 		switch {
-		case key == "" || field.Type == reflect.TypeFor[unsupported]():
+		case key == "":
 		case field.Type.Kind() == reflect.Struct:
 			keys(b, path+key+".", field.Type)
 		default:

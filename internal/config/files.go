@@ -67,12 +67,12 @@ type clustersFile struct {
 type clusterFile struct {
 	Line              int
 	Name              string            `yaml:"name" doc:"Name, a DNS-1123 label, unique"`
-	Backend           string            `yaml:"backend" doc:"How it is reached: kubeconfig or in-cluster"`
+	Backend           string            `yaml:"backend" doc:"How it is reached: kubeconfig, in-cluster or eks"`
 	KubeconfigPath    string            `yaml:"kubeconfigPath" doc:"For kubeconfig: the file; a relative path counts from the folder of clusters.yaml"`
 	KubeconfigContext string            `yaml:"kubeconfigContext" doc:"For kubeconfig: the context; empty: the file's current one"`
-	Region            string            `yaml:"region" doc:"Region, for users to see"`
-	ARN               string            `yaml:"arn" doc:"ARN, for users to see"`
-	AssumeRoleARN     unsupported       `yaml:"assumeRoleArn"`
+	Region            string            `yaml:"region" doc:"Region, for users to see; for eks the ARN says it, and another is a mistake"`
+	ARN               string            `yaml:"arn" doc:"ARN, for users to see; for eks it says which cluster this is, and must be there"`
+	AssumeRoleARN     string            `yaml:"assumeRoleArn" doc:"For eks: the role that the server takes for this cluster, a session of it for each user; empty: the server's own role. [eks.md](eks.md) says what it needs"`
 	Environment       string            `yaml:"environment" doc:"Environment, such as prod, for users to see"`
 	Tags              map[string]string `yaml:"tags" doc:"Tags, for users to see"`
 	Exec              execFile          `yaml:"exec"`
@@ -88,6 +88,3 @@ type execFile struct {
 	MaxSessionsTotal   *int  `yaml:"maxSessionsTotal" doc:"Instead of PERISCOPE_EXEC_MAX_SESSIONS_TOTAL"`
 	RequireReason      *bool `yaml:"requireReason" doc:"true: who opens a shell must give a reason"`
 }
-
-// unsupported stands for a key of a version to come: it may not be written.
-type unsupported struct{}

@@ -288,18 +288,28 @@ func (l *loader) cluster(where, folder string, c clusterFile) {
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	l.cfg.Clusters = append(l.cfg.Clusters, Cluster{
+	cluster := Cluster{
 		Name: c.Name, Backend: BackendKind(c.Backend), KubeconfigPath: path, KubeconfigContext: c.KubeconfigContext,
 		Region: c.Region, ARN: c.ARN, Environment: c.Environment, Tags: tags,
 		Exec: l.policy(where, c.Name, c.Exec),
-	})
+	}
+	if cluster.Backend == EKS {
+		cluster.Region, cluster.EKSName = eksParts(c.ARN)
+		cluster.AssumeRoleARN = c.AssumeRoleARN
+	}
+	l.cfg.Clusters = append(l.cfg.Clusters, cluster)
 }
 
 func (l *loader) backend(where string, c clusterFile) {
-	known := []string{string(Kubeconfig), string(InCluster)}
+	known := []string{string(Kubeconfig), string(InCluster), string(EKS)}
+	if c.Backend == string(EKS) {
+		l.eks(where, c)
+	} else if c.AssumeRoleARN != "" {
+		l.wrong("%s: assumeRoleArn of cluster %s is for the backend eks alone; remove it", where, c.Name)
+	}
 	switch {
-	case c.Backend == "eks" || c.Backend == "agent":
-		l.wrong("%s: the backend %s of cluster %s is not supported by this version; it has %s", where, c.Backend, c.Name, strings.Join(known, " and "))
+	case c.Backend == "agent":
+		l.wrong("%s: the backend %s of cluster %s is not supported by this version; it has %s", where, c.Backend, c.Name, strings.Join(known, ", "))
 	case !slices.Contains(known, c.Backend):
 		l.wrong("%s: the backend of cluster %s is %q; give %s%s", where, c.Name, c.Backend, strings.Join(known, " or "), hint(c.Backend, known))
 	case c.Backend == string(Kubeconfig) && c.KubeconfigPath == "":

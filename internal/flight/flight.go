@@ -28,6 +28,9 @@ type Life struct {
 	Stale time.Time
 }
 
+// backwards is how far a clock may be set back without a value being fetched anew.
+const backwards = time.Minute
+
 // ErrClosed is the answer of a value whose group was closed.
 var ErrClosed = errors.New("flight: closed")
 
@@ -50,8 +53,11 @@ func NewGroup(limit time.Duration, now func() time.Time) *Group {
 		now = time.Now
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Group{now: func() time.Time { return now().Round(0) }, limit: limit, ctx: ctx, cancel: cancel}
+	return &Group{now: now, limit: limit, ctx: ctx, cancel: cancel}
 }
+
+// Now is the group's time, by the wall clock.
+func (g *Group) Now() time.Time { return g.now().Round(0) }
 
 // Close ends every fetch under way and waits. Get fails afterwards.
 func (g *Group) Close() {
@@ -92,6 +98,7 @@ type Value[T any] struct {
 	life   Life
 	held   bool
 	err    error     // of the last fetch
+	landed time.Time // when the last fetch ended
 	after  time.Time // no fetch before this: the last one failed
 	flight *flight[T]
 }
@@ -131,13 +138,15 @@ func (v *Value[T]) look() (value T, wait *flight[T], err error) {
 	if v.group.ctx.Err() != nil {
 		return value, nil, ErrClosed
 	}
-	now := v.group.now()
-	if v.held && now.Before(v.life.Renew) {
+	now := v.group.Now()
+	// A clock that was set back would keep a value for as long as it was ahead.
+	back := now.Add(backwards).Before(v.landed)
+	if v.held && !back && now.Before(v.life.Renew) {
 		return v.value, nil, nil
 	}
-	v.launch(now)
+	v.launch(now, back)
 	switch {
-	case v.held && now.Before(v.life.Expire):
+	case v.held && !back && now.Before(v.life.Expire):
 		return v.value, nil, nil
 	case v.flight != nil:
 		return value, v.flight, nil
@@ -159,8 +168,8 @@ func (v *Value[T]) second(now time.Time, err error) (T, error) {
 
 // launch sees to it that a fetch is under way, unless it is too early for one.
 // It needs mu.
-func (v *Value[T]) launch(now time.Time) {
-	if v.flight != nil || now.Before(v.after) {
+func (v *Value[T]) launch(now time.Time, back bool) {
+	if v.flight != nil || !back && now.Before(v.after) {
 		return
 	}
 	f := &flight[T]{done: make(chan struct{})}
@@ -175,14 +184,13 @@ func (v *Value[T]) fly(ctx context.Context, f *flight[T]) {
 	value, life, err := v.fetch(ctx)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.flight = nil
+	v.flight, v.landed = nil, v.group.Now()
 	if err == nil {
 		f.value, v.value, v.life, v.held, v.err, v.after = value, value, life, true, nil, time.Time{}
 		return
 	}
-	now := v.group.now()
-	v.err, v.after = err, now.Add(v.pause(err))
-	f.value, f.err = v.second(now, err)
+	v.err, v.after = err, v.landed.Add(v.pause(err))
+	f.value, f.err = v.second(v.landed, err)
 }
 
 // Drop forgets the value where is says so of it: somebody found it to be no good.

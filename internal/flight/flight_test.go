@@ -184,3 +184,24 @@ func TestShortLife(t *testing.T) {
 		want(t, v, 2, nil)
 	})
 }
+
+// TestTheClockIsSetBack: what was fetched while it was a year ahead is not kept for
+// that year, and neither is a failure.
+func TestTheClockIsSetBack(t *testing.T) {
+	var ahead time.Duration
+	s := &source{}
+	g := NewGroup(time.Second, func() time.Time { return time.Now().Add(ahead) })
+	defer g.Close()
+	v := New(g, s.fetch, func(error) time.Duration { return pause })
+	ahead = 365 * 24 * time.Hour
+	want(t, v, 1, nil)
+	ahead = 0
+	want(t, v, 2, nil)
+	want(t, v, 2, nil)
+	s.down.Store(true)
+	ahead = 365 * 24 * time.Hour
+	want(t, v, 0, errDown)
+	s.down.Store(false)
+	ahead = 0
+	want(t, v, 4, nil)
+}

@@ -22,8 +22,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/awsapi"
 	"github.com/periscope-console/periscope/internal/bootprobe"
 	"github.com/periscope-console/periscope/internal/clusters"
+	"github.com/periscope-console/periscope/internal/clusters/eks"
 	"github.com/periscope-console/periscope/internal/clusters/incluster"
 	"github.com/periscope-console/periscope/internal/clusters/kubeconfig"
 	"github.com/periscope-console/periscope/internal/config"
@@ -125,6 +127,7 @@ func openers() map[config.BackendKind]clusters.Opener {
 	return map[config.BackendKind]clusters.Opener{
 		config.Kubeconfig: kubeconfig.Open,
 		config.InCluster:  incluster.Open,
+		config.EKS:        eks.Source{Chain: awsapi.NewChain()}.Open,
 	}
 }
 
