@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -119,6 +123,42 @@ func (a *AWS) session(roleARN, name string, life time.Duration) Keys {
 		arn:    fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", m[1], m[2], m[3], name),
 		userID: "AROA0000000000000000:" + name, expires: a.now().Add(life),
 	})
+}
+
+// Owner is the ARN of whoever a key was given to.
+func (a *AWS) Owner(keyID string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keys[keyID].arn
+}
+
+// PodIdentity runs the agent of EKS Pod Identity until the test ends, and says
+// by which environment a pod of this role finds it.
+func (a *AWS) PodIdentity(t testing.TB, roleARN string) map[string]string {
+	t.Helper()
+	const shown = "the pod's own token"
+	file := filepath.Join(t.TempDir(), "eks-pod-identity-token")
+	if err := os.WriteFile(file, []byte(shown), 0o600); err != nil {
+		t.Fatalf("awstest: %v", err)
+	}
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != shown {
+			http.Error(w, "whose token is that?", http.StatusForbidden)
+			return
+		}
+		a.mu.Lock()
+		k := a.session(roleARN, "eks-prod-periscope-0", 6*time.Hour)
+		expires := a.keys[k.ID].expires
+		a.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"AccessKeyId": k.ID, "SecretAccessKey": k.Secret, "Token": k.Token, "Expiration": expires.Format(time.RFC3339),
+		})
+	}))
+	t.Cleanup(agent.Close)
+	return map[string]string{
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": agent.URL + "/v1/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": file, "AWS_REGION": "eu-west-1",
+	}
 }
 
 // Role makes a role that principals may take whose ARN begins so.

@@ -182,6 +182,9 @@ func (v *Value[T]) launch(now time.Time, back bool) {
 func (v *Value[T]) fly(ctx context.Context, f *flight[T]) {
 	defer close(f.done)
 	value, life, err := v.fetch(ctx)
+	if err != nil && v.group.ctx.Err() != nil {
+		err = ErrClosed // whatever the fetch made of it
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.flight, v.landed = nil, v.group.Now()

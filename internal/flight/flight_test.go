@@ -34,7 +34,7 @@ func (s *source) fetch(ctx context.Context) (int64, Life, error) {
 		select {
 		case <-time.After(s.slow):
 		case <-ctx.Done():
-			return 0, Life{}, context.Cause(ctx)
+			return 0, Life{}, ctx.Err()
 		}
 	}
 	if s.down.Load() {
