@@ -357,12 +357,12 @@ func TestNobodysTokenServesAnother(t *testing.T) {
 	r.leadsTo(s.URL, ca)
 	b := r.open(t)
 	way := base(t, b)
-	const users = maxUsers + 40
+	const users, workers = maxUsers + 40, 3
 	var all sync.WaitGroup
-	for worker := range 8 {
+	for worker := range workers {
 		all.Go(func() {
 			for i := range users {
-				n := (i + worker*users/8) % users
+				n := (i + worker*users/workers) % users
 				if err := ask(t, way, as(fmt.Sprintf("auth0|%d", n))); err != nil {
 					t.Error(err)
 				}
@@ -381,7 +381,7 @@ func TestNobodysTokenServesAnother(t *testing.T) {
 	b.wallet.mu.Lock()
 	kept := len(b.wallet.purses)
 	b.wallet.mu.Unlock()
-	if n != 8*users || kept > maxUsers+1 {
+	if n != workers*users || kept > maxUsers+1 {
 		t.Errorf("%d requests; %d users are kept", n, kept)
 	}
 }

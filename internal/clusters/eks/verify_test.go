@@ -164,7 +164,7 @@ func TestFIPS(t *testing.T) {
 
 // realCluster is a real apiserver that asks the webhook, and in which the group
 // periscope-bridge may impersonate: EKS, as far as an apiserver is concerned.
-func realCluster(t *testing.T, r *rig) *kubetest.Cluster {
+func realCluster(t *testing.T, r *rig, args ...string) *kubetest.Cluster {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "webhook.yaml")
 	text := "apiVersion: v1\nkind: Config\ncurrent-context: w\ncontexts: [{name: w, context: {cluster: w, user: w}}]\nusers: [{name: w, user: {}}]\n" +
@@ -172,7 +172,7 @@ func realCluster(t *testing.T, r *rig) *kubetest.Cluster {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := kubetest.Start(t, kubetest.Args("--token-webhook", file))
+	c := kubetest.Start(t, kubetest.Args(append(args, "--token-webhook", file)...))
 	role, err := c.Client.RbacV1().ClusterRoles().Create(t.Context(), &rbac.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: "periscope-impersonator"},
 		Rules: []rbac.PolicyRule{
