@@ -87,8 +87,12 @@ func New(o Options) *Login {
 	return &Login{o: o, dir: newDirectory(o.Issuer, o.ClientID, o.Transport)}
 }
 
-// Run finds the provider, however long that takes, and then waits for ctx.
+// Run reads the secret and finds the provider, however long that takes, and then
+// waits for ctx.
 func (l *Login) Run(ctx context.Context) error {
+	if !l.awaitSecret(ctx) {
+		return nil
+	}
 	l.dir.find(ctx, func(err error) {
 		l.o.Log.Error("login.provider.unusable", "issuer", l.o.Issuer, "error", err)
 	})
@@ -96,7 +100,7 @@ func (l *Login) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready is nil once the provider is known.
+// Ready is nil once secret and provider are known.
 func (l *Login) Ready() error {
 	_, err := l.dir.get()
 	return err
