@@ -10,8 +10,8 @@ import (
 const maxARN = 1024
 
 var (
-	clusterARN = regexp.MustCompile(`^arn:(aws[a-z-]*):eks:([a-z0-9-]+):([0-9]{1,12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]{0,99})$`)
-	roleARN    = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::[0-9]{1,12}:role/[\x21-\x7e]{1,576}$`)
+	clusterARN = regexp.MustCompile(`^arn:(aws[a-z-]*):eks:([a-z0-9-]+):([0-9]{1,12}):cluster/([0-9A-Za-z][A-Za-z0-9_-]*)$`)
+	roleARN    = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::[0-9]{1,12}:role/[\x21-\x7e]+$`)
 )
 
 // eks checks what an EKS cluster needs. The ARN says it all; region may say its

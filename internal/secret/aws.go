@@ -36,10 +36,15 @@ const (
 // chain is the process's way to AWS.
 var chain = awsapi.NewChain()
 
-// Names as AWS writes them, or whole ARNs.
+// Names as AWS writes them, or whole ARNs, and the longest that AWS has.
 var (
-	managedName   = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]{1,512}$`)
-	parameterName = regexp.MustCompile(`^[A-Za-z0-9/_.:-]{1,1000}$`)
+	managedName   = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
+	parameterName = regexp.MustCompile(`^[A-Za-z0-9/_.:-]+$`)
+)
+
+const (
+	maxManaged   = 512 + 100 // the name, and the rest of its ARN
+	maxParameter = 1011 + 100
 )
 
 // remote is a secret of AWS.
@@ -119,7 +124,7 @@ func (r *remote) close() { r.group.Close() }
 
 func newManaged(setting string, from *awsapi.Chain) (Source, error) {
 	name, key, keyed := strings.Cut(setting, "#")
-	if !managedName.MatchString(name) {
+	if len(name) > maxManaged || !managedName.MatchString(name) {
 		return nil, wrong("%s%s names no secret of AWS. Write %sNAME or %sNAME#KEY.", managerScheme, clip(name), managerScheme, managerScheme)
 	}
 	if keyed && (key == "" || len(key) > maxKey) {
@@ -164,7 +169,7 @@ func missing(err error, name, region string) error {
 }
 
 func newParameter(name string, from *awsapi.Chain) (Source, error) {
-	if !parameterName.MatchString(name) || name == "/" {
+	if len(name) > maxParameter || !parameterName.MatchString(name) || name == "/" {
 		return nil, wrong("%s%s names no parameter of AWS. Write %s/PATH, as in %s/prod/periscope/client-secret.", parameterScheme, clip(name), parameterScheme, parameterScheme)
 	}
 	return newRemote(name, from, call{"ssm:GetParameter on it, and kms:Decrypt on its key", func(ctx context.Context, cfg aws.Config) (string, error) {

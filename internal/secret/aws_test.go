@@ -82,12 +82,12 @@ func TestWrongSecretsOfAWS(t *testing.T) {
 
 func TestWrongAddressesOfAWS(t *testing.T) {
 	for setting, want := range map[string]string{
-		"aws-secretsmanager://":                                 "names no secret",
-		"aws-secretsmanager://#key":                             "names no secret",
-		"aws-secretsmanager://a b":                              "names no secret",
-		"aws-secretsmanager://name#":                            "needs a key",
-		"aws-secretsmanager://name#" + strings.Repeat("k", 300): "needs a key",
-		"aws-secretsmanager://" + strings.Repeat("n", 600):      "names no secret",
+		"aws-secretsmanager://":                                     "names no secret",
+		"aws-secretsmanager://#key":                                 "names no secret",
+		"aws-secretsmanager://a b":                                  "names no secret",
+		"aws-secretsmanager://name#":                                "needs a key",
+		"aws-secretsmanager://name#" + strings.Repeat("k", 300):     "needs a key",
+		"aws-secretsmanager://" + strings.Repeat("n", maxManaged+1): "names no secret",
 		"aws-ssm://":     "names no parameter",
 		"aws-ssm:///":    "names no parameter",
 		"aws-ssm:///a?b": "names no parameter",
