@@ -80,7 +80,7 @@ func TestFault(t *testing.T) {
 		}
 	}
 	already := fault.New(fault.NotFound, "x", "It is gone.")
-	if awsapi.Fault(already, fault.Invalid, "op", "look") != error(already) || awsapi.Fault(nil, fault.Invalid, "op", "look") != nil {
+	if got := awsapi.Fault(already, fault.Invalid, "op", "look"); !errors.Is(got, already) || fault.KindOf(got) != fault.NotFound || awsapi.Fault(nil, fault.Invalid, "op", "look") != nil {
 		t.Error("a fault is changed")
 	}
 }

@@ -120,29 +120,28 @@ func isDNS(err error) bool { return as[*net.DNSError](err) }
 
 func isNet(err error) bool { return as[net.Error](err) || as[*net.OpError](err) }
 
-func responseOf(err error) *http.Response {
+// answerOf is the head of AWS's answer; status 0 where there was none.
+func answerOf(err error) (status int, header http.Header) {
 	var e *awshttp.ResponseError
-	if errors.As(err, &e) && e.Response != nil {
-		return e.Response.Response
+	if errors.As(err, &e) && e.Response != nil && e.Response.Response != nil {
+		return e.Response.StatusCode, e.Response.Header
 	}
-	return nil
+	return 0, http.Header{}
 }
 
 func statusOf(err error) int {
-	if r := responseOf(err); r != nil {
-		return r.StatusCode
-	}
-	return 0
+	status, _ := answerOf(err)
+	return status
 }
 
 // skewOf is how far AWS's clock is ahead of ours, by a refusal whose reason that
 // may be. AWS names a dozen codes for it; its own time is in every answer.
 func skewOf(err error, now time.Time) (time.Duration, bool) {
-	r := responseOf(err)
-	if r == nil || r.StatusCode < 400 || r.StatusCode >= 500 {
+	status, header := answerOf(err)
+	if status < 400 || status >= 500 {
 		return 0, false
 	}
-	theirs, e := http.ParseTime(r.Header.Get("Date"))
+	theirs, e := http.ParseTime(header.Get("Date"))
 	if e != nil {
 		return 0, false
 	}
@@ -187,10 +186,9 @@ func Pause(err error) time.Duration {
 	if isThrottled(err) {
 		pause = pauseThrottled
 	}
-	if r := responseOf(err); r != nil {
-		if s, e := strconv.Atoi(r.Header.Get("Retry-After")); e == nil && s > 0 {
-			pause = max(pause, time.Duration(min(s, int(maxPause/time.Second)))*time.Second)
-		}
+	_, header := answerOf(err)
+	if s, e := strconv.Atoi(header.Get("Retry-After")); e == nil && s > 0 {
+		pause = max(pause, time.Duration(min(s, int(maxPause/time.Second)))*time.Second)
 	}
 	return pause
 }

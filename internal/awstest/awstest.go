@@ -302,8 +302,8 @@ func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
 func (a *AWS) meet(ctx context.Context, call string) *Failure {
 	a.mu.Lock()
 	a.calls[call]++
-	hold, f, fails := a.holds[call], a.failures[call], false
-	_, fails = a.failures[call]
+	hold := a.holds[call]
+	f, fails := a.failures[call]
 	if came := a.wait[call]; came != nil {
 		close(came)
 		delete(a.wait, call)

@@ -83,10 +83,10 @@ func (s signature) current(now time.Time) error {
 		valid = presignedFor
 	}
 	if now.After(s.at.Add(valid)) {
-		return fmt.Errorf("Signature expired: %s is now earlier than %s", s.at.Format(timeFormat), now.Add(-valid).Format(timeFormat))
+		return fmt.Errorf("signature expired: %s is now earlier than %s", s.at.Format(timeFormat), now.Add(-valid).Format(timeFormat))
 	}
 	if s.at.After(now.Add(signedFor)) {
-		return fmt.Errorf("Signature not yet current: %s is still later than %s", s.at.Format(timeFormat), now.Add(signedFor).Format(timeFormat))
+		return fmt.Errorf("signature not yet current: %s is still later than %s", s.at.Format(timeFormat), now.Add(signedFor).Format(timeFormat))
 	}
 	return nil
 }

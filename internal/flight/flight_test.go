@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 const (
 	renew, expire, stale = time.Minute, 2 * time.Minute, 10 * time.Minute
 	pause                = 5 * time.Second
+	tick                 = time.Nanosecond
 )
 
 var errDown = errors.New("down")
@@ -65,18 +66,18 @@ func TestLife(t *testing.T) {
 	s := &source{}
 	run(t, s, func(t *testing.T, _ *Group, v *Value[int64]) {
 		want(t, v, 1, nil)
-		time.Sleep(renew - 1)
+		time.Sleep(renew - tick)
 		want(t, v, 1, nil)
-		time.Sleep(1)
+		time.Sleep(tick)
 		want(t, v, 1, nil) // and a new one is fetched meanwhile
 		synctest.Wait()
 		want(t, v, 2, nil)
 		time.Sleep(expire)
 		want(t, v, 3, nil) // too old to be shown: it is waited for
 		s.down.Store(true)
-		time.Sleep(stale - 1)
+		time.Sleep(stale - tick)
 		want(t, v, 3, nil)
-		time.Sleep(1)
+		time.Sleep(tick)
 		want(t, v, 0, errDown)
 		s.down.Store(false)
 		want(t, v, 0, errDown) // not asked again at once

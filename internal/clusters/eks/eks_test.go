@@ -329,8 +329,10 @@ func TestARefusedTokenIsMadeAnew(t *testing.T) {
 		}
 	}
 	first := s.next(t)
-	if s.next(t) != first || s.next(t) != first {
-		t.Error("a new token was refused and made anew all the same")
+	for range 2 {
+		if s.next(t) != first {
+			t.Error("a new token was refused and made anew all the same")
+		}
 	}
 	// As after a clock that was set back by a year.
 	r.ahead.Store(int64(-365 * 24 * time.Hour))
