@@ -46,6 +46,8 @@ waiting_lane() {
   (cd devidp && CGO_ENABLED=0 go test -count=1 ./...)
   say "The browser (Playwright): every page"
   browser pages gallery picture
+  say "The browser (Playwright): logins by a provider, in each tier"
+  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
 }
 
 npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null

@@ -37,7 +37,7 @@ func (l *Login) config(ctx context.Context, f *found) (*oauth2.Config, error) {
 		return nil, fault.Wrap(err, fault.Internal, "oidc", "The server's own secret for the login provider cannot be read. Tell whoever runs this server.")
 	}
 	return &oauth2.Config{
-		ClientID: l.o.ClientID, ClientSecret: clientSecret, Endpoint: f.endpoint(), RedirectURL: l.o.RedirectURL, Scopes: l.o.Scopes,
+		ClientID: l.o.ClientID, ClientSecret: clientSecret, Endpoint: f.endpoint(), RedirectURL: l.o.RedirectURL, Scopes: f.scopes(l.o.Scopes),
 	}, nil
 }
 

@@ -70,6 +70,39 @@ func TestAnotherAccount(t *testing.T) {
 	}
 }
 
+// TestScopeThatAProviderLacks is left out where it would refuse it.
+func TestScopeThatAProviderLacks(t *testing.T) {
+	for want, document := range map[string]map[string]any{
+		"openid offline_access email":  {"scopes_supported": []string{"openid", "offline_access"}},
+		"openid offline_access email ": {},
+		"openid email":                 {"scopes_supported": []string{"openid", "email", "profile"}},
+	} {
+		r := newRig(t, func(o *Options) { o.Scopes = []string{"openid", "offline_access", "email"} })
+		r.provider.lie(func(l *liar) { l.document = document })
+		r.found()
+		if got := r.begin("/").Get("scope"); got != strings.TrimSpace(want) {
+			t.Errorf("scope %q, want %q", got, want)
+		}
+	}
+}
+
+// TestAddressesInTheOpen: a secret goes to none, and no key is fetched from one.
+func TestAddressesInTheOpen(t *testing.T) {
+	good := metadata{AuthorizeURL: "https://a/1", TokenEndpoint: "https://a/2", Keys: "https://a/3"}
+	if open := good.inTheOpen("https://a"); open != "" {
+		t.Error(open)
+	}
+	for _, spoil := range []func(*metadata){
+		func(m *metadata) { m.TokenEndpoint = "http://a/2" }, func(m *metadata) { m.Keys = "http://a/3" }, func(m *metadata) { m.EndSession = "javascript:x" },
+		func(m *metadata) { m.UserinfoTarget = "HTTP://a" }, func(m *metadata) { m.AuthorizeURL = "//a" },
+	} {
+		bad := good
+		if spoil(&bad); bad.inTheOpen("https://a") == "" || bad.inTheOpen("http://127.0.0.1:1") != "" {
+			t.Errorf("%+v", bad)
+		}
+	}
+}
+
 // TestOneShot: a login is finished once, in the browser that began it.
 func TestOneShot(t *testing.T) {
 	r := newRig(t).found()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type metadata struct {
 	AuthorizeURL   string   `json:"authorization_endpoint"`
 	Prompts        []string `json:"prompt_values_supported"`
 	UserinfoTarget string   `json:"userinfo_endpoint"`
+	Keys           string   `json:"jwks_uri"`
 }
 
 // directory finds the provider once, and keeps trying until it has.
@@ -145,6 +147,9 @@ func (d *directory) discover(ctx context.Context) (*found, error) {
 	if err := p.Claims(&m); err != nil {
 		return nil, err
 	}
+	if open := m.inTheOpen(d.issuer); open != "" {
+		return nil, fmt.Errorf("it names an address without TLS, %s", open)
+	}
 	allowed := allowedSignatures(m.Signatures)
 	if len(allowed) == 0 {
 		return nil, fmt.Errorf("it signs with %v, of which none can be accepted", m.Signatures)
@@ -154,6 +159,29 @@ func (d *directory) discover(ctx context.Context) (*found, error) {
 	}
 	verifier := p.Verifier(&gooidc.Config{ClientID: d.clientID, SupportedSigningAlgs: allowed})
 	return &found{issuer: d.issuer, provider: p, verifier: verifier, metadata: m}, nil
+}
+
+// inTheOpen is an address of the provider's that others could listen in on, which
+// its issuer does not let them.
+func (m metadata) inTheOpen(issuer string) string {
+	if !strings.HasPrefix(issuer, "https://") {
+		return "" // config takes such an issuer on this machine alone
+	}
+	for _, address := range []string{m.AuthorizeURL, m.TokenEndpoint, m.UserinfoTarget, m.Keys, m.EndSession} {
+		if address != "" && !strings.HasPrefix(address, "https://") {
+			return address
+		}
+	}
+	return ""
+}
+
+// scopes are those that were set, but for offline_access where the provider lists
+// its scopes and has none of that name: Google refuses it.
+func (f *found) scopes(set []string) []string {
+	if len(f.metadata.Scopes) == 0 || slices.Contains(f.metadata.Scopes, gooidc.ScopeOfflineAccess) {
+		return set
+	}
+	return slices.DeleteFunc(slices.Clone(set), func(s string) bool { return s == gooidc.ScopeOfflineAccess })
 }
 
 // allowedSignatures is RS256 where the document names none, as it must.
