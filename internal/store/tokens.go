@@ -17,7 +17,7 @@ type Tokens struct{ db *DB }
 func (db *DB) Tokens() Tokens { return Tokens{db} }
 
 const heldQuery = "SELECT t.id, t.hash, t.issuer, t.subject, t.name, t.scopes, t.clusters, t.created, t.expires, t.used, t.revoked, " +
-	"p.email, p.member, p.seen FROM tokens t JOIN people p ON p.issuer = t.issuer AND p.subject = t.subject "
+	"p.email, p.name, p.member, p.seen FROM tokens t JOIN people p ON p.issuer = t.issuer AND p.subject = t.subject "
 
 // See implements token.Store.
 func (s Tokens) See(ctx context.Context, p token.Person) error {
@@ -26,9 +26,9 @@ func (s Tokens) See(ctx context.Context, p token.Person) error {
 		return failed(err, "store.Tokens.See")
 	}
 	_, err = s.db.exec(ctx, "store.Tokens.See",
-		"INSERT INTO people (issuer, subject, email, member, seen) VALUES (?, ?, ?, ?, ?) ON CONFLICT (issuer, subject) DO UPDATE "+
-			"SET email = excluded.email, member = excluded.member, seen = excluded.seen WHERE people.seen <= excluded.seen",
-		p.Issuer, p.Subject, p.Email, groups, micros(p.Seen))
+		"INSERT INTO people (issuer, subject, email, name, member, seen) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (issuer, subject) DO UPDATE "+
+			"SET email = excluded.email, name = excluded.name, member = excluded.member, seen = excluded.seen WHERE people.seen <= excluded.seen",
+		p.Issuer, p.Subject, p.Email, p.Name, groups, micros(p.Seen))
 	return err
 }
 
@@ -133,7 +133,7 @@ func scanHeld(scan func(...any) error) (h token.Held, err error) {
 	var hash []byte
 	var created, expires, used, revoked, seen int64
 	t, p := &h.Token, &h.Owner
-	err = scan(&id, &hash, &t.Issuer, &t.Subject, &t.Name, &scopes, &clusters, &created, &expires, &used, &revoked, &p.Email, &groups, &seen)
+	err = scan(&id, &hash, &t.Issuer, &t.Subject, &t.Name, &scopes, &clusters, &created, &expires, &used, &revoked, &p.Email, &p.Name, &groups, &seen)
 	if err != nil {
 		return h, err
 	}

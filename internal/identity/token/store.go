@@ -64,7 +64,10 @@ func (t Token) Reaches(cluster string) bool {
 type Person struct {
 	Issuer, Subject string
 	Email           string
-	Groups          []string
+	// Name is the claim that names them in clusters, where it is another than
+	// subject and email.
+	Name   string
+	Groups []string
 	// Seen is when it said so: at a login or when one was renewed.
 	Seen time.Time
 }

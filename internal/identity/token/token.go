@@ -147,7 +147,7 @@ func (k *Keeper) forget(ctx context.Context) {
 // See keeps who a login provider says that somebody is. Whoever is let in by a
 // login, or was and is no more, must pass here first.
 func (k *Keeper) See(ctx context.Context, a identity.Actor) error {
-	err := k.o.Store.See(ctx, Person{Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Groups: a.Groups, Seen: time.Now()})
+	err := k.o.Store.See(ctx, Person{Issuer: a.Issuer, Subject: a.Subject, Email: a.Email, Name: a.Name, Groups: a.Groups, Seen: time.Now()})
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, "token.See", "Who you are could not be kept. Try again in a moment; if it stays so, tell whoever runs this server.")
 	}
@@ -236,12 +236,12 @@ func (k *Keeper) admit(h Held, found bool) (identity.Actor, error) {
 		return identity.Actor{}, fault.New(fault.Unauthenticated, "token",
 			"The owner of this token has not logged in for too long, so it is not known whether they still may. Log in to this server in a browser once; the token then works again.")
 	}
-	owner := identity.Actor{Issuer: t.Issuer, Subject: t.Subject, Email: h.Owner.Email, Groups: h.Owner.Groups, Token: string(t.ID)}
+	owner := identity.Actor{Issuer: t.Issuer, Subject: t.Subject, Email: h.Owner.Email, Name: h.Owner.Name, Groups: h.Owner.Groups, Token: string(t.ID)}
 	a, err := k.o.Admit(owner)
 	if err != nil {
 		return owner, err
 	}
-	a.Expires, a.Admin = expires, a.Admin && t.Has(Admin)
+	a.Expires, a.Admin, a.AuditAll = expires, a.Admin && t.Has(Admin), a.AuditAll && t.Has(Admin)
 	return a, nil
 }
 

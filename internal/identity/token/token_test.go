@@ -20,7 +20,7 @@ import (
 
 const day = 24 * time.Hour
 
-var alice = identity.Actor{Issuer: "https://login.example", Subject: "alice", Email: "alice@example.com", Groups: []string{"sre"}}
+var alice = identity.Actor{Issuer: "https://login.example", Subject: "alice", Email: "alice@example.com", Name: "al", Groups: []string{"sre"}}
 
 // rig is a keeper whose policy lets nobody of the group "gone" in, and makes
 // those of "root" administrators.
@@ -64,6 +64,7 @@ func admit(a identity.Actor) (identity.Actor, error) {
 		return identity.Actor{}, fault.New(fault.Forbidden, "t", "You are in none of the groups.")
 	}
 	a.Admin = slices.Contains(a.Groups, "root")
+	a.AuditAll = a.Admin
 	a.As = identity.Impersonation{User: a.Subject, Groups: a.Groups}
 	return a, nil
 }
@@ -114,7 +115,7 @@ func TestATokenActsAsItsOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !a.Same(alice) || a.Email != alice.Email || a.Token != string(made.ID) || a.As.User != "alice" || !a.Expires.Equal(made.Expires) {
+	if !a.Same(alice) || a.Email != alice.Email || a.Name != alice.Name || a.Token != string(made.ID) || a.As.User != "alice" || !a.Expires.Equal(made.Expires) {
 		t.Errorf("acts as %+v", a)
 	}
 	if !got.Has(Read) || !got.Has(Exec) || got.Has(Admin) || len(got.Scopes) != 2 || !got.Reaches("test") || got.Reaches("dev") || len(got.Clusters) != 2 {
@@ -155,8 +156,8 @@ func TestAdminIsTheScopeAndThePerson(t *testing.T) {
 	_, plain := r.make(root, wish("plain", Read, Exec))
 	_, admin := r.make(root, wish("admin", Admin))
 	for s, want := range map[Secret]bool{plain: false, admin: true} {
-		if a, _, err := r.FromRequest(bearing(s), ""); err != nil || a.Admin != want {
-			t.Errorf("admin %v, want %v (%v)", a.Admin, want, err)
+		if a, _, err := r.FromRequest(bearing(s), ""); err != nil || a.Admin != want || a.AuditAll != want {
+			t.Errorf("admin %v, of audit %v, want %v (%v)", a.Admin, a.AuditAll, want, err)
 		}
 	}
 	r.see(alice) // in that group no more

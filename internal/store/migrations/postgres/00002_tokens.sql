@@ -4,6 +4,7 @@ CREATE TABLE people (
   issuer  TEXT COLLATE "C" NOT NULL,
   subject TEXT COLLATE "C" NOT NULL,
   email   TEXT NOT NULL,
+  name    TEXT NOT NULL,
   member  TEXT NOT NULL, -- JSON
   seen    BIGINT NOT NULL,
   PRIMARY KEY (issuer, subject)

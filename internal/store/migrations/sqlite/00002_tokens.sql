@@ -4,6 +4,7 @@ CREATE TABLE people (
   issuer  TEXT NOT NULL,
   subject TEXT NOT NULL,
   email   TEXT NOT NULL,
+  name    TEXT NOT NULL,
   member  TEXT NOT NULL, -- JSON
   seen    INTEGER NOT NULL,
   PRIMARY KEY (issuer, subject)
