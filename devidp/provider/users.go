@@ -69,7 +69,7 @@ func parseUsers(b []byte) ([]User, error) {
 	case err != nil:
 		return nil, errors.New(strings.Join(strings.Fields(err.Error()), " ")) // one line
 	}
-	if decoder.Decode(new(any)) != io.EOF {
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("it holds more than one document; write one list of users")
 	}
 	_, err = newDirectory(users)
