@@ -137,6 +137,36 @@ func TestHugeRefusalIsNotReadWhole(t *testing.T) {
 	<-stopped // the connection was closed, not drained
 }
 
+// TestARefusedConnectionIsNotUsedAgain: what follows on a connection whose upgrade
+// was not answered 101 may be the backend's and not the front's (CVE-2018-1002105).
+func TestARefusedConnectionIsNotUsedAgain(t *testing.T) {
+	for _, kind := range []Kind{WebSocket, SPDY} {
+		for _, code := range []int{200, 302, 400, 403, 404, 426, 500, 502} {
+			t.Run(fmt.Sprintf("%d %s", code, kind), func(t *testing.T) {
+				seen, closed := make(chan string, 2), make(chan error, 2)
+				cfg := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					p := hijack(t, w, r)
+					defer p.Close()
+					seen <- r.RemoteAddr
+					p.raw(fmt.Sprintf("HTTP/1.1 %d Refused\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n{}", code))
+					_, err := p.in.ReadByte() // the next request, were there one
+					closed <- err
+				})
+				d := New(kind)
+				for range 2 {
+					_ = dialError(t, d, cfg, shell)
+					if err := <-closed; err == nil {
+						t.Error("another request came on the connection")
+					}
+				}
+				if first, second := <-seen, <-seen; first == second {
+					t.Errorf("both dials came from %s", first)
+				}
+			})
+		}
+	}
+}
+
 func TestBadHandshakes(t *testing.T) {
 	good := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Accept: KEY\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
 	for name, answer := range map[string]string{
