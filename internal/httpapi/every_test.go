@@ -169,6 +169,9 @@ func TestWhatIsLimited(t *testing.T) {
 		"POST /api/auth/logout/everywhere": "the same",
 	}
 	for _, r := range everyRoute(t) {
+		if r.method+" "+r.path == "POST /api/auth/tokens" && !r.limited {
+			t.Error("tokens can be made without a limit")
+		}
 		if _, known := unlimited[r.method+" "+r.path]; r.public && r.limited == known {
 			t.Errorf("%s %s: limited is %v", r.method, r.path, r.limited)
 		}

@@ -49,7 +49,7 @@ func refuseFor(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	seconds := max(1, int((wait+time.Second-1)/time.Second))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	err := fault.New(fault.RateLimited, "httpapi.quota",
-		"Too many tries to log in came from your network address. Wait %s and try again; if it stays so, tell whoever runs this server.", inWords(seconds))
+		"Too many logins or tokens were asked for from your network address. Wait %s and try again; if it stays so, tell whoever runs this server.", inWords(seconds))
 	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		fail(w, err)
 		return

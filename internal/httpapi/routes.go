@@ -137,6 +137,9 @@ func remove(path, id, summary string, f func(*call) error) route {
 	}
 }
 
+// counted is a row whose requests are bounded by the quota.
+func (r route) counted() route { r.limited = true; return r }
+
 func (r route) polled() route { r.background = true; return r }
 
 func (r route) by(scope token.Scope) route { r.scope = scope; return r }

@@ -16,7 +16,7 @@ func (s *server) tokenRoutes() []route {
 	return []route{
 		get("/api/auth/tokens", "listTokens", "Access tokens: one's own, to an administrator everybody's", s.listTokens).polled().byBrowser().with(
 			param{"everybody", "true: everybody's, for an administrator", "boolean"}),
-		post("/api/auth/tokens", "createToken", "Make an access token; the answer alone shows it", s.createToken),
+		post("/api/auth/tokens", "createToken", "Make an access token; the answer alone shows it", s.createToken).counted(),
 		remove("/api/auth/tokens", "revokeTokens", "Revoke all of the caller's own tokens, and end their shells", s.revokeTokens),
 		remove("/api/auth/tokens/{id}", "revokeToken", "Revoke a token, and end its shells", s.revokeToken),
 	}

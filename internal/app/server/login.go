@@ -13,6 +13,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/httpapi"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
@@ -71,6 +72,14 @@ func (s *Server) buildDevLogin(o websession.Options) error {
 	if err != nil {
 		return err
 	}
+	o.Admit = func(was identity.Actor) (identity.Actor, error) {
+		if !was.Same(actor) {
+			return identity.Actor{}, errOtherWay()
+		}
+		is := actor
+		is.Expires = was.Expires
+		return is, nil
+	}
 	s.logins = websession.New(o)
 	s.dev = devlogin.New(devlogin.Options{
 		Actor: actor, CodeRequired: auth.CodeRequired, Sessions: devSessions{s.loginsAndTokens()},
@@ -101,10 +110,18 @@ func (s *Server) buildProvider(o websession.Options) {
 }
 
 // readmit is the rule of today for a login of yesterday. Who administered then
-// does so only if that rule says so.
+// does so only if that rule says so, and whoever came by another provider is
+// nobody here: the same name there may be somebody else's.
 func (s *Server) readmit(a identity.Actor) (identity.Actor, error) {
+	if a.Issuer != s.cfg.Auth.OIDC.Issuer {
+		return identity.Actor{}, errOtherWay()
+	}
 	a.Tier, a.Admin, a.AuditAll, a.As = "", false, false, identity.Impersonation{}
 	return s.cfg.Auth.Policy.Admit(a)
+}
+
+func errOtherWay() error {
+	return fault.New(fault.Unauthenticated, "server.readmit", "You logged in by a way that this server no longer has. Log in again.")
 }
 
 // secure reports whether browsers reach us over TLS.

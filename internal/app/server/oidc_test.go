@@ -325,6 +325,29 @@ func TestARestartKeepsTheLogin(t *testing.T) {
 	second.open("real", h.ns, h.pod, nil)
 }
 
+// TestALoginByAnotherProvider: the store outlives the setting, and ada of one
+// provider is not ada of another.
+func TestALoginByAnotherProvider(t *testing.T) {
+	h := newHouse(t)
+	port := freePort(t)
+	first := h.serve(port).ready()
+	h.browser().in(first, "ada")
+	first.end()
+	h.idp = idptest.Start(t, idptest.User{Sub: "ada", Groups: []string{"sre"}})
+	h.secret = h.idp.ClientSecret
+	second := h.serve(port).ready()
+	if code := second.with(first.cookie).call("GET", "/api/whoami", "", nil); code != http.StatusUnauthorized {
+		t.Errorf("a login by another provider holds: %d", code)
+	}
+	h.browser().in(second, "ada")
+	second.end()
+	dev := run(t, server.Options{}, authFiles(t, h.cluster, h.ns), "PERISCOPE_DATABASE_URL="+h.store)
+	dev.url = strings.TrimSuffix(dev.server.URL(), "/")
+	if code := dev.with(second.cookie).call("GET", "/api/whoami", "", nil); code != http.StatusUnauthorized {
+		t.Errorf("a login by a provider holds in dev mode: %d", code)
+	}
+}
+
 // TestTwoServersShareLogins: on one store, what one server does to a login is so
 // at the other, shells included.
 func TestTwoServersShareLogins(t *testing.T) {
@@ -592,8 +615,11 @@ func TestHeadersOfAClientAreNoIdentity(t *testing.T) {
 	if denied := p.events("auth.denied", "completed")[before:]; len(denied) != 4 || denied[0]["actor"].(map[string]any)["sub"] != "bob" {
 		t.Errorf("audit %v", denied)
 	}
+	if status, _ := p.send("/api/clusters/real/can-i", check, http.Header{"Authorization": {"Bearer x"}}); status != http.StatusUnauthorized {
+		t.Errorf("a bad token beside a good cookie: %d", status)
+	}
 	for _, header := range []http.Header{
-		{"Authorization": {"Bearer x"}, "X-Forwarded-User": {"ada"}, "X-Forwarded-Email": {"ada@example.com"}, "Audit-Id": {"x"}},
+		{"X-Forwarded-User": {"ada"}, "X-Forwarded-Email": {"ada@example.com"}, "Audit-Id": {"x"}},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/api/clusters/real/can-i", strings.NewReader(check))
 		if err != nil {
