@@ -80,7 +80,7 @@ func (ss *Sessions) reseat(s *session, held *right, p presence) {
 	case p.err == nil:
 		s.unsure = time.Time{}
 	case fault.KindOf(p.err) == fault.Unauthenticated:
-		s.finish(endOf(Unauthorized))
+		s.finish(s.loginEnded())
 		return
 	case s.unsure.IsZero():
 		s.unsure = time.Now()

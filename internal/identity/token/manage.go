@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -50,7 +51,7 @@ func (k *Keeper) Create(ctx context.Context, a identity.Actor, requestID string,
 	if w.Lifetime > 0 {
 		t.Expires = now.Add(w.Lifetime)
 	}
-	act := k.act(audit.TokenCreate, a, requestID, Held{Token: t, Owner: Person{Subject: a.Subject, Email: a.Email}})
+	act := k.act(ctx, audit.TokenCreate, a, requestID, Held{Token: t, Owner: Person{Subject: a.Subject, Email: a.Email}})
 	err := k.audited(ctx, act, func() error {
 		return k.cannotAdd(k.o.Store.Add(ctx, t, k.o.Limits.MaxPerPerson), w.Name)
 	})
@@ -211,7 +212,7 @@ func (k *Keeper) RevokeAll(ctx context.Context, a identity.Actor, requestID stri
 // revoke outlives the request: what is recorded as begun is done.
 func (k *Keeper) revoke(ctx context.Context, a identity.Actor, requestID string, h Held) error {
 	ctx = context.WithoutCancel(ctx)
-	return k.audited(ctx, k.act(audit.TokenRevoke, a, requestID, h), func() error {
+	return k.audited(ctx, k.act(ctx, audit.TokenRevoke, a, requestID, h), func() error {
 		if _, err := k.o.Store.Revoke(ctx, h.Token.ID, time.Now()); err != nil {
 			return fault.Wrap(err, fault.Internal, "token.Revoke", "The token could not be revoked, and still holds. Try again in a moment.")
 		}
@@ -221,13 +222,14 @@ func (k *Keeper) revoke(ctx context.Context, a identity.Actor, requestID string,
 }
 
 // act is the first record of what is done to a token.
-func (k *Keeper) act(verb string, a identity.Actor, requestID string, h Held) audit.Event {
-	t := h.Token
+func (k *Keeper) act(ctx context.Context, verb string, a identity.Actor, requestID string, h Held) audit.Event {
+	t, from := h.Token, audit.SourceOf(ctx)
 	e := audit.Event{
-		EventID: rand.Text(), Stage: audit.Requested, Timestamp: time.Now(), RequestID: requestID, Verb: verb, Actor: audit.ActorOf(a),
+		EventID: rand.Text(), Stage: audit.Requested, Timestamp: time.Now(), RequestID: cmp.Or(requestID, from.RequestID), Verb: verb, Actor: audit.ActorOf(a),
 		Extra: map[string]any{
 			"token_id": t.ID, "token_name": t.Name, "scopes": t.Scopes, "clusters": append([]string{}, t.Clusters...),
 			"token_owner": map[string]any{"sub": t.Subject, "email": h.Owner.Email}, "expires": nil,
+			"client_address": from.Address,
 		},
 	}
 	if !t.Expires.IsZero() {

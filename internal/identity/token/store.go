@@ -26,8 +26,9 @@ const (
 	Read Scope = "read"
 	// Exec is to open shells, and to end one's own.
 	Exec Scope = "exec"
-	// Admin is to act as the administrator of Periscope that its owner is; without
-	// it the owner's own things are seen and ended alone.
+	// Admin is to act as the administrator of Periscope, or the reader of
+	// everybody's audit events, that its owner is; without it the owner's own things
+	// are seen and ended alone.
 	Admin Scope = "admin"
 )
 
@@ -64,8 +65,7 @@ func (t Token) Reaches(cluster string) bool {
 type Person struct {
 	Issuer, Subject string
 	Email           string
-	// Name is the claim that names them in clusters, where it is another than
-	// subject and email.
+	// Name is as in identity.Actor.
 	Name   string
 	Groups []string
 	// Seen is when it said so: at a login or when one was renewed.

@@ -160,7 +160,7 @@ func (k *Keeper) See(ctx context.Context, a identity.Actor) error {
 func (k *Keeper) FromRequest(r *http.Request, requestID string) (identity.Actor, Token, error) {
 	a, t, err := k.find(r)
 	if err != nil {
-		k.refused(requestID, t, err)
+		k.refused(r.Context(), requestID, t, err)
 		return a, Token{}, err
 	}
 	k.use(r.Context(), t)
@@ -168,9 +168,9 @@ func (k *Keeper) FromRequest(r *http.Request, requestID string) (identity.Actor,
 }
 
 // refused leaves out most of a flood of tokens that are nobody's.
-func (k *Keeper) refused(requestID string, t Token, err error) {
+func (k *Keeper) refused(ctx context.Context, requestID string, t Token, err error) {
 	log := func() {
-		k.o.Log.Info("token.refused", "requestId", requestID, "token", t.ID, "owner", t.Subject, "why", cause(err))
+		k.o.Log.Info("token.refused", "requestId", requestID, "address", audit.SourceOf(ctx).Address, "token", t.ID, "owner", t.Subject, "why", cause(err))
 	}
 	if t.ID == "" {
 		k.strangers.Do(log)

@@ -145,7 +145,7 @@ func see(t *testing.T, s token.Store) {
 	p := alice()
 	must(t, s.See(t.Context(), p))
 	add(t, s, made(p, "ci"))
-	p.Email, p.Name, p.Groups, p.Seen = "new@example.com", "ally", []string{"new"}, epoch.Add(time.Hour)
+	p.Email, p.Name, p.Groups, p.Seen = "new@example.com", "newname", []string{"new"}, epoch.Add(time.Hour)
 	must(t, s.See(t.Context(), p))
 	must(t, s.See(t.Context(), alice())) // a slower process
 	if got, _ := byID(t, s, made(p, "ci").ID); !reflect.DeepEqual(got.Owner, p) {
