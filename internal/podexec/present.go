@@ -2,6 +2,7 @@ package podexec
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
@@ -25,18 +26,26 @@ type presence struct {
 	place Place
 }
 
-// recognize finds out who the holders of a right are now. It is not under ss.mu:
-// the store of logins takes what it takes.
+// recognize finds out who the holders of a right are now, some at a time, since in
+// mode shared all people in a pod hold the same one. It is not under ss.mu: the
+// store of logins takes what it takes.
 func (ss *Sessions) recognize(held *right) {
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, askers)
 	for _, s := range ss.holders(held) {
 		if s.Present == nil {
 			continue
 		}
-		p := ss.presence(held, s)
-		ss.mu.Lock()
-		ss.reseat(s, held, p)
-		ss.mu.Unlock()
+		turns <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turns }()
+			p := ss.presence(held, s)
+			ss.mu.Lock()
+			defer ss.mu.Unlock()
+			ss.reseat(s, held, p)
+		})
 	}
+	wg.Wait()
 }
 
 func (ss *Sessions) holders(held *right) []*session {

@@ -269,6 +269,20 @@ func (r *rig) who() (identity.Actor, error) {
 	return a, err
 }
 
+// kept is the record of the browser's login.
+func (r *rig) kept() websession.Record {
+	r.t.Helper()
+	req := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, c := range r.jar {
+		req.AddCookie(c)
+	}
+	rec, ok, err := r.sessions.Kept(req)
+	if err != nil || !ok {
+		r.t.Fatalf("nobody is logged in: %v", err)
+	}
+	return rec
+}
+
 // failure is what the login page would say; it is told once.
 func (r *rig) failure() string {
 	r.t.Helper()

@@ -33,6 +33,7 @@ type Sessions interface {
 	FromRequest(r *http.Request) (identity.Actor, websession.ID, error)
 	Kept(r *http.Request) (websession.Record, bool, error)
 	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error)
+	EndOne(ctx context.Context, a identity.Actor, id websession.ID) error
 	EndAll(ctx context.Context, a identity.Actor) (int, error)
 }
 

@@ -103,6 +103,47 @@ func TestAddressesInTheOpen(t *testing.T) {
 	}
 }
 
+// TestSomebodyElseInTheSameBrowser: whoever was in before is out, with their shells;
+// the same person again is not.
+func TestSomebodyElseInTheSameBrowser(t *testing.T) {
+	r := newRig(t).found()
+	r.back(r.begin("/"))
+	first := r.kept()
+	done := r.sessions.Done(first.ID)
+	r.back(r.begin("/"))
+	select {
+	case <-done:
+		t.Error("a second login of the same person ended the first")
+	default:
+	}
+	second := r.kept()
+	r.provider.lie(func(l *liar) { l.claims = map[string]any{"sub": "bob"} })
+	done = r.sessions.Done(second.ID)
+	r.back(r.begin("/"))
+	if a, err := r.who(); err != nil || a.Subject != "bob" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	select {
+	case <-done:
+	default:
+		t.Error("alice's shells live on before bob's eyes")
+	}
+	want := []string{"auth.login success alice", "auth.login success alice", "auth.logout success alice", "auth.login success bob"}
+	if !slices.Equal(r.audit, want) {
+		t.Errorf("audit %q", r.audit)
+	}
+}
+
+// TestALongReasonIsCut: the login page must get it, in a cookie.
+func TestALongReasonIsCut(t *testing.T) {
+	r := newRig(t)
+	r.login.dir.why = errors.New(strings.Repeat("<", 1000))
+	r.do("GET", "/api/auth/login")
+	if said := r.failure(); !strings.Contains(said, "cannot be used yet") || !strings.HasSuffix(said, "…") {
+		t.Errorf("said %q", said)
+	}
+}
+
 // TestOneShot: a login is finished once, in the browser that began it.
 func TestOneShot(t *testing.T) {
 	r := newRig(t).found()

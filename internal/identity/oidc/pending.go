@@ -65,14 +65,19 @@ func newCookies(name string, secure bool) cookies {
 
 // set writes a cookie that comes back from the provider's site as well.
 func (c cookies) set(w http.ResponseWriter, rest string, v any, age time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: c.name + rest, Value: encode(v), Path: "/", MaxAge: int(age.Seconds()),
+		HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// encode is what read decodes.
+func encode(v any) string {
 	data, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // our own plain structs
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: c.name + rest, Value: base64.RawURLEncoding.EncodeToString(data), Path: "/", MaxAge: int(age.Seconds()),
-		HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
-	})
+	return base64.RawURLEncoding.EncodeToString(data)
 }
 
 func (c cookies) drop(w http.ResponseWriter, rest string) {

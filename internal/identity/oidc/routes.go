@@ -85,6 +85,10 @@ func (l *Login) callback(w http.ResponseWriter, r *http.Request) {
 		l.fail(w, r, g.Actor, err)
 		return
 	}
+	if err := l.relieve(r, g.Actor); err != nil {
+		l.fail(w, r, g.Actor, err)
+		return
+	}
 	l.o.Audit(r.Context(), "auth.login", "success", g.Actor, "")
 	if _, err := l.o.Sessions.Start(w, r, g); err != nil {
 		l.o.Audit(r.Context(), "auth.login", "failure", g.Actor, fault.PublicOf(err))
@@ -92,6 +96,21 @@ func (l *Login) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	redirect(w, r, p.Next)
+}
+
+// relieve ends the login of somebody else in this browser: the shells in its tabs
+// are theirs, and another person sits before them now.
+func (l *Login) relieve(r *http.Request, by identity.Actor) error {
+	rec, known, err := l.o.Sessions.Kept(r)
+	if err != nil || !known || rec.Actor.Same(by) {
+		return err
+	}
+	l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "somebody else logged in in this browser")
+	err = l.o.Sessions.EndOne(r.Context(), rec.Actor, rec.ID)
+	if fault.KindOf(err) == fault.NotFound { // it has ended meanwhile
+		return nil
+	}
+	return err
 }
 
 var errorWord = regexp.MustCompile(`^[a-z_]{1,64}$`)
@@ -128,8 +147,18 @@ func (l *Login) fail(w http.ResponseWriter, r *http.Request, who identity.Actor,
 	}
 	who.Issuer = l.o.Issuer
 	l.o.Audit(r.Context(), "auth.denied", outcome, who, fault.PublicOf(err))
-	l.failures().set(w, "", entry.Failure{Message: fault.PublicOf(err), RequestID: id}, failureTime)
+	l.failures().set(w, "", fitting(entry.Failure{Message: fault.PublicOf(err), RequestID: id}), failureTime)
 	redirect(w, r, "/")
+}
+
+// fitting cuts the sentence until a cookie can hold it: what a provider answers
+// may be part of it.
+func fitting(f entry.Failure) entry.Failure {
+	for len(encode(f)) > maxCookie {
+		r := []rune(f.Message)
+		f.Message = string(r[:len(r)/2]) + "…"
+	}
+	return f
 }
 
 // loggedOut is where the provider sends people after a logout.
