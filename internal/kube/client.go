@@ -83,7 +83,8 @@ func (b *Base) Client(imp identity.Impersonation, auditID string) (*Client, erro
 	if err != nil {
 		return nil, err
 	}
-	c.as = identity.Impersonation{None: imp.None, User: imp.User, Groups: slices.Clone(imp.Groups)}
+	c.as = imp
+	c.as.Groups = slices.Clone(imp.Groups)
 	return c, nil
 }
 

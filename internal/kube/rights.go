@@ -45,10 +45,12 @@ func NewRights(now func() time.Time) *Rights {
 
 // question is comparable, so that equal means equal in every part.
 type question struct {
-	cluster, issuer, subject, tier, user string
-	none                                 bool
-	groups                               [sha256.Size]byte
-	check                                Check
+	cluster, issuer, subject, tier string
+	// as whom the cluster is asked, see identity.Impersonation
+	user, credentials string
+	none              bool
+	groups            [sha256.Size]byte
+	check             Check
 }
 
 type answer struct {
@@ -69,7 +71,7 @@ type flight struct {
 func (r *Rights) CanI(ctx context.Context, c *Client, who identity.Actor, checks []Check) ([]Decision, error) {
 	about := question{
 		cluster: c.cluster, issuer: who.Issuer, subject: who.Subject, tier: who.Tier,
-		user: c.as.User, none: c.as.None, groups: sum(c.as.Groups),
+		user: c.as.User, credentials: c.as.Subject, none: c.as.None, groups: sum(c.as.Groups),
 	}
 	return canI(ctx, checks, func(ctx context.Context, check Check) (Decision, error) {
 		q := about

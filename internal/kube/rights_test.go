@@ -83,6 +83,8 @@ func TestRightsAreOnesOwn(t *testing.T) {
 		of(func(s *somebody) { s.as.User = "bob" }),
 		of(func(s *somebody) { s.as.User = "" }),
 		of(func(s *somebody) { s.as = identity.Impersonation{None: true} }),
+		of(func(s *somebody) { s.as.Subject = "ada" }),
+		of(func(s *somebody) { s.as = identity.Impersonation{None: true, Subject: "bob"} }),
 		of(groups()), of(groups("a")), of(groups("b", "a")), of(groups("ab")), of(groups("a,b")), of(groups("a", "b", "")),
 		of(groups("", "a", "b")), of(groups("a\x00b")), of(groups("a b")), of(groups(`a","b`)), of(groups("a\xff", "b")), of(groups("a\xfe", "b")),
 	}

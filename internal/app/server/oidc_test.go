@@ -36,6 +36,7 @@ type house struct {
 	dir     string
 	store   string // PERISCOPE_DATABASE_URL
 	secret  string // oidc.clientSecret
+	tiers   string // of the groups
 	more    string // further lines of auth.yaml
 }
 
@@ -45,7 +46,7 @@ func newHouse(t *testing.T, args ...string) *house {
 	t.Helper()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
-	h := &house{t: t, cluster: c, ns: ns, pod: c.Pod(t, ns).Name, dir: t.TempDir()}
+	h := &house{t: t, cluster: c, ns: ns, pod: c.Pod(t, ns).Name, dir: t.TempDir(), tiers: "sre: triage, guests: read"}
 	h.store = "sqlite:" + filepath.Join(h.dir, "periscope.db")
 	h.idp = idptest.StartWith(t, args,
 		idptest.User{Sub: "ada", Email: "ada@example.com", EmailVerified: true, Groups: []string{"sre"}},
@@ -89,8 +90,8 @@ oidc:
   clientSecret: %q
   redirectURL: %s/api/auth/callback
   postLogoutRedirect: %[4]s/api/auth/loggedout
-authorization: {mode: tier, groupTiers: {sre: triage, guests: read}}
-%s`, h.idp.Issuer, h.idp.ClientID, h.secret, base, h.more))
+authorization: {mode: tier, groupTiers: {%s}}
+%s`, h.idp.Issuer, h.idp.ClientID, h.secret, base, h.tiers, h.more))
 	list := h.write("clusters.yaml", "clusters:\n  - {name: real, backend: kubeconfig, kubeconfigPath: "+strconv.Quote(h.cluster.Kubeconfig)+"}\n")
 	p := run(h.t, server.Options{RightsEvery: oftenAsked, Renew: time.Second}, []string{"--auth", auth, "--clusters", list},
 		"PORT="+port, "PERISCOPE_BIND_ADDRESS=127.0.0.1", "PERISCOPE_DATABASE_URL="+h.store)
