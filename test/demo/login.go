@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -84,6 +85,9 @@ func (d *demo) startLogin(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.forgetLogins(); err != nil {
+		return err
+	}
 	say("Starting the login provider")
 	l, public, secret := d.login, "http://127.0.0.1:"+d.port, rand.Text()
 	l.password = strings.ToLower(rand.Text()[:8])
@@ -106,6 +110,19 @@ func (d *demo) startLogin(ctx context.Context) error {
 	}
 	l.issuer = strings.TrimPrefix(line, "ready: ")
 	return d.write("auth.yaml", fmt.Sprintf(oidcYAML, l.issuer, d.path("client-secret"), public))
+}
+
+// forgetLogins removes those of an earlier demo: its provider is gone, and nobody
+// can be known by them.
+func (d *demo) forgetLogins() error {
+	files, err := filepath.Glob(d.path("periscope.db*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
 }
 
 // freePort is one that nobody had just now: the provider must know where
