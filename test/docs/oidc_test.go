@@ -18,11 +18,14 @@ func TestSentencesOfTheLogin(t *testing.T) {
 	for _, s := range sentences(t, "internal/identity", "internal/identity/oidc", "internal/httpapi/limit.go") {
 		said[s] = false
 	}
+	// A login can also fail in these, most of whose sentences are not about logins.
+	beside := strings.Join(sentences(t, "internal/identity/websession", "internal/identity/token"), "\n")
 	if len(said) < 30 {
 		t.Fatalf("%d sentences", len(said))
 	}
 	for _, row := range readPage(t, "docs/oidc.md").table(t, "the page says").keys(t) {
-		row, found := plain(row), false
+		row := plain(row)
+		found := strings.Contains(beside, row)
 		for s := range said {
 			if strings.Contains(s, row) {
 				said[s], found = true, true

@@ -174,7 +174,7 @@ func (l *Login) complete(ctx context.Context, f *found, config *oauth2.Config, t
 func (l *Login) admit(ctx context.Context, a identity.Actor, token *oauth2.Token, raw string) (websession.Grant, error) {
 	if l.o.See != nil {
 		if err := l.o.See(ctx, a); err != nil {
-			return websession.Grant{}, err
+			return websession.Grant{Actor: a}, err
 		}
 	}
 	admitted, err := l.o.Admit(a)

@@ -144,6 +144,19 @@ func TestALongReasonIsCut(t *testing.T) {
 	}
 }
 
+// TestAPersonWhoCannotBeKept is named in audit all the same.
+func TestAPersonWhoCannotBeKept(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		o.See = func(context.Context, identity.Actor) error {
+			return fault.Wrap(errDisk, fault.Internal, "t", "Who you are could not be kept.")
+		}
+	}).found()
+	r.back(r.begin("/"))
+	if said := r.failure(); !strings.Contains(said, "could not be kept") || !slices.Equal(r.audit, []string{"auth.denied failure alice"}) {
+		t.Errorf("said %q, audit %q", said, r.audit)
+	}
+}
+
 // TestOneShot: a login is finished once, in the browser that began it.
 func TestOneShot(t *testing.T) {
 	r := newRig(t).found()
