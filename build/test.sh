@@ -1,37 +1,61 @@
 #!/usr/bin/env bash
-# Runs every test, in two lanes beside each other: what needs the processor, and
-# what mostly waits (for nodes that are cut, for a browser). One dev cluster
-# serves all Go packages, each test in a namespace of its own; tests that break
-# nodes or apiservers start their own, and each lane's browser has its own server.
+# Runs every test, in lanes beside each other: Go's own tests, what mostly waits
+# for nodes that are cut and logins that run out, and the browser. Each lane is
+# told whole, one after the other. One dev cluster serves all Go packages, each
+# test in a namespace of its own; tests that break nodes or apiservers start their
+# own, and each run of the browser has its own server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
 scratch=$(mktemp -d)
-trap 'stop_cluster; stop_lane; rm -rf "$scratch"' EXIT
-cluster=
-lane=
+trap 'stop_lanes; rm -rf "$scratch"' EXIT
+declare -A lanes
 
-# stop PID: ends a child of this script and all that it started.
-stop() {
-  [ -n "$1" ] || return 0
-  kill -TERM "$1" 2>/dev/null || true
-  wait "$1" 2>/dev/null || true
+# lane NAME: begins the function of that name beside this script, in a group of
+# processes of its own.
+lane() {
+  set -m
+  (set -e; "$1") >"$scratch/$1.log" 2>&1 </dev/null &
+  lanes[$1]=$!
+  set +m
 }
 
-stop_cluster() { stop "$cluster"; cluster=; }
-stop_lane() { stop "${lane:+-$lane}"; lane=; }
+# told NAME: waits for a lane, prints what it said, and fails where it failed.
+told() {
+  local failed=0
+  wait "${lanes[$1]}" || failed=$?
+  unset "lanes[$1]"
+  cat "$scratch/$1.log"
+  return "$failed"
+}
 
-start_cluster() {
+stop_lanes() {
+  for pid in "${lanes[@]}"; do
+    kill -TERM -- "-$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+}
+
+# Most of these tests wait most of the time, so more run at once than there are
+# processors.
+product() {
+  say "Go, with -race, against a real control plane"
   mkfifo "$scratch/ready"
   bin/devcluster --dir "$scratch/cluster" --addr 127.0.0.1:0 --exit-with-parent >"$scratch/ready" 2>"$scratch/devcluster.log" &
   cluster=$!
   if ! timeout 120 grep -q -m1 '^ready' "$scratch/ready"; then
-    echo "The dev cluster did not come up:" >&2
-    tail -n 40 "$scratch/devcluster.log" >&2
-    exit 1
+    echo "The dev cluster did not come up:"
+    tail -n 40 "$scratch/devcluster.log"
+    return 1
   fi
+  failed=0
+  PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
+    go test -race -p 4 -parallel 8 -timeout 20m ./... || failed=$?
+  kill -TERM "$cluster"
+  wait "$cluster" || true
+  return "$failed"
 }
 
 # browser NAME ARG…: runs files of test/e2e on a server and a cluster of their own.
@@ -39,37 +63,31 @@ browser() {
   bin/demo --dir "$scratch/$1" -- npm --prefix test/e2e run --silent test -- "${@:2}"
 }
 
-waiting_lane() {
+neighbours() {
   say "The dev cluster's own tests"
   (cd devcluster && DEVCLUSTER_BIN="$PWD/../bin/devcluster" KUBECTL_BIN="$PWD/../bin/kubectl" CGO_ENABLED=0 go test -count=1 ./...)
   say "The OpenID provider's own tests"
   (cd devidp && CGO_ENABLED=0 go test -count=1 ./...)
-  say "The browser (Playwright): every page"
-  browser pages gallery picture
   say "The browser (Playwright): logins by a provider, in each tier"
   bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
 }
 
+pages() {
+  say "The browser (Playwright): every page"
+  browser pages gallery picture
+  say "The pages (vitest)"
+  (cd web && npm test --silent)
+  say "The browser (Playwright): what people do"
+  browser deeds --exclude gallery.test.ts --exclude picture.test.ts
+}
+
 npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
-set -m
-(set -e; waiting_lane) >"$scratch/lane.log" 2>&1 </dev/null &
-lane=$!
-set +m
-
-say "Go, with -race, against a real control plane (beside it, told below: the dev cluster's own tests, every page in the browser)"
-start_cluster
-PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
-  go test -race -timeout 20m ./...
-stop_cluster
-
-say "The pages (vitest)"
-(cd web && npm test --silent)
-
-say "The browser (Playwright): what people do"
-browser deeds --exclude gallery.test.ts --exclude picture.test.ts
-
-waited=0
-wait "$lane" || waited=$?
-lane=
-cat "$scratch/lane.log"
-exit "$waited"
+say "All tests, in three lanes beside each other, each told when it has ended (about six minutes)"
+lane neighbours
+lane pages
+lane product
+failed=0
+for name in product neighbours pages; do
+  told "$name" || failed=1
+done
+exit "$failed"

@@ -87,6 +87,7 @@ func TestAReasonIsNeeded(t *testing.T) {
 }
 
 func TestIdleWarningAndStay(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

@@ -42,6 +42,7 @@ func (p *product) ending() map[string]any {
 
 // TestARightTakenAway removes the binding under running shells.
 func TestARightTakenAway(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
@@ -104,6 +105,7 @@ func newDeaf(t *testing.T, c *kubetest.Cluster) *deaf {
 // TestAClusterThatDoesNotAnswer fails every question while a shell runs; then
 // the right goes away and answers come again.
 func TestAClusterThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

@@ -389,6 +389,7 @@ func TestATakenPort(t *testing.T) {
 
 // TestAClusterThatIsDown stops the control plane under a running server.
 func TestAClusterThatIsDown(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Start(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

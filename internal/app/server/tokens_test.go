@@ -161,6 +161,7 @@ func (r *replica) make(b *http.Client, name, scopes string) (made madeToken) {
 // TestTokensOutliveAServer and are shared by several, with what is done to them; a
 // shell hears of a token that another server has revoked.
 func TestTokensOutliveAServer(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
