@@ -75,13 +75,13 @@ neighbours() {
   (cd web && npm test --silent)
   say "The browser (Playwright): logins by a provider, in each tier"
   bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
+  say "The browser (Playwright): what people do"
+  browser deeds --exclude gallery.test.ts --exclude picture.test.ts
 }
 
 pages() {
   say "The browser (Playwright): every page"
   browser pages gallery picture
-  say "The browser (Playwright): what people do"
-  browser deeds --exclude gallery.test.ts --exclude picture.test.ts
 }
 
 npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
@@ -90,7 +90,7 @@ lane neighbours
 lane pages
 lane product
 failed=0
-for name in product neighbours pages; do
+for name in product pages neighbours; do
   told "$name" || failed=1
 done
 exit "$failed"
