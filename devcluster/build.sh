@@ -2,7 +2,7 @@
 # build.sh [FOLDER [PROGRAM…]]: builds devcluster and kubectl, or those programs of
 # Kubernetes that are named, into FOLDER, which is seen from here (../bin). The
 # first build compiles Kubernetes, which takes minutes; later builds compile only
-# what has changed.
+# what has changed. The programs name no commit, so the same code is the same file.
 set -eu
 
 cd "$(dirname "$0")"
@@ -24,7 +24,7 @@ build() {
 	package=k8s.io/kubernetes/cmd/$1
 	[ "$1" != devcluster ] || package=.
 	echo "building $1 (Kubernetes $version)"
-	CGO_ENABLED=0 go build -ldflags "$flags" -o "$out/$1" "$package" &
+	CGO_ENABLED=0 go build -buildvcs=false -ldflags "$flags" -o "$out/$1" "$package" &
 	compiler=$!
 	trap 'kill "$compiler" 2>/dev/null || true' INT TERM EXIT
 	waited=0
