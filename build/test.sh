@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test, in lanes beside each other: Go's own tests, what mostly waits
-# for nodes that are cut and logins that run out, and the browser. Each lane is
-# told whole, one after the other. One dev cluster serves all Go packages, each
+# Runs every test, in two lanes beside each other: the product's Go tests, and what
+# has servers of its own, such as the browser. Each lane is told whole, one after the
+# other. One dev cluster serves all Go packages, each
 # test in a namespace of its own; tests that break nodes or apiservers start their
 # own, and each run of the browser has its own server.
 set -euo pipefail
@@ -38,8 +38,8 @@ stop_lanes() {
   done
 }
 
-# Most of these tests wait most of the time, so more run at once than there are
-# processors.
+# Most of these tests wait most of the time, so more of a package run at once than
+# there are processors.
 product() {
   say "Go, with -race, against a real control plane"
   mkfifo "$scratch/ready"
@@ -52,9 +52,11 @@ product() {
   fi
   failed=0
   PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
-    go test -race -p 3 -parallel 6 -timeout 20m ./... || failed=$?
+    go test -race -parallel 4 -timeout 20m ./... || failed=$?
   kill -TERM "$cluster"
   wait "$cluster" || true
+  say "The pages (vitest)"
+  (cd web && npm test --silent) || failed=$?
   return "$failed"
 }
 
@@ -65,32 +67,26 @@ browser() {
 
 # The dev cluster's tests start nothing but its own programs, so Go remembers
 # their result as long as these are the same.
-neighbours() {
+beside() {
   say "The dev cluster's own tests"
   (cd devcluster && DEVCLUSTER_BIN="$PWD/../bin/devcluster" KUBECTL_BIN="$PWD/../bin/kubectl" \
     DEVCLUSTER_SUM=$(cat ../bin/devcluster ../bin/kubectl | sha256sum) CGO_ENABLED=0 go test ./...)
   say "The OpenID provider's own tests"
   (cd devidp && CGO_ENABLED=0 go test ./...)
-  say "The pages (vitest)"
-  (cd web && npm test --silent)
   say "The browser (Playwright): logins by a provider, in each tier"
   bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
+  say "The browser (Playwright): every page"
+  browser pages gallery picture
   say "The browser (Playwright): what people do"
   browser deeds --exclude gallery.test.ts --exclude picture.test.ts
 }
 
-pages() {
-  say "The browser (Playwright): every page"
-  browser pages gallery picture
-}
-
 npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
-say "All tests, in three lanes beside each other, each told when it has ended (about six minutes)"
-lane neighbours
-lane pages
+say "All tests, in two lanes beside each other, each told when it has ended (about eight minutes)"
+lane beside
 lane product
 failed=0
-for name in product pages neighbours; do
+for name in product beside; do
   told "$name" || failed=1
 done
 exit "$failed"
