@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test, in two lanes beside each other: the product's Go tests, and what
-# has servers of its own, such as the browser. Each lane is told whole, one after the
-# other. One dev cluster serves all Go packages, each
-# test in a namespace of its own; tests that break nodes or apiservers start their
-# own, and each run of the browser has its own server.
+# has servers of its own, such as the browser. Each lane is told whole, one after
+# the other. One dev cluster serves all Go packages, each test in a namespace of its
+# own; tests that break nodes or apiservers start their own, and so does each run of
+# the browser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -94,6 +94,8 @@ test("the dialog by keyboard, and a name that is taken", async () => {
   await page.goto("/account/tokens");
   await page.getByRole("button", { name: "New token" }).focus();
   await page.keyboard.press("Enter");
+  const dialog = page.getByRole("dialog", { name: "New access token" });
+  await dialog.getByLabel("Name").and(page.locator(":focus")).waitFor();
   await page.keyboard.type("by-keys");
   await page.keyboard.press("Tab");
   expect(await page.evaluate(() => (document.activeElement as HTMLInputElement).checked)).toBe(true);
@@ -105,7 +107,6 @@ test("the dialog by keyboard, and a name that is taken", async () => {
   const row = page.getByRole("row").filter({ hasText: "by-keys" });
   expect(await row.textContent()).toMatch(/readexec/);
   await page.getByRole("button", { name: "New token" }).click();
-  const dialog = page.getByRole("dialog", { name: "New access token" });
   await dialog.getByLabel("Name").fill("by-keys");
   await dialog.getByRole("alert").filter({ hasText: "You have a token of this name" }).waitFor();
   expect(await dialog.getByRole("button", { name: "Make token" }).isDisabled()).toBe(true);
