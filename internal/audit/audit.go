@@ -42,6 +42,7 @@ const (
 const (
 	ExecStart  = "pod.exec.session_start"
 	ExecEnd    = "pod.exec.session_end"
+	ExecAttach = "pod.exec.session_attach"
 	ExecKill   = "pod.exec.session_kill"
 	AuthLogin  = "auth.login"
 	AuthLogout = "auth.logout"

@@ -92,7 +92,7 @@ func TestDefaults(t *testing.T) {
 			Tokens:  Tokens{Enabled: true, MaxLifetime: 90 * 24 * time.Hour, OwnerSeenWithin: 30 * 24 * time.Hour, MaxPerPerson: 20},
 			Policy:  identity.Policy{Mode: identity.Raw, UserClaim: "sub", GroupPrefix: "periscope:"},
 		},
-		Exec: Exec{Defaults: policy, ReplayBytes: 256 << 10, Transport: "auto"},
+		Exec: Exec{Defaults: policy, Resume: 600 * time.Second, ReplayBytes: 256 << 10, Transport: "auto"},
 		Clusters: []Cluster{{
 			Name: "demo", Backend: Kubeconfig, KubeconfigPath: "/etc/kube/config", Tags: map[string]string{}, Exec: policy,
 		}},
@@ -333,7 +333,7 @@ func TestMistakes(t *testing.T) {
 		{"a proxy by name", env("PERISCOPE_TRUSTED_PROXIES=10.0.0.0/8,lb.example.com"), "PERISCOPE_TRUSTED_PROXIES"},
 		{"warn over idle", env("PERISCOPE_EXEC_IDLE_SECONDS=30", "PERISCOPE_EXEC_IDLE_WARN_SECONDS=30"), "not less than PERISCOPE_EXEC_IDLE_SECONDS"},
 		{"replay", env("PERISCOPE_EXEC_REPLAY_KIB=64"), "give a number from 128"},
-		{"resume", env("PERISCOPE_EXEC_RESUME_SECONDS=600"), "not supported by this version"},
+		{"resume", env("PERISCOPE_EXEC_RESUME_SECONDS=-1"), "give a number from 0"},
 		{"transport", env("PERISCOPE_EXEC_TRANSPORT=websocket"), "give one of auto, ws, spdy"},
 		{"probe", env("PERISCOPE_PROBE_CLUSTERS_ON_BOOT=yes"), "give true or false"},
 		{"audit", env("PERISCOPE_AUDIT_ENABLED=true"), "not supported by this version"},

@@ -68,8 +68,8 @@ var settings = []Setting{
 		read: func(c *Config, v string) error { return whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsPerUser) }},
 	{Env: "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL", Default: "50", Unit: "shells", Meaning: "Shells that one cluster may have, over all users",
 		read: func(c *Config, v string) error { return whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsTotal) }},
-	{Env: "PERISCOPE_EXEC_RESUME_SECONDS", Default: "0", Unit: "s", Meaning: "How long a shell waits for a client that was lost; only 0 (off) is supported by this version",
-		read: resume},
+	{Env: "PERISCOPE_EXEC_RESUME_SECONDS", Default: "600", Unit: "s", Meaning: "How long a shell waits for a client that was lost; 0: it ends with it",
+		read: func(c *Config, v string) error { return seconds(v, 0, maxIdle, &c.Exec.Resume) }},
 	{Env: "PERISCOPE_EXEC_REPLAY_KIB", Default: "256", Unit: "KiB", Meaning: "Output that is kept for a client which comes back; at least 128",
 		read: func(c *Config, v string) error { return kib(v, 128, 16384, &c.Exec.ReplayBytes) }},
 	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: ws, spdy or auto, which is WebSocket, and SPDY where that fails: after three failed upgrades in a row for 30 minutes without another try",
@@ -159,16 +159,6 @@ func oneOf(v string, to *string, allowed ...string) error {
 
 // ignore is for settings that the forms of starting read.
 func ignore(*Config, string) error { return nil }
-
-func resume(c *Config, v string) error {
-	if err := seconds(v, 0, maxIdle, &c.Exec.Resume); err != nil {
-		return err
-	}
-	if c.Exec.Resume > 0 {
-		return errors.New("coming back to a shell is not supported by this version; remove it or set it to 0")
-	}
-	return nil
-}
 
 func audit(c *Config, v string) error {
 	if err := truth(v, &c.AuditEnabled); err != nil {

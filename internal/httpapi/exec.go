@@ -63,14 +63,15 @@ func (s *server) exec(c *call) error {
 // call.
 func (s *server) stands(c *call, req *podexec.Request) {
 	if id := c.token.ID; id != "" {
-		req.LoginDone = s.Tokens.Done(id)
-		req.Present = func(ctx context.Context) (identity.Actor, error) { return s.Tokens.Present(ctx, id) }
+		req.Login.Token = true
+		req.Login.Done = s.Tokens.Done(id)
+		req.Login.Present = func(ctx context.Context) (identity.Actor, error) { return s.Tokens.Present(ctx, id) }
 		return
 	}
 	login := c.login
-	req.LoginDone = s.Logins.Done(login)
-	req.Present = func(ctx context.Context) (identity.Actor, error) { return s.Logins.Present(ctx, login) }
-	req.Active = func() { s.Logins.Touch(context.Background(), login) }
+	req.Login.Done = s.Logins.Done(login)
+	req.Login.Present = func(ctx context.Context) (identity.Actor, error) { return s.Logins.Present(ctx, login) }
+	req.Login.Active = func() { s.Logins.Touch(context.Background(), login) }
 }
 
 // subprotocol decides the mode. A client that asks for something unknown is
@@ -118,20 +119,29 @@ func (s *server) execV2(c *call, req podexec.Request) error {
 	if err != nil {
 		return err
 	}
-	ticket, err := s.openV2(conn, &req)
-	if err != nil {
+	if err := s.startV2(conn, req); err != nil {
 		podexec.Refuse(conn, err, c.requestID)
-		return nil
 	}
-	s.Sessions.Serve(ticket, conn, true)
 	return nil
 }
 
-func (s *server) openV2(conn podexec.Conn, req *podexec.Request) (*podexec.Ticket, error) {
-	if err := podexec.Opening(conn, req, openTime); err != nil {
-		return nil, err
+// startV2 does what the client's first frame asks for.
+func (s *server) startV2(conn podexec.Conn, req podexec.Request) error {
+	attach, err := podexec.Opening(conn, &req, openTime)
+	if err != nil {
+		return err
 	}
-	return s.admit(context.Background(), *req)
+	ctx, cancel := context.WithTimeout(context.Background(), admitTime)
+	defer cancel()
+	if attach != nil {
+		return s.Sessions.Attach(ctx, req, *attach, conn)
+	}
+	ticket, err := s.Sessions.Admit(ctx, req)
+	if err != nil {
+		return err
+	}
+	s.Sessions.Serve(ticket, conn, true)
+	return nil
 }
 
 func (s *server) admit(ctx context.Context, req podexec.Request) (*podexec.Ticket, error) {

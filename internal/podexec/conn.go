@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
 // Conn is a client's WebSocket, message by message; *wsock.Conn is one. Read
@@ -23,8 +24,9 @@ type Conn interface {
 	Ping() error
 	// Silence is how long nothing at all has come.
 	Silence() time.Duration
-	// Close sends a close frame, waits shortly for the client's, and closes.
-	Close(code int, reason string)
+	// Close sends a close frame, waits shortly for the client's, and closes. It
+	// reports whether the client has answered, and so has all that was sent.
+	Close(code int, reason string) (answered bool)
 	// Abort closes at once.
 	Abort()
 }
@@ -38,20 +40,21 @@ func Refuse(conn Conn, err error, requestID string) {
 	part(conn, e, requestID)
 }
 
-// part sends the last frames and the close code.
-func part(conn Conn, e ending, requestID string) {
+// part sends the last frames and the close code, and reports whether the client
+// surely has them.
+func part(conn Conn, e ending, requestID string) (told bool) {
 	defer time.AfterFunc(partingLimit, conn.Abort).Stop()
 	if e.fault != nil {
 		if conn.Write(false, encode(errorOf(e.fault, requestID))) != nil {
 			conn.Abort()
-			return
+			return false
 		}
 	}
 	if conn.Write(false, encode(closedOf(e))) != nil {
 		conn.Abort()
-		return
+		return false
 	}
-	conn.Close(e.reason.CloseCode(), string(e.reason))
+	return conn.Close(e.reason.CloseCode(), string(e.reason))
 }
 
 func errorOf(err error, requestID string) errorFrame {
@@ -82,39 +85,56 @@ func closedOf(e ending) closedFrame {
 	return f
 }
 
-// Opening reads the first frame of a v2 client into req. One that does not come
-// within limit is not waited for: the connection is closed.
-func Opening(conn Conn, req *Request, limit time.Duration) error {
+// Opening reads the first frame of a v2 client: an open into req, or an attach,
+// which is returned. One that does not come within limit is not waited for: the
+// connection is closed.
+func Opening(conn Conn, req *Request, limit time.Duration) (*Attach, error) {
 	defer time.AfterFunc(limit, conn.Abort).Stop()
 	binary, data, err := conn.Read()
 	if err != nil {
-		return fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame did not arrive. Send open as the first frame.")
+		return nil, fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame did not arrive. Send open or attach as the first frame.")
 	}
 	if binary {
-		return fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open, as text. Send stdin after hello.")
+		return nil, fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open or attach, as text. Send stdin after hello.")
 	}
 	f, err := parseClientFrame(data)
-	switch {
-	case err != nil:
-		return fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame was not understood: %v.", err)
-	case f.Type == "attach":
-		return fault.New(fault.NotFound, "podexec.Opening", "There is no such shell to come back to. Open a new one.")
-	case f.Type != "open":
-		return fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open, not %s.", f.Type)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame was not understood: %v.", err)
 	}
-	return applyOpen(f, req)
+	switch f.Type {
+	case "open":
+		return nil, applyOpen(f, req)
+	case "attach":
+		return attachOf(f)
+	}
+	return nil, fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open or attach, not %s.", f.Type)
 }
 
-func applyOpen(f clientFrame, req *Request) error {
+func applyOpen(f clientFrame, req *Request) (err error) {
 	req.Container, req.Command, req.Reason = f.Container, f.Command, f.Reason
 	req.TTY = f.TTY == nil || *f.TTY
+	req.Size, err = f.firstSize()
+	return err
+}
+
+func attachOf(f clientFrame) (*Attach, error) {
+	a := &Attach{SessionID: f.SessionID, TakeOver: f.TakeOver, Offset: f.Offset}
+	if f.ResumeToken != nil {
+		a.Token = *f.ResumeToken
+	}
+	var err error
+	a.Size, err = f.firstSize()
+	return a, err
+}
+
+// firstSize is the size in an opening, zero where it names none.
+func (f clientFrame) firstSize() (transport.Size, error) {
 	if f.Cols == nil && f.Rows == nil {
-		return nil
+		return transport.Size{}, nil
 	}
 	size, err := f.size()
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "podexec.Opening", "The terminal's size is wrong: %v.", err)
+		return size, fault.Wrap(err, fault.Invalid, "podexec.Opening", "The terminal's size is wrong: %v.", err)
 	}
-	req.Size = size
-	return nil
+	return size, nil
 }

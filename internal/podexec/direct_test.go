@@ -177,13 +177,14 @@ func TestHelloIsFirstWhileTheWriterLooks(t *testing.T) {
 	defer ticket.Discard()
 	for range 5000 {
 		conn := newPipeConn()
-		s := newSession(r.ss, ticket, conn, true)
+		s := newSession(r.ss, ticket, true)
+		c := newClient(s, conn, "")
 		go func() {
-			s.ctrl.push([]byte(`{"type":"hello"}`))
+			c.ctrl.push([]byte(`{"type":"hello"}`))
 			s.feedBack([]byte("$ "))
 		}()
 		for len(conn.toClient) < 2 {
-			if _, ok := s.sendDue(); !ok {
+			if _, ok := c.sendDue(); !ok {
 				t.Fatal("the socket broke")
 			}
 		}
@@ -203,11 +204,12 @@ func TestHelloIsSentAtTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn := newPipeConn()
-		s := newSession(r.ss, ticket, conn, true)
-		s.ctrl.push([]byte(`{"type":"hello"}`))
+		s := newSession(r.ss, ticket, true)
+		c := newClient(s, conn, "")
+		c.ctrl.push([]byte(`{"type":"hello"}`))
 		s.feedBack([]byte("$ "))
 		s.finish(exited(0))
-		if !s.flush() {
+		if !c.flush() {
 			t.Error("the socket broke")
 		}
 		if got := kinds(conn.all()); got != "hello output" {
@@ -432,7 +434,7 @@ func TestAcksNeverGoBack(t *testing.T) {
 // TestGapsDoNotGather interrupts a flood again and again for a client that
 // acknowledges nothing.
 func TestGapsDoNotGather(t *testing.T) {
-	o := newOutput(256<<10, Window)
+	o := newOutput(256<<10, Window, false)
 	defer o.close()
 	for range 1000 {
 		for p := o.tryReserve(); p != nil && o.total() < 1<<30; p = o.tryReserve() {

@@ -19,7 +19,7 @@ func (s *session) endCommand() ended {
 	if how, known := s.commandEnded(); known {
 		return how
 	}
-	s.out.discard()
+	s.out.discard(s.at.Load() != nil)
 	if s.containerGone() {
 		return endedVerified // what bears its name now is nothing of ours
 	}
@@ -71,6 +71,7 @@ func (s *session) awaitExit() bool {
 }
 
 func (s *session) closeStream() {
+	s.size.stop()
 	s.stream.Close()
 	<-s.pumpDone
 }

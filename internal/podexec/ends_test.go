@@ -118,7 +118,7 @@ func liveSession(t *testing.T, v2 bool) (*live, *bytes.Buffer) {
 	r.ss.Log = slog.New(slog.NewJSONHandler(log, nil))
 	l := &live{r: r, t: t, o: o, login: make(chan struct{})}
 	req := r.request()
-	req.LoginDone = l.login
+	req.Login.Done = l.login
 	ticket, err := r.ss.Admit(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)

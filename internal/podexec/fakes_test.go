@@ -184,13 +184,21 @@ type message struct {
 	data   []byte
 }
 
+// frame is the control frame that it holds.
+func (m message) frame() (f map[string]any) {
+	if err := json.Unmarshal(m.data, &f); err != nil {
+		panic(err)
+	}
+	return f
+}
+
 // pipeConn is a Conn whose far end a test holds.
 type pipeConn struct {
 	toServer chan message
 	toClient chan message
 	gone     chan struct{}
 	once     sync.Once
-	mute     atomic.Bool // answers no ping
+	mute     atomic.Bool // answers no ping and no close
 	pings    atomic.Int64
 	base     time.Time
 	heard    atomic.Int64 // since base
@@ -238,13 +246,19 @@ func (c *pipeConn) Silence() time.Duration {
 	return time.Since(c.base) - time.Duration(c.heard.Load())
 }
 
-func (c *pipeConn) Close(code int, _ string) {
+func (c *pipeConn) Close(code int, _ string) (answered bool) {
+	defer c.Abort()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.code == 0 {
 		c.code = code
 	}
-	c.mu.Unlock()
-	c.Abort()
+	select {
+	case <-c.gone:
+		return false
+	default:
+		return !c.mute.Load()
+	}
 }
 
 func (c *pipeConn) Abort() { c.once.Do(func() { close(c.gone) }) }
@@ -283,11 +297,7 @@ func (c *pipeConn) drain() (output []byte, frames []map[string]any) {
 				output = append(output, m.data...)
 				continue
 			}
-			var f map[string]any
-			if err := json.Unmarshal(m.data, &f); err != nil {
-				panic(err)
-			}
-			frames = append(frames, f)
+			frames = append(frames, m.frame())
 		default:
 			return output, frames
 		}

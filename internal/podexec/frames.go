@@ -26,15 +26,18 @@ const (
 
 // clientFrame is any control frame of a client.
 type clientFrame struct {
-	Type      string          `json:"type"`
-	Container string          `json:"container"`
-	Command   []string        `json:"command"`
-	TTY       *bool           `json:"tty"`
-	Cols      *int            `json:"cols"`
-	Rows      *int            `json:"rows"`
-	Reason    string          `json:"reason"`
-	Offset    *int64          `json:"offset"`
-	ID        json.RawMessage `json:"id"`
+	Type        string          `json:"type"`
+	Container   string          `json:"container"`
+	Command     []string        `json:"command"`
+	TTY         *bool           `json:"tty"`
+	Cols        *int            `json:"cols"`
+	Rows        *int            `json:"rows"`
+	Reason      string          `json:"reason"`
+	SessionID   string          `json:"sessionId"`
+	ResumeToken *string         `json:"resumeToken"`
+	TakeOver    bool            `json:"takeOver"`
+	Offset      *int64          `json:"offset"`
+	ID          json.RawMessage `json:"id"`
 }
 
 type hello struct {
@@ -67,12 +70,15 @@ func utc(t time.Time) *time.Time {
 
 // helloV2 is what the v2 mode adds.
 type helloV2 struct {
+	// ResumeToken is nil but where one was issued just now.
 	ResumeToken *string `json:"resumeToken"`
-	Resumed     bool    `json:"resumed"`
-	Offset      int64   `json:"offset"`
-	StdinOffset int64   `json:"stdinOffset"`
-	Window      int64   `json:"window"`
-	StdinWindow int64   `json:"stdinWindow"`
+	// ResumeSeconds is how long the session waits for a client that was lost.
+	ResumeSeconds int   `json:"resumeSeconds"`
+	Resumed       bool  `json:"resumed"`
+	Offset        int64 `json:"offset"`
+	StdinOffset   int64 `json:"stdinOffset"`
+	Window        int64 `json:"window"`
+	StdinWindow   int64 `json:"stdinWindow"`
 }
 
 type idleWarn struct {

@@ -5,8 +5,13 @@ import (
 	"sync"
 )
 
-// maxStdinWrite is how much stdin is handed to the container in one piece.
-const maxStdinWrite = 32 << 10
+const (
+	// maxStdinWrite is how much stdin is handed to the container in one piece.
+	maxStdinWrite = 32 << 10
+	// maxBacklog is how much of a v2 client's stdin may wait: a window for each
+	// client that has come back, while the program reads nothing.
+	maxBacklog = 1 << 20
+)
 
 // input is the queue of stdin between a client and a container. One goroutine
 // fills it (push), one empties it (take, handed).
@@ -20,17 +25,18 @@ type input struct {
 	eofDone  bool
 	received int64 // bytes that came from the client
 	done     int64 // bytes handed to the container's stream
+	base     int64 // bytes that came before the present client did
 }
 
 func newInput() *input { return &input{ready: newNotice(), room: newNotice()} }
 
 // push appends p, which is copied. With a limit it refuses what would leave
-// more than limit bytes not handed on: the client broke its window.
+// more than limit bytes of this client's not handed on: it broke its window.
 func (in *input) push(p []byte, limit int64) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	waiting := in.received - in.done
-	if limit > 0 && waiting+int64(len(p)) > limit {
+	n := int64(len(p))
+	if limit > 0 && (in.received-max(in.done, in.base)+n > limit || in.received-in.done+n > maxBacklog) {
 		return false
 	}
 	in.received += int64(len(p))
@@ -41,6 +47,15 @@ func (in *input) push(p []byte, limit int64) bool {
 		in.done += int64(len(p)) // after its own eof: nothing takes it
 	}
 	return true
+}
+
+// comeBack begins with another client. It returns how much came before it, and how
+// much of that is with the container's stream.
+func (in *input) comeBack() (received, done int64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.base = in.received
+	return in.received, in.done
 }
 
 // idle reports whether nothing waits or is being handed on, nor ever will be

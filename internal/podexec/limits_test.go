@@ -74,7 +74,7 @@ func TestAFirstFrameThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 15 * time.Second
 		conn, begun := newPipeConn(), time.Now()
-		if err := Opening(conn, &Request{}, limit); fault.KindOf(err) != fault.Protocol {
+		if _, err := Opening(conn, &Request{}, limit); fault.KindOf(err) != fault.Protocol {
 			t.Errorf("got %v", err)
 		}
 		between(t, begun, limit)

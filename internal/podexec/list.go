@@ -69,8 +69,15 @@ func (s *session) info(caller identity.Actor) Info {
 		Cluster: s.Cluster, Namespace: s.Namespace, Pod: s.Pod, Container: s.Container,
 		TTY: s.TTY, Transport: string(kind), Reason: s.Reason,
 		StartedAt: s.started.UTC(), LastActivityAt: s.clock.lastActivity().UTC(),
-		BytesIn: s.in.total(), BytesOut: s.out.total(), State: "attached",
+		BytesIn: s.in.total(), BytesOut: s.out.total(), State: s.state(),
 	}
+}
+
+func (s *session) state() string {
+	if s.at.Load() == nil {
+		return "detached"
+	}
+	return "attached"
 }
 
 // lastActivity is when stdin or output was last seen, at first the start.
@@ -89,7 +96,7 @@ func (ss *Sessions) End(ctx context.Context, a identity.Actor, requestID, id str
 		return fault.New(fault.NotFound, "podexec.End", "There is no such shell, or it has ended already. Load the list of sessions again.")
 	}
 	eventID := newID()
-	if err := ss.emitRequested(ctx, s.killEvent(a, requestID, eventID)); err != nil {
+	if err := ss.emitRequested(ctx, s.killEvent(a, requestID, eventID), "so the shell was not ended"); err != nil {
 		return err
 	}
 	s.finish(ending{reason: ForcedClose, message: s.endedBy(a)})
@@ -124,13 +131,14 @@ func (s *session) killEvent(a identity.Actor, requestID, eventID string) audit.E
 	return e
 }
 
-// emitRequested records what is about to be done. An error is the reason not to.
-func (ss *Sessions) emitRequested(ctx context.Context, e audit.Event) error {
+// emitRequested records what is about to be done. An error is the reason not to;
+// it says what follows.
+func (ss *Sessions) emitRequested(ctx context.Context, e audit.Event, follows string) error {
 	ctx, cancel := context.WithTimeout(ctx, auditLimit)
 	defer cancel()
 	if err := ss.Audit.Emit(ctx, e); err != nil {
-		return fault.Wrap(err, fault.AuditUnavailable, "podexec.End",
-			"The audit record could not be written, so the shell was not ended. Tell whoever runs this server.")
+		return fault.Wrap(err, fault.AuditUnavailable, "podexec.audit",
+			"The audit record could not be written, %s. Tell whoever runs this server.", follows)
 	}
 	return nil
 }

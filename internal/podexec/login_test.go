@@ -73,7 +73,7 @@ func (r *rig) openLogin(logins *websession.Manager) (*pipeConn, *http.Cookie) {
 		r.t.Fatal(err)
 	}
 	req := r.request()
-	req.LoginDone = logins.Done(id)
+	req.Login.Done = logins.Done(id)
 	ticket, err := r.ss.Admit(r.t.Context(), req)
 	if err != nil {
 		r.t.Fatal(err)

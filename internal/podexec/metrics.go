@@ -16,6 +16,7 @@ type Metrics struct {
 	refusals *prometheus.CounterVec
 	bytes    *prometheus.CounterVec
 	capHits  *prometheus.CounterVec
+	attaches *prometheus.CounterVec
 	open     *prometheus.HistogramVec
 	echo     *prometheus.HistogramVec
 }
@@ -41,6 +42,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		capHits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "periscope_exec_cap_hits_total", Help: "Exec sessions refused because a cap was reached.",
 		}, []string{"cap"}),
+		attaches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "periscope_exec_attaches_total", Help: "How often somebody came back to an exec session.",
+		}, []string{"cluster"}),
 		open: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "periscope_exec_open_seconds", Help: "Time from the request to a standing stream.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -53,7 +57,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, which := range []string{capUser, capCluster} {
 		m.capHits.WithLabelValues(which) // an alert on a rate needs the 0 before the first
 	}
-	reg.MustRegister(m.live, m.starts, m.ends, m.refusals, m.bytes, m.capHits, m.open, m.echo)
+	reg.MustRegister(m.live, m.starts, m.ends, m.refusals, m.bytes, m.capHits, m.attaches, m.open, m.echo)
 	return m
 }
 

@@ -19,12 +19,21 @@ type reader struct {
 	lost   int64
 }
 
+// comeBack is a client that has seen everything before an offset and nothing else.
+func (r *reader) comeBack(offset int64) {
+	from, _ := r.o.comeBack(&offset)
+	if from != offset {
+		r.t.Fatalf("came back at %d, want %d", from, offset)
+	}
+	r.offset, r.acked, r.sent, r.unread = from, from, 0, nil
+}
+
 // step takes the next thing from the queue; false when there is none.
 func (r *reader) step(most int64) bool {
 	g, p := r.o.next(most)
 	switch {
 	case g != nil:
-		if g.from != r.offset || g.to <= g.from {
+		if g.from != r.offset || g.to <= g.from || g.to > r.o.end {
 			r.t.Fatalf("gap %v at offset %d", *g, r.offset)
 		}
 		r.offset = g.to
@@ -68,7 +77,7 @@ func (r *reader) ack(offset int64) {
 func TestOutputKeepsItsPromises(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		o := newOutput(256<<10, Window)
+		o := newOutput(256<<10, Window, false)
 		r := &reader{t: t, o: o}
 		written := int64(0)
 		draining := false
@@ -109,8 +118,77 @@ func TestOutputKeepsItsPromises(t *testing.T) {
 	}
 }
 
+// TestARingKeepsItsPromises is the same with a client that is lost again and again,
+// comes back with what it had at some time, and is overwritten meanwhile or not.
+func TestARingKeepsItsPromises(t *testing.T) {
+	const limit = 128 << 10
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		o := newOutput(limit, Window, true)
+		r := &reader{t: t, o: o}
+		written, away, draining := int64(0), false, false
+		for range 800 {
+			switch rng.IntN(9) {
+			case 0, 1, 2:
+				if p := o.tryReserve(); p != nil {
+					n := 1 + rng.IntN(len(p))
+					for i := range n {
+						p[i] = at(written + int64(i))
+					}
+					written += int64(n)
+					o.commit(n, len(p))
+				}
+			case 3, 4, 5:
+				if !away {
+					r.step(1 + rng.Int64N(bigChunk))
+				}
+			case 6:
+				if !away && r.offset > r.acked {
+					r.ack(r.acked + 1 + rng.Int64N(r.offset-r.acked))
+				}
+			case 7:
+				if rng.IntN(4) == 0 {
+					draining = !draining
+					o.drain(draining)
+				}
+			case 8:
+				switch {
+				case away:
+					away = false
+					r.comeBack(max(0, r.offset-rng.Int64N(100<<10)))
+				case rng.IntN(4) == 0:
+					away = true
+					if rng.IntN(2) == 0 {
+						o.overwrite()
+					}
+				}
+			}
+			held := int64(0)
+			for _, c := range o.chunks {
+				held += int64(c.n)
+			}
+			if most := int64(limit + 2*bigChunk + keepOnInterrupt); held > most {
+				t.Fatalf("seed %d: %d bytes are held, at most %d may be", seed, held, most)
+			}
+		}
+		o.drain(false)
+		if away {
+			r.comeBack(r.offset)
+		}
+		for r.offset < written {
+			if !r.step(bigChunk) {
+				r.ack(r.offset)
+			}
+		}
+		if !o.empty() || o.total() != written {
+			t.Fatalf("seed %d: %d of %d bytes", seed, o.total(), written)
+		}
+		o.close()
+	}
+}
+
 func TestOutputHoldsTheReader(t *testing.T) {
-	o := newOutput(Window, Window)
+	o := newOutput(Window, Window, false)
 	total := int64(0)
 	for p := o.tryReserve(); p != nil; p = o.tryReserve() {
 		o.commit(len(p), len(p))

@@ -44,6 +44,9 @@ type Settings struct {
 	RequireReason      bool
 	// Replay bounds the output held for one session, in bytes; at least Window.
 	Replay int64
+	// Resume is how long a v2 session waits for a client that was lost; 0: it ends
+	// with it.
+	Resume time.Duration
 }
 
 // Upstream is one cluster as one actor sees it.
@@ -69,17 +72,25 @@ type Directory interface {
 	Find(ctx context.Context, cluster string, actor identity.Actor) (Place, error)
 }
 
+// Login is what a session stands on: the login of whoever came last.
+type Login struct {
+	// Token says whether it is a personal access token.
+	Token bool
+	// Done is closed when it ends, and the session with it. Nil for a login that
+	// lasts as long as the process.
+	Done <-chan struct{}
+	// Present is who it is now; nil where that never changes. An Unauthenticated
+	// fault ends the session.
+	Present func(context.Context) (identity.Actor, error)
+	// Active is called when stdin arrives: it counts as activity of the login. It
+	// does not block.
+	Active func()
+}
+
 // Request is one wish for a shell or a command.
 type Request struct {
-	Actor identity.Actor
-	// LoginDone is closed when the actor's login ends, and the session with it.
-	// Nil for a login that lasts as long as the process.
-	LoginDone <-chan struct{}
-	// Present is who the actor's login is now; nil where that never changes. An
-	// Unauthenticated fault ends the session.
-	Present func(context.Context) (identity.Actor, error)
-	// Active is called when stdin arrives: it counts as activity of the login.
-	Active    func()
+	Actor     identity.Actor
+	Login     Login
 	RequestID string
 	// Client is the address that it came from.
 	Client    string
@@ -117,7 +128,7 @@ type Sessions struct {
 	leave  context.CancelFunc
 
 	mu       sync.Mutex
-	live     map[string]*session
+	live     map[string]*session // and those that wait to tell of their end
 	rights   *rights
 	unwatch  chan struct{} // closed when live becomes empty; ends watch
 	draining bool
@@ -144,6 +155,7 @@ func (ss *Sessions) Run(ctx context.Context) error {
 	ss.draining = true
 	for _, s := range ss.live {
 		s.finish(endOf(Shutdown))
+		ss.tidy(s)
 	}
 	ss.mu.Unlock()
 	defer ss.leave()
@@ -315,7 +327,8 @@ func containerNames(pod *corev1.Pod) []string {
 
 // Serve starts a session over conn, which is the session's from now on.
 func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
-	s := newSession(ss, t, conn, v2)
+	s := newSession(ss, t, v2)
+	first := newClient(s, conn, t.req.RequestID)
 	ss.mu.Lock()
 	if ss.draining {
 		ss.mu.Unlock()
@@ -323,14 +336,16 @@ func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
 		Refuse(conn, fault.New(fault.ShuttingDown, "podexec.Serve", "This server is restarting. Try again in a few seconds."), t.req.RequestID)
 		return
 	}
+	defer ss.mu.Unlock()
 	ss.live[s.id] = s
 	ss.rights.join(s)
 	if len(ss.live) == 1 {
 		ss.unwatch = make(chan struct{})
 		ss.wg.Go(ss.watch(ss.unwatch))
 	}
-	ss.wg.Go(s.run)
-	ss.mu.Unlock()
+	s.at.Store(first)
+	ss.wg.Go(first.run)
+	ss.wg.Go(func() { s.run(first) })
 }
 
 // watch looks at every session's timers and rights, until there is none: an idle
@@ -354,21 +369,10 @@ func (ss *Sessions) checkAll() {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	for _, s := range ss.live {
-		if s.carrying.Load() {
-			s.check()
-		}
+		s.check()
+		ss.tidy(s)
 	}
 	ss.checkRights()
-}
-
-func (ss *Sessions) remove(s *session) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	delete(ss.live, s.id)
-	ss.rights.leave(s)
-	if len(ss.live) == 0 {
-		close(ss.unwatch)
-	}
 }
 
 // newID is a session's id: 128 random bits. It is also the event's id in audit

@@ -33,7 +33,7 @@ func (ss *Sessions) recognize(held *right) {
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, askers)
 	for _, s := range ss.holders(held) {
-		if s.Present == nil {
+		if s.login.Load().Present == nil {
 			continue
 		}
 		turns <- struct{}{}
@@ -61,7 +61,7 @@ func (ss *Sessions) holders(held *right) []*session {
 func (ss *Sessions) presence(held *right, s *session) presence {
 	ctx, cancel := context.WithTimeout(held.ctx, askLimit)
 	defer cancel()
-	actor, err := s.Present(ctx)
+	actor, err := s.login.Load().Present(ctx)
 	if err == nil && !actor.Same(s.Actor) {
 		err = fault.New(fault.Unauthenticated, "podexec.Present", "This login is somebody else's now.")
 	}

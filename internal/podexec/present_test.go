@@ -74,7 +74,7 @@ func (a *apiserver) openAs(p *person) *pipeConn {
 	a.t.Helper()
 	req := a.request()
 	req.Actor, _ = p.present(a.t.Context())
-	req.Present = p.present
+	req.Login.Present = p.present
 	ticket, err := a.ss.Admit(a.t.Context(), req)
 	if err != nil {
 		a.t.Fatal(err)

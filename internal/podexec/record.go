@@ -77,6 +77,42 @@ func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	ss.Metrics.refused(why)
 }
 
+// attachEvent is the first record of somebody's coming back to s.
+func (s *session) attachEvent(req Request, a Attach, eventID string) audit.Event {
+	e := eventOf(s.Request, eventID)
+	e.Verb, e.Stage = audit.ExecAttach, audit.Requested
+	e.Actor, e.RequestID, e.Reason = audit.ActorOf(req.Actor), req.RequestID, ""
+	e.Extra["session_id"] = s.id
+	e.Extra["taken_over"] = a.Token == ""
+	e.Extra["client_address"] = req.Client
+	return e
+}
+
+func (s *session) auditAttachDenied(ctx context.Context, req Request, a Attach, why error) {
+	e := s.attachEvent(req, a, newID())
+	e.Stage, e.Outcome = audit.Completed, audit.Denied
+	e.Extra["error"] = fault.KindOf(why).Code()
+	s.svc.emit(ctx, e)
+}
+
+// auditAttached completes the record and tells the log.
+func (s *session) auditAttached(ctx context.Context, e audit.Event, b back, err error) {
+	e.Stage, e.Outcome = audit.Completed, audit.Success
+	if err != nil {
+		e.Outcome = outcomeOf(fault.KindOf(err))
+		e.Extra["error"] = fault.KindOf(err).Code()
+		s.svc.emit(ctx, e)
+		return
+	}
+	e.Extra["offset"], e.Extra["complete"] = b.offset, b.whole
+	e.Extra["away_ms"] = b.away.Milliseconds()
+	s.svc.emit(ctx, e)
+	s.svc.Metrics.attaches.WithLabelValues(s.Cluster).Inc()
+	s.svc.Log.Info("exec.session.attach", "sessionId", s.id, "actor", e.Actor.Sub, "cluster", s.Cluster,
+		"namespace", s.Namespace, "pod", s.Pod, "container", s.Container, "taken_over", e.Extra["taken_over"],
+		"offset", b.offset, "complete", b.whole, "away_ms", b.away.Milliseconds(), "requestId", e.RequestID)
+}
+
 // emit records what has happened already; a failure can only be logged.
 func (ss *Sessions) emit(ctx context.Context, e audit.Event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditLimit)
@@ -113,6 +149,7 @@ func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, st
 	e.Stage, e.Outcome = audit.Completed, s.end.reason.Outcome()
 	e.Extra["duration_ms"] = lasted.Milliseconds()
 	e.Extra["exit_code"] = code
+	e.Extra["attaches"] = s.resume.came.Load()
 	e.Extra["bytes_stdin"] = stdin
 	e.Extra["bytes_stdout"] = stdout
 	e.Extra["bytes_stderr"] = s.clock.stderr.Load()

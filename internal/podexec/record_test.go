@@ -147,7 +147,7 @@ func TestAuditFields(t *testing.T) {
 		}{
 			{audit.ExecStart, audit.Requested, " client_address k8s_identity session_id"},
 			{audit.ExecStart, audit.Completed, " client_address k8s_identity session_id circuit_breaker transport"},
-			{audit.ExecEnd, audit.Completed, " k8s_identity session_id circuit_breaker transport bytes_stderr bytes_stdin bytes_stdout close_reason duration_ms ended exit_code"},
+			{audit.ExecEnd, audit.Completed, " k8s_identity session_id circuit_breaker transport attaches bytes_stderr bytes_stdin bytes_stdout close_reason duration_ms ended exit_code"},
 		} {
 			e := r.one(c.verb, c.stage, common+c.more)
 			if e.Actor.Sub != "ada" || e.Cluster != "c" || e.Resource.Name != "web" || e.Reason != "INC-7" {

@@ -31,37 +31,36 @@ const (
 	lastFeedWait = 200 * time.Millisecond
 )
 
-// session is one client and one command. Its goroutines:
+// session is one command and whoever is at it. Its goroutines, beside those of its
+// client (client.go):
 //
 //	run    begins, waits for the end, ends the command, writes audit
-//	read   client → input, acknowledgements, control (client.go)
-//	write  output and control → client, and the last words (client.go)
 //	feed   input → container
 //	pump   container → output
 //
-// A keystroke goes from read to the container, and its echo from pump to the
-// client, without feed and write where neither can block (direct, quickly).
-// Sessions.watch looks at the timers (timers.go).
+// A keystroke goes from its client's read to the container, and its echo from
+// pump to the client, without feed and write where neither can block (direct,
+// quickly). Sessions.watch looks at the timers (timers.go).
 type session struct {
-	Request
-	svc      *Sessions
-	id       string
-	place    Place
-	entered  entered
-	right    *right    // what it stands on; guarded by svc.mu
-	unsure   time.Time // since when nobody can say who its login is; guarded by svc.mu
-	v2       bool
-	free     func()
-	conn     Conn
-	connDone chan struct{} // closed when conn is finished with
-	started  time.Time
+	Request // that opened it
+	svc     *Sessions
+	id      string
+	place   Place
+	entered entered
+	right   *right    // what it stands on; guarded by svc.mu
+	unsure  time.Time // since when nobody can say who its login is; guarded by svc.mu
+	v2      bool
+	free    func()
+	started time.Time
 
-	turn   sync.Mutex // held by whoever writes to conn
-	sentAt time.Time  // the last output; guarded by turn
+	seat    sync.Mutex             // held by whoever acts as the client, or changes who is
+	at      atomic.Pointer[client] // nil: nobody is there
+	login   atomic.Pointer[Login]  // of whoever came last
+	relogin notice                 // rung when that is another one
+	resume  resumption             // resume.go
 
 	out  *output
 	in   *input
-	ctrl *control
 	size sizer
 
 	stream   transport.Stream // set by begin before pump and feed start
@@ -87,7 +86,7 @@ type session struct {
 	echoes   prometheus.Observer
 }
 
-func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
+func newSession(ss *Sessions, t *Ticket, v2 bool) *session {
 	window := int64(0)
 	if v2 {
 		window = Window
@@ -95,11 +94,12 @@ func newSession(ss *Sessions, t *Ticket, conn Conn, v2 bool) *session {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
 		Request: t.req, svc: ss, id: t.id, place: t.place, entered: enteredOf(t.pod, t.req.Container), v2: v2, free: t.free,
-		conn: conn, connDone: make(chan struct{}), started: time.Now(),
-		out: newOutput(max(t.place.Settings.Replay, Window), window), in: newInput(), ctrl: newControl(),
+		started: time.Now(), relogin: newNotice(), in: newInput(),
 		pumpDone: make(chan struct{}), feedDone: make(chan struct{}),
 		ctx: ctx, cancel: cancel, stop: ctx.Done(), echoes: ss.Metrics.echo.WithLabelValues(t.req.Cluster),
 	}
+	s.login.Store(&s.Login)
+	s.out = newOutput(max(t.place.Settings.Replay, Window), window, s.resumes())
 	s.clock.start()
 	return s
 }
@@ -114,43 +114,52 @@ func (s *session) finish(e ending) {
 	})
 }
 
-// run is the life of the session.
-func (s *session) run() {
-	defer s.svc.remove(s)
-	s.goes(s.read)
-	s.goes(s.write)
-	if err := s.begin(); err != nil {
+// run is the life of the session, which first opens.
+func (s *session) run(first *client) {
+	defer s.svc.settle(s)
+	if err := s.begin(first); err != nil {
 		s.finish(refusal(err))
-		s.goes(s.hurry)
 		s.abandon()
 	} else {
-		s.carry()
+		s.carry(first)
 	}
+	s.seat.Lock() // who acted before the end has done so, and nobody does after it
+	s.seat.Unlock()
 	s.wg.Wait()
-	s.out.close()
 }
 
 // carry runs the session from hello to the end of the command.
-func (s *session) carry() {
+func (s *session) carry(first *client) {
 	defer s.svc.Metrics.begun(s.Cluster, string(s.stream.Kind()))()
 	s.goes(s.feed)
 	s.goes(s.pump)
-	s.clock.touch(&s.clock.pinged)
+	s.clock.touch(&first.pinged)
 	s.carrying.Store(true)
 	s.logStart()
-	select {
-	case <-s.stop:
-	case <-s.LoginDone:
-		s.finish(s.loginEnded())
-	}
-	s.goes(s.hurry)
+	s.awaitEnd()
 	s.record(s.endCommand())
+}
+
+// awaitEnd returns when the end is chosen. That of the login is one.
+func (s *session) awaitEnd() {
+	for {
+		login := s.login.Load()
+		select {
+		case <-s.stop:
+			return
+		case <-s.relogin.c:
+		case <-login.Done:
+			if s.login.Load() == login {
+				s.finish(s.loginEnded())
+			}
+		}
+	}
 }
 
 // loginEnded says to the owner what the shell stood on.
 func (s *session) loginEnded() ending {
 	e := endOf(Unauthorized)
-	if s.Actor.Token != "" {
+	if s.login.Load().Token {
 		e.message = "The access token that opened this shell has expired or was revoked, or its owner may no longer come in, so the shell was ended. Make a new token."
 	}
 	return e
@@ -161,7 +170,7 @@ func (s *session) goes(f func()) { s.wg.Go(f) }
 // begin opens the stream, learns about our shell, records the start and says
 // hello, in this order. The opening is not cut short when the client leaves:
 // only a shell that is known can be ended. After an error nothing is carried.
-func (s *session) begin() error {
+func (s *session) begin(first *client) error {
 	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
 	defer cancel()
 	if err := s.auditStart(ctx, audit.Event{Stage: audit.Requested}); err != nil {
@@ -182,7 +191,7 @@ func (s *session) begin() error {
 	s.svc.Metrics.open.WithLabelValues(s.Cluster).Observe(time.Since(s.started).Seconds())
 	s.kind.Store(s.stream.Kind())
 	s.size.attach(s.stream)
-	s.ctrl.push(encode(s.hello()))
+	first.ctrl.push(encode(s.firstHello()))
 	s.feedBack(rest)
 	return nil
 }
@@ -301,7 +310,19 @@ func (s *session) hello() hello {
 		CircuitBreaker:    string(s.choice.Breaker), WebSocketRetryAt: utc(s.choice.RetryAt),
 	}
 	if s.v2 {
-		h.helloV2 = &helloV2{Window: Window, StdinWindow: StdinWindow}
+		h.helloV2 = &helloV2{Window: Window, StdinWindow: StdinWindow, ResumeSeconds: int(s.place.Settings.Resume / time.Second)}
+	}
+	return h
+}
+
+// firstHello brings the resume token, where there is anything to resume.
+func (s *session) firstHello() hello {
+	h := s.hello()
+	if s.resumes() {
+		s.seat.Lock()
+		defer s.seat.Unlock()
+		token := s.issueToken()
+		h.ResumeToken = &token
 	}
 	return h
 }
@@ -328,7 +349,7 @@ func (s *session) pump() {
 		if n > 0 {
 			s.clock.output(ch, n)
 			s.out.commit(n, len(p))
-			if !s.quickly() {
+			if c := s.at.Load(); c == nil || !c.quickly() {
 				s.out.ready.ring()
 			}
 		}
@@ -528,7 +549,9 @@ func (s *session) handed(p []byte, offset int64) {
 	if !s.v2 {
 		return
 	}
-	s.ctrl.stdinAck(offset)
+	if c := s.at.Load(); c != nil {
+		c.ctrl.stdinAck(offset)
+	}
 	if s.TTY && interrupts(p) {
 		s.interrupt()
 	}

@@ -14,7 +14,7 @@ func TestStayAnswersAWarning(t *testing.T) {
 		r := newRig(t)
 		var active atomic.Int64
 		req := r.request()
-		req.Active = func() { active.Add(1) }
+		req.Login.Active = func() { active.Add(1) }
 		ticket, err := r.ss.Admit(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)

@@ -22,10 +22,9 @@ type clock struct {
 	base     time.Time
 	in       atomic.Int64 // last stdin
 	out      atomic.Int64 // last output
-	excused  atomic.Int64 // until when the client's silence does not count
-	pinged   atomic.Int64 // last ping to the client
-	writing  atomic.Int64 // since when a write to the client waits; 0: none does
-	paused   atomic.Int64 // not 0: the client's socket is not read, on purpose
+	returned atomic.Int64 // last return of a client, less its silence until it left
+	away     atomic.Int64 // since when nobody is there; 0: somebody is
+	silent   atomic.Int64 // how long nothing had been seen by then
 	stderr   atomic.Int64 // bytes of stderr
 	warnedOf atomic.Int64 // the silence that was last warned of; see silence
 	typing   atomic.Int64 // when the keystroke came whose echo is awaited; 0: none is; see echo.go
@@ -49,11 +48,38 @@ func (c *clock) output(ch transport.Channel, n int) {
 
 func (c *clock) lastOutput() time.Time { return c.base.Add(time.Duration(c.out.Load())) }
 
-// idle is how long neither stdin nor output has been seen.
-func (c *clock) idle() time.Duration { return min(c.since(&c.in), c.since(&c.out)) }
+// idle is how long neither stdin nor output has been seen, while somebody was
+// there to be seen: what one cannot be warned of does not count.
+func (c *clock) idle() time.Duration {
+	return min(c.since(&c.in), c.since(&c.out), c.since(&c.returned))
+}
 
 // silence names the present one by when it began; never 0.
-func (c *clock) silence() int64 { return 1 + max(c.in.Load(), c.out.Load()) }
+func (c *clock) silence() int64 { return 1 + max(c.in.Load(), c.out.Load(), c.returned.Load()) }
+
+// leave notes that nobody is there any more.
+func (c *clock) leave() {
+	c.silent.Store(int64(c.idle()))
+	c.touch(&c.away)
+}
+
+// comeBack notes that somebody is there again, and says after how long.
+func (c *clock) comeBack() time.Duration {
+	gone := c.awayFor()
+	if gone > 0 {
+		c.returned.Store(c.now() - c.silent.Load())
+	}
+	c.away.Store(0)
+	return gone
+}
+
+// awayFor is how long nobody has been there.
+func (c *clock) awayFor() time.Duration {
+	if c.away.Load() == 0 {
+		return 0
+	}
+	return c.since(&c.away)
+}
 
 // warned reports whether the present silence has been warned of.
 func (c *clock) warned() bool { return c.warnedOf.Load() == c.silence() }
@@ -82,22 +108,29 @@ func (s *session) gone() time.Duration {
 
 // check looks at the timers. It does not block.
 func (s *session) check() {
-	s.checkIdle()
-	s.checkClient()
-	if s.clock.since(&s.clock.pinged) >= s.heartbeat() {
-		s.clock.touch(&s.clock.pinged)
-		s.ctrl.wantPing()
+	c := s.at.Load()
+	switch {
+	case s.ctx.Err() != nil:
+		if c != nil {
+			c.hurry()
+		}
+	case !s.carrying.Load():
+	case c == nil:
+		s.checkAlone()
+	default:
+		s.checkIdle(c)
+		c.check()
 	}
 }
 
-func (s *session) checkIdle() {
+func (s *session) checkIdle(c *client) {
 	left := s.place.Settings.ServerIdle - s.clock.idle()
 	switch {
 	case left <= 0:
 		s.finish(endOf(ServerIdle))
 	case left > s.place.Settings.IdleWarn:
 	case s.clock.warn():
-		s.ctrl.push(encode(idleWarn{Type: "idle_warn", SecondsRemaining: int((left + time.Second - 1) / time.Second)}))
+		c.ctrl.push(encode(idleWarn{Type: "idle_warn", SecondsRemaining: int((left + time.Second - 1) / time.Second)}))
 	}
 }
 
@@ -108,23 +141,45 @@ func (s *session) stay() {
 	if !s.clock.warned() {
 		return
 	}
+	s.active()
+}
+
+// active notes that somebody has typed: for the login it is activity too.
+func (s *session) active() {
 	s.clock.touch(&s.clock.in)
-	if s.Active != nil {
-		s.Active()
+	if login := s.login.Load(); login.Active != nil {
+		login.Active()
 	}
 }
 
-func (s *session) checkClient() {
-	if since := s.clock.writing.Load(); since != 0 {
-		if time.Duration(s.clock.now()-since) > stallLimit {
-			s.finish(endOf(HeartbeatTimeout))
-		}
-		return
+// check looks whether the client is still there, and pings it.
+func (c *client) check() {
+	clock := &c.s.clock
+	if c.isGone() {
+		c.lose(HeartbeatTimeout)
 	}
-	if s.clock.paused.Load() != 0 {
-		return
+	if clock.since(&c.pinged) >= c.s.heartbeat() {
+		clock.touch(&c.pinged)
+		c.ctrl.wantPing()
 	}
-	if min(s.conn.Silence(), s.clock.since(&s.clock.excused)) > s.gone() {
-		s.finish(endOf(HeartbeatTimeout))
+}
+
+func (c *client) isGone() bool {
+	if stalled, waits := c.stalled(); waits {
+		return stalled > stallLimit
+	}
+	return c.paused.Load() == 0 && min(c.conn.Silence(), c.s.clock.since(&c.excused)) > c.s.gone()
+}
+
+// stalled is how long a write to the client has been waiting, where one is.
+func (c *client) stalled() (time.Duration, bool) {
+	since := c.writing.Load()
+	return time.Duration(c.s.clock.now() - since), since != 0
+}
+
+// hurry closes the client's socket when a write at the end hangs.
+func (c *client) hurry() {
+	if stalled, waits := c.stalled(); waits && stalled > partingLimit {
+		c.conn.Abort()
 	}
 }

@@ -61,7 +61,7 @@ func TestEndsFromOutside(t *testing.T) {
 				r.up.runs("one")
 				login := make(chan struct{})
 				req := r.request()
-				req.LoginDone = login
+				req.Login.Done = login
 				conn, err := r.tryOpen(req)
 				if err != nil {
 					t.Fatal(err)

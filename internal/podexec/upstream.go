@@ -2,6 +2,7 @@ package podexec
 
 import (
 	"context"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,8 @@ type Registry struct {
 	Switch   *transport.Switch
 	// Replay is how much output is held for one session, in bytes.
 	Replay int64
+	// Resume is how long a session waits for a client that was lost.
+	Resume time.Duration
 }
 
 // Find is the named cluster as the actor sees it.
@@ -29,16 +32,16 @@ func (r Registry) Find(_ context.Context, name string, actor identity.Actor) (Pl
 		return Place{}, err
 	}
 	return Place{
-		Cluster: name, Settings: settingsOf(c.Exec(), r.Replay),
+		Cluster: name, Settings: r.settings(c.Exec()),
 		Upstream: upstream{cluster: c, as: actor.As, sw: r.Switch},
 	}, nil
 }
 
-func settingsOf(p config.ExecPolicy, replay int64) Settings {
+func (r Registry) settings(p config.ExecPolicy) Settings {
 	return Settings{
 		Enabled: p.Enabled, ServerIdle: p.ServerIdle, IdleWarn: p.IdleWarn, Heartbeat: p.Heartbeat,
 		MaxSessionsPerUser: p.MaxSessionsPerUser, MaxSessionsTotal: p.MaxSessionsTotal,
-		RequireReason: p.RequireReason, Replay: replay,
+		RequireReason: p.RequireReason, Replay: r.Replay, Resume: r.Resume,
 	}
 }
 

@@ -243,29 +243,31 @@ func (c *Conn) sendPong() {
 }
 
 // Close sends a close frame, waits for the peer's for at most a few seconds, and
-// closes. A Read under way ends.
-func (c *Conn) Close(code int, reason string) {
+// closes. A Read under way ends. It reports whether the peer has answered with the
+// same code (RFC 6455, section 5.5.1), and so has everything that was sent before.
+func (c *Conn) Close(code int, reason string) (answered bool) {
 	defer c.Abort()
 	_ = c.nc.SetDeadline(time.Now().Add(closeWait))
 	p := binary.BigEndian.AppendUint16(make([]byte, 0, wsframe.MaxControl), uint16(code))
 	p = append(p, reason[:min(len(reason), wsframe.MaxControl-2)]...)
 	if c.send(wsframe.Close, p) != nil {
-		return
+		return false
 	}
-	c.drain()
+	var theirs *wsframe.CloseError
+	return errors.As(c.drain(), &theirs) && int(theirs.Code) == code
 }
 
 // drain takes what the peer still sends, until it closes: closing a socket with
 // unread bytes would reset it, and the peer might lose the last words. The last
 // message that Read returned may still be in use.
-func (c *Conn) drain() {
+func (c *Conn) drain() error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.over = true
 	var scrap [smallMessage]byte
 	for {
 		if _, _, err := c.in.Read(scrap[:], true); err != nil {
-			return
+			return err
 		}
 	}
 }

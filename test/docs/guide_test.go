@@ -155,6 +155,8 @@ var timers = map[string]struct {
 	"Plain client gone":     {setting: "PERISCOPE_EXEC_HEARTBEAT_SECONDS", times: 2},
 	"Page gone":             {constant: "internal/podexec.v2Gone"},
 	"Stalled client":        {constant: "internal/podexec.stallLimit"},
+	"Coming back":           {setting: "PERISCOPE_EXEC_RESUME_SECONDS"},
+	"Program waits":         {constant: "internal/podexec.holdFor"},
 	"Server idle":           {setting: "PERISCOPE_EXEC_IDLE_SECONDS"},
 	"Idle warning":          {setting: "PERISCOPE_EXEC_IDLE_WARN_SECONDS"},
 	"First frame":           {constant: "internal/httpapi.openTime"},
@@ -207,6 +209,7 @@ var bounds = map[string]string{
 	"Stdin that waits, plain clients":        "internal/podexec.plainStdin",
 	"Stdin on its way, the page's protocol":  "internal/podexec.StdinWindow",
 	"Output on its way, the page's protocol": "internal/podexec.Window",
+	"Stdin that waits, the page's protocol":  "internal/podexec.maxBacklog",
 	"Command of a caller":                    "internal/podexec.maxCommand",
 	"Reason":                                 "internal/podexec.maxReason",
 }
@@ -316,14 +319,17 @@ func TestAuditEvents(t *testing.T) {
 // writers says to which events each function that writes fields of an event's
 // extra contributes. A function that is not here fails the test.
 var writers = map[string][]string{
-	"eventOf":          {"start", "end", "kill"},
-	"event":            {"start", "end"},
-	"auditStart":       {"start"},
-	"auditStartFailed": {"start"},
-	"auditRefusal":     {"start"},
-	"auditEnd":         {"end"},
-	"killEvent":        {"kill"},
-	"End":              {"kill"},
+	"eventOf":           {"start", "end", "kill", "attach"},
+	"event":             {"start", "end"},
+	"auditStart":        {"start"},
+	"auditStartFailed":  {"start"},
+	"auditRefusal":      {"start"},
+	"auditEnd":          {"end"},
+	"attachEvent":       {"attach"},
+	"auditAttached":     {"attach"},
+	"auditAttachDenied": {"attach"},
+	"killEvent":         {"kill"},
+	"End":               {"kill"},
 }
 
 func TestAuditExtra(t *testing.T) {
