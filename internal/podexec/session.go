@@ -123,9 +123,15 @@ func (s *session) run(first *client) {
 	} else {
 		s.carry(first)
 	}
-	s.seat.Lock() // who acted before the end has done so, and nobody does after it
-	s.seat.Unlock()
+	s.quiet()
 	s.wg.Wait()
+}
+
+// quiet returns when the client that acted at the end has done so: none does after
+// it.
+func (s *session) quiet() {
+	s.seat.Lock()
+	defer s.seat.Unlock()
 }
 
 // carry runs the session from hello to the end of the command.
