@@ -122,7 +122,7 @@ func newSubject(t *testing.T, c *kubetest.Cluster, ns, pod, program string) *sub
 		t.Fatal(err)
 	}
 	x.back = badnet.Start(t, to.Host)
-	x.product = start(t, &kubetest.Cluster{Kubeconfig: rerouted(t, c, to.Host, x.back.Addr())}, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=1")
+	x.product = start(t, &kubetest.Cluster{Kubeconfig: rerouted(t, c, to.Host, x.back.Addr())}, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=1", "PERISCOPE_EXEC_RESUME_SECONDS=1")
 	x.cluster = x.clusterName()
 	x.front = badnet.Start(t, strings.TrimPrefix(x.url, "http://"))
 	x.via = x.front.Addr()

@@ -204,13 +204,14 @@ func TestInterruptStopsAFlood(t *testing.T) {
 }
 
 // TestAbruptDrops cuts 50 connections while a command runs in the foreground of
-// each shell, and expects nothing of them to be left anywhere.
+// each shell, and expects nothing of them to be left anywhere once nobody has come
+// back in time.
 func TestAbruptDrops(t *testing.T) {
 	const drops = 50
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
-	p := start(t, c, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=50", "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=50")
+	p := start(t, c, "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER=50", "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL=50", "PERISCOPE_EXEC_RESUME_SECONDS=1")
 	name := p.clusterName()
 	before := runtime.NumGoroutine()
 	var terms []*terminal
