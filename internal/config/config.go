@@ -123,6 +123,8 @@ type Exec struct {
 	Defaults ExecPolicy
 	// Resume is how long a shell waits for its lost client; 0 is off.
 	Resume time.Duration
+	// MaxFile bounds a file that is copied, in bytes; 0: none are.
+	MaxFile int64
 	// ReplayBytes is the size of a session's ring of output.
 	ReplayBytes int
 	// Transport is auto, ws or spdy.

@@ -92,7 +92,7 @@ func TestDefaults(t *testing.T) {
 			Tokens:  Tokens{Enabled: true, MaxLifetime: 90 * 24 * time.Hour, OwnerSeenWithin: 30 * 24 * time.Hour, MaxPerPerson: 20},
 			Policy:  identity.Policy{Mode: identity.Raw, UserClaim: "sub", GroupPrefix: "periscope:"},
 		},
-		Exec: Exec{Defaults: policy, Resume: 600 * time.Second, ReplayBytes: 256 << 10, Transport: "auto"},
+		Exec: Exec{Defaults: policy, Resume: 600 * time.Second, MaxFile: 1 << 30, ReplayBytes: 256 << 10, Transport: "auto"},
 		Clusters: []Cluster{{
 			Name: "demo", Backend: Kubeconfig, KubeconfigPath: "/etc/kube/config", Tags: map[string]string{}, Exec: policy,
 		}},
@@ -193,7 +193,7 @@ clusters:
 `
 	cfg, warnings := load(t, sources(auth, clusters,
 		"PERISCOPE_PUBLIC_URL=http://LOCALHOST:80/", "PERISCOPE_TRUSTED_PROXIES=10.1.2.3/8, 192.168.0.1", "PERISCOPE_METRICS_ADDRESS=:9090",
-		"PERISCOPE_EXEC_TRANSPORT=spdy", "PERISCOPE_EXEC_REPLAY_KIB=128", "PERISCOPE_EXEC_RESUME_SECONDS=0", "PERISCOPE_PROBE_CLUSTERS_ON_BOOT=1",
+		"PERISCOPE_EXEC_TRANSPORT=spdy", "PERISCOPE_EXEC_REPLAY_KIB=128", "PERISCOPE_EXEC_RESUME_SECONDS=0", "PERISCOPE_EXEC_MAX_FILE_MIB=3", "PERISCOPE_PROBE_CLUSTERS_ON_BOOT=1",
 		"PERISCOPE_DEV_ALLOW_ORIGINS=http://localhost:5173", "PERISCOPE_LOG_LEVEL=debug", "PERISCOPE_AUTH_MODE=dev", "PORT=9000", "PERISCOPE_BIND_ADDRESS=::1",
 	))
 	if len(warnings) != 0 {
@@ -204,7 +204,7 @@ clusters:
 		l.MetricsAddress != ":9090" || l.DevAllowOrigins[0] != "http://localhost:5173" || l.Port != 9000 || l.BindAddress != "::1" {
 		t.Errorf("listen: %+v", l)
 	}
-	if e := cfg.Exec; e.Transport != "spdy" || e.ReplayBytes != 128<<10 || e.Resume != 0 || !cfg.ProbeClustersOnBoot || cfg.LogLevel.String() != "DEBUG" {
+	if e := cfg.Exec; e.Transport != "spdy" || e.ReplayBytes != 128<<10 || e.Resume != 0 || e.MaxFile != 3<<20 || !cfg.ProbeClustersOnBoot || cfg.LogLevel.String() != "DEBUG" {
 		t.Errorf("exec: %+v", e)
 	}
 	wantPolicy := identity.Policy{
@@ -333,6 +333,7 @@ func TestMistakes(t *testing.T) {
 		{"a proxy by name", env("PERISCOPE_TRUSTED_PROXIES=10.0.0.0/8,lb.example.com"), "PERISCOPE_TRUSTED_PROXIES"},
 		{"warn over idle", env("PERISCOPE_EXEC_IDLE_SECONDS=30", "PERISCOPE_EXEC_IDLE_WARN_SECONDS=30"), "not less than PERISCOPE_EXEC_IDLE_SECONDS"},
 		{"replay", env("PERISCOPE_EXEC_REPLAY_KIB=64"), "give a number from 128"},
+		{"files", env("PERISCOPE_EXEC_MAX_FILE_MIB=all"), "give a whole number"},
 		{"resume", env("PERISCOPE_EXEC_RESUME_SECONDS=-1"), "give a number from 0"},
 		{"transport", env("PERISCOPE_EXEC_TRANSPORT=websocket"), "give one of auto, ws, spdy"},
 		{"probe", env("PERISCOPE_PROBE_CLUSTERS_ON_BOOT=yes"), "give true or false"},

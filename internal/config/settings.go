@@ -72,6 +72,8 @@ var settings = []Setting{
 		read: func(c *Config, v string) error { return seconds(v, 0, maxIdle, &c.Exec.Resume) }},
 	{Env: "PERISCOPE_EXEC_REPLAY_KIB", Default: "256", Unit: "KiB", Meaning: "Output that is kept for a client which comes back; at least 128",
 		read: func(c *Config, v string) error { return kib(v, 128, 16384, &c.Exec.ReplayBytes) }},
+	{Env: "PERISCOPE_EXEC_MAX_FILE_MIB", Default: "1024", Unit: "MiB", Meaning: "Size of the largest file, or archive of a folder, that is copied to or from a container; 0: none is",
+		read: func(c *Config, v string) error { return mebibytes(v, 0, maxFileMiB, &c.Exec.MaxFile) }},
 	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: ws, spdy or auto, which is WebSocket, and SPDY where that fails: after three failed upgrades in a row for 30 minutes without another try",
 		read: func(c *Config, v string) error { return oneOf(v, &c.Exec.Transport, "auto", "ws", "spdy") }},
 	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once after the start, in the background, so that the first shell finds credentials and protocol ready",
@@ -104,6 +106,7 @@ const (
 	maxIdle      = 7 * 24 * 3600
 	maxHeartbeat = 300
 	maxSessions  = 10000
+	maxFileMiB   = 1 << 20
 	maxRate      = 1_000_000
 )
 
@@ -134,6 +137,15 @@ func kib(v string, least, most int, to *int) error {
 		return err
 	}
 	*to = n << 10
+	return nil
+}
+
+func mebibytes(v string, least, most int, to *int64) error {
+	var n int
+	if err := whole(v, least, most, &n); err != nil {
+		return err
+	}
+	*to = int64(n) << 20
 	return nil
 }
 

@@ -170,11 +170,7 @@ func (c *client) takeStdin(p []byte) bool {
 	if c.direct(p) {
 		return true
 	}
-	limit := int64(0)
-	if s.v2 {
-		limit = StdinWindow
-	}
-	if !s.in.push(p, limit) {
+	if _, limit := s.windows(); !s.in.push(p, limit) {
 		c.protocol("More stdin came than the window allows. Wait for stdin_ack before sending more.")
 		return false
 	}
@@ -189,6 +185,7 @@ func (c *client) direct(p []byte) bool {
 	if !s.carrying.Load() || !s.in.idle() || !s.stream.TryWrite(p) {
 		return false
 	}
+	s.countStdin(p)
 	s.handed(p, s.in.passed(len(p)))
 	return true
 }

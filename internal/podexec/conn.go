@@ -74,7 +74,7 @@ func errorOf(err error, requestID string) errorFrame {
 const retryAfter = 5
 
 func closedOf(e ending) closedFrame {
-	f := closedFrame{Type: "closed", Reason: e.reason, ExitCode: e.exitCode, Message: e.message}
+	f := closedFrame{Type: "closed", Reason: e.reason, ExitCode: e.exitCode, Message: e.message, File: e.file}
 	switch e.reason {
 	case ClientClose:
 		zero := 0
@@ -113,6 +113,12 @@ func Opening(conn Conn, req *Request, limit time.Duration) (*Attach, error) {
 func applyOpen(f clientFrame, req *Request) (err error) {
 	req.Container, req.Command, req.Reason = f.Container, f.Command, f.Reason
 	req.TTY = f.TTY == nil || *f.TTY
+	if f.File != nil {
+		if len(f.Command) > 0 {
+			return fault.New(fault.Invalid, "podexec.Opening", "Ask for a command or for a file, not for both.")
+		}
+		req.File, req.TTY = &File{Op: f.File.Op, Path: f.File.Path, Name: f.File.Name, Size: f.File.Size}, false
+	}
 	req.Size, err = f.firstSize()
 	return err
 }

@@ -37,7 +37,23 @@ type clientFrame struct {
 	ResumeToken *string         `json:"resumeToken"`
 	TakeOver    bool            `json:"takeOver"`
 	Offset      *int64          `json:"offset"`
+	File        *fileFrame      `json:"file"`
 	ID          json.RawMessage `json:"id"`
+}
+
+// fileFrame asks for a file instead of a command.
+type fileFrame struct {
+	Op   FileOp `json:"op"`
+	Path string `json:"path"`
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+// fileHello says what was found at the path.
+type fileHello struct {
+	Directory bool `json:"directory"` // it comes as a tar archive
+	// Size is nil where nobody knows it before.
+	Size *int64 `json:"size"`
 }
 
 type hello struct {
@@ -79,6 +95,8 @@ type helloV2 struct {
 	StdinOffset   int64 `json:"stdinOffset"`
 	Window        int64 `json:"window"`
 	StdinWindow   int64 `json:"stdinWindow"`
+	// File is nil where none is carried.
+	File *fileHello `json:"file,omitempty"`
 }
 
 type idleWarn struct {
@@ -118,6 +136,8 @@ type closedFrame struct {
 	ExitCode          *int   `json:"exitCode"`
 	Message           string `json:"message"`
 	RetryAfterSeconds int    `json:"retryAfterSeconds,omitempty"`
+	// File is what was carried, nil where none was.
+	File *carried `json:"file,omitempty"`
 }
 
 // encode never fails: every frame is made of strings, numbers and checked JSON.

@@ -30,6 +30,7 @@ type Info struct {
 	LastActivityAt time.Time `json:"lastActivityAt" doc:"When something was last typed or printed, or its owner asked to stay"`
 	BytesIn        int64     `json:"bytesIn" doc:"Bytes of stdin so far"`
 	BytesOut       int64     `json:"bytesOut" doc:"Bytes of output so far"`
+	File           string    `json:"file" doc:"Path of the file that it copies; empty for a shell"`
 	State          string    `json:"state" enum:"attached,detached" doc:"Whether somebody is at it"`
 }
 
@@ -65,12 +66,20 @@ func mayEnd(a identity.Actor, s *session) bool { return a.Admin || s.Actor.Same(
 func (s *session) info(caller identity.Actor) Info {
 	kind, _ := s.kind.Load().(transport.Kind)
 	return Info{
+		File:      s.filePath(),
 		SessionID: s.id, Subject: s.Actor.Subject, Email: s.Actor.Email, Own: s.Actor.Same(caller),
 		Cluster: s.Cluster, Namespace: s.Namespace, Pod: s.Pod, Container: s.Container,
 		TTY: s.TTY, Transport: string(kind), Reason: s.Reason,
 		StartedAt: s.started.UTC(), LastActivityAt: s.clock.lastActivity().UTC(),
 		BytesIn: s.in.total(), BytesOut: s.out.total(), State: s.state(),
 	}
+}
+
+func (s *session) filePath() string {
+	if s.file == nil {
+		return ""
+	}
+	return s.file.Path
 }
 
 func (s *session) state() string {

@@ -47,6 +47,8 @@ type Settings struct {
 	// Resume is how long a v2 session waits for a client that was lost; 0: it ends
 	// with it.
 	Resume time.Duration
+	// MaxFile bounds a file that is copied, in bytes; 0: none are.
+	MaxFile int64
 }
 
 // Upstream is one cluster as one actor sees it.
@@ -99,6 +101,7 @@ type Request struct {
 	Pod       string
 	Container string   // empty: the pod's default
 	Command   []string // empty: a shell
+	File      *File    // to be carried instead; nil: none
 	TTY       bool
 	Size      transport.Size
 	Reason    string
@@ -214,6 +217,9 @@ func (ss *Sessions) admit(ctx context.Context, req Request) (*Ticket, error) {
 		return nil, fault.New(fault.ExecDisabled, "podexec.Admit",
 			"Shells are switched off for cluster %s. Ask whoever runs this server if you need one.", req.Cluster)
 	}
+	if err := checkFile(req.File, place.Settings.MaxFile); err != nil {
+		return nil, err
+	}
 	pod, err := lookup(ctx, place.Upstream, &req)
 	if err != nil {
 		return nil, err
@@ -253,6 +259,16 @@ func (r Request) check() error {
 		return fault.Wrap(err, fault.Invalid, "podexec.Admit", "The command cannot be run: %v.", err)
 	}
 	return nil
+}
+
+func checkFile(f *File, limit int64) error {
+	switch {
+	case f == nil:
+		return nil
+	case limit == 0:
+		return fault.New(fault.ExecDisabled, "podexec.Admit", "Copying files is switched off here. Ask whoever runs this server to set PERISCOPE_EXEC_MAX_FILE_MIB if you need it.")
+	}
+	return f.check(limit)
 }
 
 func checkReason(reason string, set Settings) error {

@@ -161,6 +161,7 @@ type ending struct {
 	exitCode *int
 	message  string
 	fault    error // told in an error frame before closed; nil for ordinary ends
+	file     *carried
 }
 
 func endOf(reason Reason) ending { return ending{reason: reason, message: sentences[reason]} }

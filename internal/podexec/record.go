@@ -2,6 +2,7 @@ package podexec
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/audit"
@@ -25,7 +26,7 @@ func (s *session) event(verb string) audit.Event {
 }
 
 func eventOf(req Request, id string) audit.Event {
-	return audit.Event{
+	e := audit.Event{
 		EventID: id, Timestamp: time.Now(), RequestID: req.RequestID,
 		Actor: audit.ActorOf(req.Actor), Verb: audit.ExecStart, Cluster: req.Cluster, Reason: req.Reason,
 		Resource: &audit.Resource{Version: "v1", Resource: "pods/exec", Namespace: req.Namespace, Name: req.Pod},
@@ -33,6 +34,11 @@ func eventOf(req Request, id string) audit.Event {
 			"namespace": req.Namespace, "pod": req.Pod, "container": req.Container, "tty": req.TTY,
 		},
 	}
+	if f := req.File; f != nil {
+		e.Extra["file_op"] = f.Op
+		e.Extra["file_path"] = strings.ToValidUTF8(f.Path[:min(len(f.Path), maxPath)], "\uFFFD")
+	}
+	return e
 }
 
 func k8sIdentity(req Request) string {
@@ -149,6 +155,11 @@ func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, st
 	e.Stage, e.Outcome = audit.Completed, s.end.reason.Outcome()
 	e.Extra["duration_ms"] = lasted.Milliseconds()
 	e.Extra["exit_code"] = code
+	if done := s.end.file; done != nil {
+		e.Extra["file_bytes"] = done.Bytes
+		e.Extra["file_sha256"] = done.SHA256
+		e.Extra["file_verified"] = done.Verified
+	}
 	e.Extra["attaches"] = s.resume.came.Load()
 	e.Extra["bytes_stdin"] = stdin
 	e.Extra["bytes_stdout"] = stdout

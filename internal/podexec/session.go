@@ -62,6 +62,7 @@ type session struct {
 	out  *output
 	in   *input
 	size sizer
+	file *transfer // nil where none is carried
 
 	stream   transport.Stream // set by begin before pump and feed start
 	choice   transport.Choice // how the stream was dialled
@@ -87,10 +88,6 @@ type session struct {
 }
 
 func newSession(ss *Sessions, t *Ticket, v2 bool) *session {
-	window := int64(0)
-	if v2 {
-		window = Window
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
 		Request: t.req, svc: ss, id: t.id, place: t.place, entered: enteredOf(t.pod, t.req.Container), v2: v2, free: t.free,
@@ -99,15 +96,34 @@ func newSession(ss *Sessions, t *Ticket, v2 bool) *session {
 		ctx: ctx, cancel: cancel, stop: ctx.Done(), echoes: ss.Metrics.echo.WithLabelValues(t.req.Cluster),
 	}
 	s.login.Store(&s.Login)
-	s.out = newOutput(max(t.place.Settings.Replay, Window), window, s.resumes())
+	if t.req.File != nil {
+		s.file = newTransfer(*t.req.File, t.place.Settings.MaxFile)
+	}
+	window, _ := s.windows()
+	s.out = newOutput(max(t.place.Settings.Replay, window), window, s.resumes())
 	s.clock.start()
 	return s
+}
+
+// windows are how much a client may leave unacknowledged, of output and of stdin;
+// 0 of both in plain mode, where nothing is acknowledged.
+func (s *session) windows() (output, stdin int64) {
+	switch {
+	case !s.v2:
+		return 0, 0
+	case s.file != nil:
+		return fileWindow, fileWindow
+	}
+	return Window, StdinWindow
 }
 
 // finish chooses the end; the first one counts. The slot is free at once: what
 // is left to do locks nobody out.
 func (s *session) finish(e ending) {
 	s.endOnce.Do(func() {
+		if s.file != nil {
+			e.file = s.file.result()
+		}
 		s.end = e
 		s.free()
 		s.cancel()
@@ -226,9 +242,12 @@ func (s *session) open(ctx context.Context) (rest []byte, err error) {
 		Command: s.Command, Stdin: true, TTY: s.TTY, Size: s.Size,
 	}
 	nonce := newNonce()
-	if len(s.Command) == 0 {
+	switch {
+	case s.file != nil:
+		req.Command = s.file.command(nonce)
+	case len(s.Command) == 0:
 		req.Command = shellCommand(nonce)
-	} else {
+	default:
 		s.shell = s.Command[0]
 	}
 	if s.stream, s.choice, err = s.dial(ctx, req); err != nil {
@@ -238,7 +257,13 @@ func (s *session) open(ctx context.Context) (rest []byte, err error) {
 	if len(s.Command) > 0 {
 		return nil, nil
 	}
-	return s.awaitReport(ctx, nonce)
+	rest, err = s.awaitReport(ctx, nonce)
+	if err == nil && s.file != nil {
+		found := s.shell
+		s.shell = "sh"
+		err = s.file.ready(found, s.Container)
+	}
+	return rest, err
 }
 
 // awaitReport reads until our shell's report is whole, or cannot come.
@@ -316,7 +341,11 @@ func (s *session) hello() hello {
 		CircuitBreaker:    string(s.choice.Breaker), WebSocketRetryAt: utc(s.choice.RetryAt),
 	}
 	if s.v2 {
-		h.helloV2 = &helloV2{Window: Window, StdinWindow: StdinWindow, ResumeSeconds: int(s.place.Settings.Resume / time.Second)}
+		h.helloV2 = &helloV2{ResumeSeconds: int(s.place.Settings.Resume / time.Second)}
+		h.Window, h.StdinWindow = s.windows()
+		if s.file != nil {
+			h.File = s.file.hello()
+		}
 	}
 	return h
 }
@@ -335,6 +364,9 @@ func (s *session) firstHello() hello {
 
 // feedBack puts output that was read with the report at the head of the queue.
 func (s *session) feedBack(rest []byte) {
+	if s.file != nil && len(rest) > 0 && !s.carries(transport.Stdout, rest) {
+		return
+	}
 	for len(rest) > 0 {
 		p := s.out.reserve(s.stop)
 		if p == nil {
@@ -354,17 +386,28 @@ func (s *session) pump() {
 		n, ch, err := s.stream.Read(p)
 		if n > 0 {
 			s.clock.output(ch, n)
-			s.out.commit(n, len(p))
-			if c := s.at.Load(); c == nil || !c.quickly() {
-				s.out.ready.ring()
-			}
+			s.printed(ch, p, n)
 		}
 		if err != nil {
 			e := s.whyEnded(err)
+			if s.file != nil {
+				e = s.file.verdict(e)
+			}
 			close(s.pumpDone) // before finish: who sees the end sees this too
 			s.finish(e)
 			return
 		}
+	}
+}
+
+// printed takes n bytes of output that were read into p.
+func (s *session) printed(ch transport.Channel, p []byte, n int) {
+	if s.file != nil && !s.carries(ch, p[:n]) {
+		return
+	}
+	s.out.commit(n, len(p))
+	if c := s.at.Load(); c == nil || !c.quickly() {
+		s.out.ready.ring()
 	}
 }
 
@@ -546,6 +589,7 @@ func (s *session) hand(p []byte) bool {
 	if _, err := s.stream.Write(p); err != nil {
 		return false // the reader of the same stream learns why
 	}
+	s.countStdin(p)
 	s.handed(p, s.in.handed(len(p)))
 	return true
 }

@@ -23,6 +23,8 @@ type Registry struct {
 	Replay int64
 	// Resume is how long a session waits for a client that was lost.
 	Resume time.Duration
+	// MaxFile bounds a file that is copied, in bytes.
+	MaxFile int64
 }
 
 // Find is the named cluster as the actor sees it.
@@ -41,7 +43,7 @@ func (r Registry) settings(p config.ExecPolicy) Settings {
 	return Settings{
 		Enabled: p.Enabled, ServerIdle: p.ServerIdle, IdleWarn: p.IdleWarn, Heartbeat: p.Heartbeat,
 		MaxSessionsPerUser: p.MaxSessionsPerUser, MaxSessionsTotal: p.MaxSessionsTotal,
-		RequireReason: p.RequireReason, Replay: r.Replay, Resume: r.Resume,
+		RequireReason: p.RequireReason, Replay: r.Replay, Resume: r.Resume, MaxFile: r.MaxFile,
 	}
 }
 

@@ -138,7 +138,7 @@ func (s *Server) buildSessions() {
 	}
 	s.registry.MustRegister(s.transports)
 	s.sessions = podexec.New(podexec.Options{
-		Directory: podexec.Registry{Clusters: s.clusters, Switch: s.transports, Replay: int64(s.cfg.Exec.ReplayBytes), Resume: s.cfg.Exec.Resume},
+		Directory: podexec.Registry{Clusters: s.clusters, Switch: s.transports, Replay: int64(s.cfg.Exec.ReplayBytes), Resume: s.cfg.Exec.Resume, MaxFile: s.cfg.Exec.MaxFile},
 		Audit:     audit.NewLines(s.opt.Audit),
 		Log:       s.opt.Log,
 		Metrics:   podexec.NewMetrics(s.registry), RightsEvery: s.opt.RightsEvery, Patience: s.opt.Patience,

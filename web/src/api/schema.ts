@@ -724,6 +724,8 @@ export interface components {
             container: string;
             /** @description E-mail address of that login; may be empty */
             email: string;
+            /** @description Path of the file that it copies; empty for a shell */
+            file: string;
             /**
              * Format: date-time
              * @description When something was last typed or printed, or its owner asked to stay

@@ -1,0 +1,162 @@
+package server_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/periscope-console/periscope/internal/kubetest"
+)
+
+// attach comes back to a session with what has arrived.
+func (p *product) attach(cluster, ns, pod string, hello map[string]any, offset int) *terminal {
+	p.t.Helper()
+	term, resp := p.dial(execPath(cluster, ns, pod), true)
+	if resp != nil {
+		p.t.Fatalf("dial: %d", resp.StatusCode)
+	}
+	term.auto = false // what it counts is not all there was
+	term.control(map[string]any{"type": "attach", "sessionId": hello["sessionId"], "resumeToken": hello["resumeToken"], "takeOver": false, "offset": offset})
+	again := term.frame("hello")
+	if again == nil || again["resumed"] != true || again["offset"] != float64(offset) {
+		p.t.Fatalf("not the same shell: %v", term.got)
+	}
+	return term
+}
+
+// TestTheSameShellAfterEachCut counts in a real shell, cuts the connection again and
+// again, and finds the same process, with every line once.
+func TestTheSameShellAfterEachCut(t *testing.T) {
+	c := kubetest.Shared(t)
+	for _, transport := range []string{"ws", "spdy"} {
+		t.Run(transport, func(t *testing.T) {
+			ns := c.Namespace(t)
+			pod := c.Pod(t, ns).Name
+			p := start(t, c, "PERISCOPE_EXEC_TRANSPORT="+transport)
+			name := p.clusterName()
+			term := p.open(name, ns, pod, nil)
+			hello := term.frame("hello")
+			term.send("echo pid=$$. ; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; [ $((i % 100)) -gt 0 ] || sleep 0.02; done; echo e''nd; cat\n")
+			term.expect("line 1\r\n")
+			var all []byte
+			for range 20 {
+				all = append(all, term.out...)
+				term.cut()
+				term = p.attach(name, ns, pod, hello, len(all))
+				for len(term.out) == 0 {
+					if _, err := term.next(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			all = append(all, term.out...)
+			for !bytes.Contains(all, []byte("end\r\n")) {
+				seen := len(term.out)
+				if _, err := term.next(); err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, term.out[seen:]...)
+				term.control(map[string]any{"type": "ack", "offset": len(all)})
+			}
+			_, after, _ := bytes.Cut(all, []byte("\rpid="))
+			var want strings.Builder
+			for i := range 2000 {
+				fmt.Fprintf(&want, "line %d\r\n", i+1)
+			}
+			pid, lines, _ := strings.Cut(string(after), ".\r\n")
+			if lines, _, _ = strings.Cut(lines, "end\r\n"); lines != want.String() {
+				t.Errorf("%d bytes of lines came, want %d", len(lines), want.Len())
+			}
+			term.send("\x04echo now=$$.\n")
+			term.expect("\rnow=" + pid + ".")
+			term.control(map[string]any{"type": "close"})
+			if closed, code := term.closed(); closed["reason"] != "client_close" || code != 1000 {
+				t.Errorf("closed %v with %d", closed, code)
+			}
+			eventually(t, "the end is in audit", func() bool { return len(p.events("pod.exec.session_end", "completed")) == 1 })
+			if e := p.events("pod.exec.session_end", "completed")[0]["extra"].(map[string]any); e["attaches"] != 20.0 || e["ended"] != "verified" {
+				t.Errorf("end %v", e)
+			}
+			if n := len(p.events("pod.exec.session_attach", "completed")); n != 20 {
+				t.Errorf("%d returns in audit, want 20", n)
+			}
+		})
+	}
+}
+
+// TestFilesBothWays writes a file into a real container through cuts, and reads it
+// back through others.
+func TestFilesBothWays(t *testing.T) {
+	c := kubetest.Shared(t)
+	data := make([]byte, 3<<20)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range data {
+		data[i] = byte(rng.Uint32())
+	}
+	sum := sha256.Sum256(data)
+	for _, transport := range []string{"ws", "spdy"} {
+		t.Run(transport, func(t *testing.T) {
+			ns := c.Namespace(t)
+			pod := c.Pod(t, ns).Name
+			p := start(t, c, "PERISCOPE_EXEC_TRANSPORT="+transport)
+			name := p.clusterName()
+			put := map[string]any{"tty": false, "file": map[string]any{"op": "put", "path": "/tmp", "name": "a file", "size": len(data)}}
+			term := p.open(name, ns, pod, put)
+			hello := term.frame("hello")
+			window, acked, sent := int(hello["stdinWindow"].(float64)), 0, 0
+			for cuts := 0; sent < len(data); {
+				for sent < len(data) && sent-acked < window {
+					n := min(32<<10, len(data)-sent, window-(sent-acked))
+					if err := term.write(websocket.MessageBinary, data[sent:sent+n]); err != nil {
+						t.Fatal(err)
+					}
+					sent += n
+				}
+				if cuts < 3 && sent > (cuts+1)<<19 {
+					cuts++
+					term.cut()
+					term = p.attach(name, ns, pod, hello, 0)
+					sent = int(term.frame("hello")["stdinOffset"].(float64))
+				}
+				acked = term.stdinAck(acked)
+			}
+			term.control(map[string]any{"type": "eof"})
+			closed, _ := term.closed()
+			if closed["exitCode"] != 0.0 || closed["file"].(map[string]any)["verified"] != true {
+				t.Fatalf("closed %v", closed)
+			}
+			get := map[string]any{"tty": false, "file": map[string]any{"op": "get", "path": "/tmp/a file"}}
+			term = p.open(name, ns, pod, get)
+			if closed, _ := term.closed(); closed["exitCode"] != 0.0 || !bytes.Equal(term.out, data) {
+				t.Errorf("%d of %d bytes came back: %v", len(term.out), len(data), closed)
+			}
+			eventually(t, "both ends are in audit", func() bool { return len(p.events("pod.exec.session_end", "completed")) == 2 })
+			for _, e := range p.events("pod.exec.session_end", "completed") {
+				if extra := e["extra"].(map[string]any); extra["file_sha256"] != hex.EncodeToString(sum[:]) || extra["file_bytes"] != float64(len(data)) {
+					t.Errorf("audit %v", extra)
+				}
+			}
+		})
+	}
+}
+
+// stdinAck reads until stdin was acknowledged beyond an offset.
+func (term *terminal) stdinAck(beyond int) int {
+	term.t.Helper()
+	for {
+		if n := len(term.got); n > 0 && term.got[n-1]["type"] == "stdin_ack" {
+			if at := int(term.got[n-1]["offset"].(float64)); at > beyond {
+				return at
+			}
+		}
+		if _, err := term.next(); err != nil {
+			term.t.Fatalf("no stdin_ack beyond %d: %v; %v", beyond, err, term.got)
+		}
+	}
+}
