@@ -42,7 +42,8 @@ type client struct {
 
 	over     chan struct{} // closed when the session goes on without it
 	overOnce sync.Once
-	why      parting // valid once over is closed
+	why      parting       // valid once over is closed
+	quiet    chan struct{} // closed when write waits for output no more
 }
 
 // parting is why a session goes on without a client.
@@ -55,7 +56,7 @@ const (
 )
 
 func newClient(s *session, conn Conn, requestID string) *client {
-	return &client{s: s, conn: conn, requestID: requestID, ctrl: newControl(), over: make(chan struct{})}
+	return &client{s: s, conn: conn, requestID: requestID, ctrl: newControl(), over: make(chan struct{}), quiet: make(chan struct{})}
 }
 
 // run is the life of the client.
@@ -98,10 +99,11 @@ func (c *client) lose(reason Reason) {
 }
 
 // retire takes its place from a client, and returns when it is sent no output any
-// more. Its last words may still be to come.
+// more, nor hears the bell of it. Its last words may still be to come.
 func (c *client) retire() {
 	c.leave(takenOver)
 	defer time.AfterFunc(handOver, c.conn.Abort).Stop()
+	<-c.quiet
 	c.turn.Lock()
 	defer c.turn.Unlock()
 }

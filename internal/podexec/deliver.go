@@ -23,13 +23,8 @@ const (
 // whether the client surely has the end of the session. Where a write hangs the
 // timers close the socket.
 func (c *client) write() (told bool) {
-	ok := c.writeUntilStop()
-	select {
-	case <-c.over:
-	case <-c.s.stop:
-		if ok && c.s.end.reason != ClientLost && c.flush() {
-			return c.lastWords()
-		}
+	if c.deliver() {
+		return c.lastWords()
 	}
 	if c.isOver() {
 		c.farewell()
@@ -37,6 +32,19 @@ func (c *client) write() (told bool) {
 		c.conn.Abort()
 	}
 	return false
+}
+
+// deliver sends all there is to be sent before the last words; it is false where
+// the client is not to have them.
+func (c *client) deliver() bool {
+	defer close(c.quiet)
+	ok := c.writeUntilStop()
+	select {
+	case <-c.over:
+		return false
+	case <-c.s.stop:
+		return ok && c.s.end.reason != ClientLost && c.flush()
+	}
 }
 
 // lastWords tell the client of the session's end.

@@ -40,7 +40,8 @@ type File struct {
 	Path string
 	// Name is the name that it gets where Path is a directory (Put).
 	Name string
-	// Size is how many bytes will come (Put, Unpack).
+	// Size is how many bytes will come (Put, Unpack); -1 for an archive of which
+	// nobody knows it.
 	Size int64
 }
 
@@ -64,7 +65,7 @@ func (f *File) check(limit int64) error {
 		return badFile(fmt.Sprintf("its path must have 1 to %d bytes and no NUL", maxPath))
 	case f.Name == "." || f.Name == ".." || len(f.Name) > maxName || strings.ContainsAny(f.Name, "/\x00"):
 		return badFile(fmt.Sprintf("its name must have at most %d bytes and no slash", maxName))
-	case f.Size < 0:
+	case f.Size < 0 && (f.Op != Unpack || f.Size < -1):
 		return badFile("its size cannot be negative")
 	case f.Size > limit:
 		return tooBig(f.Size, limit)
@@ -249,7 +250,7 @@ func (t *transfer) count(p []byte) {
 func (t *transfer) over() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.Op == Get {
+	if t.Op == Get || t.Size < 0 {
 		return t.bytes > t.limit
 	}
 	return t.bytes > t.Size
@@ -271,7 +272,11 @@ func (s *session) countStdin(p []byte) {
 		return
 	}
 	s.file.count(p)
-	if s.file.over() {
+	switch {
+	case !s.file.over():
+	case s.file.Size < 0:
+		s.finish(refusal(tooBig(s.file.result().Bytes, s.file.limit)))
+	default:
 		s.finish(refusal(fault.New(fault.Protocol, "podexec.File", "More came than the %d bytes that were announced. Copy the file again.", s.file.Size)))
 	}
 }

@@ -100,7 +100,7 @@ func (s *session) vacate(c *client, told bool) {
 // alone is what a session does whose client has gone, for the time being.
 func (s *session) alone(why parting) {
 	if why == left {
-		s.out.overwrite()
+		s.runOn()
 	}
 	s.svc.Log.Info("exec.session.detach", "sessionId", s.id, "actor", s.Actor.Subject, "cluster", s.Cluster,
 		"namespace", s.Namespace, "pod", s.Pod, "container", s.Container, "why", why,
@@ -116,6 +116,14 @@ func (s *session) checkAlone() {
 		e.message = "Nobody came back to the shell in time, so it was ended."
 		s.finish(e)
 	case away >= holdFor:
+		s.runOn()
+	}
+}
+
+// runOn lets the program go on while nobody is there. A file waits: half of one is
+// of no use to anybody.
+func (s *session) runOn() {
+	if s.file == nil {
 		s.out.overwrite()
 	}
 }
