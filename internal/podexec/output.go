@@ -459,6 +459,7 @@ func (o *output) comeBack(offset *int64) (from int64, whole bool) {
 	}
 	o.overwriting = false
 	o.head, o.acked = from, from
+	o.room.ring()
 	return from, whole
 }
 

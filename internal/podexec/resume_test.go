@@ -484,6 +484,30 @@ func TestTheProgramWaitsThenRunsOn(t *testing.T) {
 	})
 }
 
+// TestComingBackMakesRoom has a client with all that there is room for, which it has
+// not acknowledged when it is lost: by coming back it does, and the program goes on.
+func TestComingBackMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.Replay = Window
+		v, s := r.visit()
+		const printed = Window + 5000
+		go s.feed.Write(bytes.Repeat([]byte("x"), printed))
+		v.look()
+		v.look()
+		if len(v.output) != Window {
+			t.Fatalf("%d bytes came, want %d", len(v.output), Window)
+		}
+		v.lose()
+		v.comeBack()
+		v.look()
+		if len(v.output) != printed {
+			t.Errorf("%d bytes came, want %d", len(v.output), printed)
+		}
+		v.leave()
+	})
+}
+
 // TestTheEndIsKept ends a program while nobody is there: the slot is free, and who
 // comes back gets the rest of the output and the exit code, once.
 func TestTheEndIsKept(t *testing.T) {
