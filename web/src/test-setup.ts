@@ -8,4 +8,15 @@ globalThis.ResizeObserver ??= class {
   disconnect() {}
 };
 
+window.matchMedia ??= (query) =>
+  Object.assign(new EventTarget(), {
+    matches: false,
+    media: query,
+    onchange: null,
+    addListener() {},
+    removeListener() {},
+  });
+
+Element.prototype.scrollIntoView ??= () => {};
+
 afterEach(cleanup);

@@ -113,7 +113,6 @@ function usePalette(showHelp: () => void): { commands: Command[]; actions: Palet
 function useGlobalKeys(show: (overlay: Overlay) => void): void {
   const key = useEffectEvent((event: KeyboardEvent) => {
     if (isPaletteKey(event)) show("palette");
-    else if (event.ctrlKey && event.code === "Backquote") toggleDock();
     else if (event.key === "?" && !hasModifier(event) && !isTyping(event.target)) show("help");
     else return;
     event.preventDefault();

@@ -2,9 +2,11 @@ import { describe, expect, it } from "vitest";
 import type { Platform } from "../lib/platform.ts";
 import { purposeOfKey } from "./keys.ts";
 
-function press(keys: string, on: Platform, state = { hasSelection: false, alternateScreen: false }) {
+const plain = { hasSelection: false, alternateScreen: false, split: false };
+
+function press(keys: string, on: Platform, state = plain) {
   const parts = keys.split("+");
-  const key = parts.pop() ?? "";
+  const key = (keys.endsWith("+") ? "+" : parts.pop()) ?? "";
   const has = (name: string) => parts.includes(name);
   return purposeOfKey(
     {
@@ -24,11 +26,15 @@ const CODES: Record<string, string> = {
   "`": "Backquote",
   "{": "BracketLeft",
   "}": "BracketRight",
+  "|": "Backslash",
+  "~": "Backquote",
+  Enter: "Enter",
   F6: "F6",
   Insert: "Insert",
 };
-const selected = { hasSelection: true, alternateScreen: false };
-const vim = { hasSelection: false, alternateScreen: true };
+const selected = { ...plain, hasSelection: true };
+const vim = { ...plain, alternateScreen: true };
+const split = { ...plain, split: true };
 
 describe("keys in the terminal", () => {
   it.each(["mac", "linux", "windows"] as const)("types Ctrl+C on %s", (on) => {
@@ -74,5 +80,37 @@ describe("keys in the terminal", () => {
     expect(press("Ctrl+Shift+}", "linux")).toBe("nextTab");
     expect(press("Ctrl+Shift+K", "linux")).toBe("palette");
     expect(press("Cmd+k", "mac")).toBe("palette");
+  });
+
+  it("has keys for the dock around it", () => {
+    expect(press("Ctrl+Shift+~", "linux")).toBe("pickShell");
+    expect(press("Ctrl+Shift+|", "mac")).toBe("split");
+    expect(press("Ctrl+Shift+Enter", "windows")).toBe("fullScreen");
+    expect(press("Ctrl+Shift+F6", "linux")).toBe("controls");
+    expect(press("Ctrl+\\", "linux")).toBe("shell");
+    expect(press("Enter", "linux")).toBe("shell");
+  });
+
+  it("goes to the other pane only where there is one", () => {
+    expect(press("Ctrl+Shift+ArrowLeft", "linux", split)).toBe("otherPane");
+    expect(press("Ctrl+Shift+ArrowLeft", "linux")).toBe("shell");
+    expect(press("Ctrl+ArrowLeft", "linux", split)).toBe("shell");
+  });
+
+  it("sizes the font with the application's key, and leaves undo to the shell", () => {
+    for (const [keys, use] of [
+      ["+", "larger"],
+      ["Shift++", "larger"],
+      ["=", "larger"],
+      ["-", "smaller"],
+      ["0", "normalSize"],
+    ]) {
+      const withKey = (command: string) => keys?.replace(/(Shift\+)?(.)$/, `${command}+$1$2`) ?? "";
+      expect(press(withKey("Ctrl"), "linux")).toBe(use);
+      expect(press(withKey("Cmd"), "mac")).toBe(use);
+      expect(press(withKey("Ctrl"), "mac")).toBe("shell");
+    }
+    expect(press("Ctrl+Shift+_", "linux")).toBe("shell");
+    expect(press("Ctrl+Shift+-", "linux")).toBe("shell");
   });
 });

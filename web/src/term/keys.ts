@@ -1,3 +1,4 @@
+import { type DockUse, dockUse, modifiers } from "../lib/chords.ts";
 import type { Platform } from "../lib/platform.ts";
 
 /** What a key pressed in the terminal is for. `shell`: it is typed; `browser`: the page leaves it to the browser (paste). */
@@ -7,11 +8,14 @@ export type KeyUse =
   | "browser"
   | "search"
   | "deleteWord"
+  | "larger"
+  | "smaller"
+  | "normalSize"
   | "leave"
+  | "controls"
+  | "otherPane"
   | "palette"
-  | "nextTab"
-  | "previousTab"
-  | "toggleDock";
+  | DockUse;
 
 export interface KeyPress {
   key: string;
@@ -26,6 +30,8 @@ export interface TerminalState {
   hasSelection: boolean;
   /** A full-screen program (vim, less) is showing. */
   alternateScreen: boolean;
+  /** Two shells show side by side. */
+  split: boolean;
 }
 
 /**
@@ -34,26 +40,37 @@ export interface TerminalState {
  * need it; Ctrl+Shift+F always searches.
  */
 export function purposeOfKey(press: KeyPress, on: Platform, state: TerminalState): KeyUse {
-  return commonKey(press) ?? (on === "mac" ? macKey(press, state) : pcKey(press, on, state)) ?? "shell";
-}
-
-function modifiers(press: KeyPress): string {
   return (
-    (press.ctrlKey ? "C" : "") + (press.shiftKey ? "S" : "") + (press.altKey ? "A" : "") + (press.metaKey ? "M" : "")
+    dockUse(press) ??
+    commonKey(press, state) ??
+    (on === "mac" ? macKey(press, state) : pcKey(press, on, state)) ??
+    "shell"
   );
 }
 
-function commonKey(press: KeyPress): KeyUse | null {
+function commonKey(press: KeyPress, { split }: TerminalState): KeyUse | null {
   const mods = modifiers(press);
   if (mods === "C" && press.code === "F6") return "leave";
-  if (mods === "C" && press.code === "Backquote") return "toggleDock";
+  if (mods === "CS" && press.code === "F6") return "controls";
   if (mods === "C" && press.key === "Backspace") return "deleteWord";
-  if (mods === "CS" && press.code === "BracketRight") return "nextTab";
-  if (mods === "CS" && press.code === "BracketLeft") return "previousTab";
+  // Without a split these are the program's own.
+  if (split && mods === "CS" && (press.key === "ArrowLeft" || press.key === "ArrowRight")) return "otherPane";
   return null;
 }
 
+/** The font's size by the application's key and +, - or 0. Control, Shift and - stay the shell's: they undo. */
+function sizeKey(press: KeyPress, command: "C" | "M"): KeyUse | null {
+  const mods = modifiers(press);
+  if (press.key === "+" && (mods === command || mods.replace("S", "") === command)) return "larger";
+  if (mods !== command) return null;
+  return SIZES[press.key] ?? null;
+}
+
+const SIZES: Record<string, KeyUse> = { "=": "larger", "-": "smaller", "0": "normalSize" };
+
 function macKey(press: KeyPress, state: TerminalState): KeyUse | null {
+  const size = sizeKey(press, "M");
+  if (size) return size;
   if (modifiers(press) !== "M") return null;
   switch (press.key.toLowerCase()) {
     case "c":
@@ -70,6 +87,8 @@ function macKey(press: KeyPress, state: TerminalState): KeyUse | null {
 function pcKey(press: KeyPress, on: Platform, state: TerminalState): KeyUse | null {
   const mods = modifiers(press);
   const key = press.key.toLowerCase();
+  const size = sizeKey(press, "C");
+  if (size) return size;
   if (mods === "CS") return pcShifted[key] ?? null;
   if (mods === "S" && key === "insert") return "browser";
   if (mods !== "C") return null;

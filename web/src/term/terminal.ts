@@ -1,15 +1,16 @@
 import "@xterm/xterm/css/xterm.css";
-import { ClipboardAddon } from "@xterm/addon-clipboard";
 import { FitAddon } from "@xterm/addon-fit";
 import { Unicode11Addon } from "@xterm/addon-unicode11";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { type ITerminalOptions, Terminal } from "@xterm/xterm";
 import { copyText } from "../lib/clipboard.ts";
 import { platform } from "../lib/platform.ts";
-import { type Settings, settings } from "../lib/settings.ts";
+import { type Settings, settings, stepFont } from "../lib/settings.ts";
 import { type Theme, theme } from "../lib/theme.ts";
+import { bufferText } from "./bufferText.ts";
 import { type KeyUse, purposeOfKey } from "./keys.ts";
 import { openLink } from "./links.ts";
+import { clipboardText } from "./osc52.ts";
 import { palettes } from "./palettes.ts";
 import { followRenderer } from "./renderer.ts";
 import { TerminalSearch } from "./search.ts";
@@ -25,6 +26,11 @@ export interface TerminalEvents {
   /** A key that is the page's, not the shell's. */
   key(use: KeyUse): void;
   copied(ok: boolean): void;
+  /** Text from the clipboard; nothing is typed of it yet. */
+  paste(text: string): void;
+  /** A program asks to set the clipboard; nothing is written yet. */
+  clipboard(text: string): void;
+  isSplit(): boolean;
 }
 
 /** One xterm.js terminal in an element of its own, which can be moved about the page. */
@@ -111,15 +117,34 @@ export class TerminalView {
     this.#term.input(data, true);
   }
 
+  /** Types pasted text. A paste cannot end its own brackets and go on as if it was typed. */
   paste(text: string): void {
-    this.#term.paste(text);
+    this.#term.paste(text.replace(PASTE_MARKS, ""));
+  }
+
+  get alternateScreen(): boolean {
+    return this.#term.buffer.active.type === "alternate";
+  }
+
+  /** Everything above and on the screen; below it what a full-screen program shows. */
+  text(): string {
+    const { normal, alternate } = this.#term.buffer;
+    return bufferText(normal) + (this.alternateScreen ? `\n${bufferText(alternate)}` : "");
+  }
+
+  /** Leaves the line that one types in, and nothing above it. A full-screen program keeps its screen. */
+  clear(): void {
+    if (!this.alternateScreen) this.#term.clear();
   }
 
   copySelection(): void {
+    this.#copy(platform === "windows");
+  }
+
+  #copy(thenClear: boolean): void {
     if (!this.#term.hasSelection()) return;
-    const clear = platform === "windows";
     void copyText(this.#term.getSelection()).then((ok) => {
-      if (ok && clear) this.#term.clearSelection();
+      if (ok && thenClear) this.#term.clearSelection();
       this.#events.copied(ok);
     });
   }
@@ -137,9 +162,6 @@ export class TerminalView {
     this.#term.loadAddon(new Unicode11Addon());
     this.#term.unicode.activeVersion = "11";
     this.#term.loadAddon(new WebLinksAddon(openLink));
-    this.#term.loadAddon(new ClipboardAddon(undefined, writeOnlyClipboard));
-    // Asked what the clipboard holds, a terminal stays silent: even an empty answer would be typed at the prompt.
-    this.#term.parser.registerOscHandler(CLIPBOARD, (data) => data.endsWith("?"));
   }
 
   #wire(): void {
@@ -150,6 +172,14 @@ export class TerminalView {
     term.onResize(({ cols, rows }) => this.#events.resize(cols, rows));
     term.onBell(() => this.#events.bell());
     term.attachCustomKeyEventHandler((event) => this.#key(event));
+    // Asked what the clipboard holds, a terminal stays silent: even an empty answer would be typed at the prompt.
+    term.parser.registerOscHandler(CLIPBOARD, (data) => {
+      const text = clipboardText(data);
+      if (text !== null) this.#events.clipboard(text);
+      return true;
+    });
+    this.#host.addEventListener("paste", (event) => this.#pasted(event), { capture: true });
+    this.#disposers.push(this.#watchSelecting());
     this.#disposers.push(
       theme.watch(() => {
         term.options.theme = palettes[theme.get()];
@@ -160,16 +190,51 @@ export class TerminalView {
 
   #applySettings(now: Settings): void {
     this.#term.options.fontSize = now.fontSize;
+    this.#term.options.cursorStyle = now.cursor;
+    this.#term.options.cursorBlink = now.cursorBlink && !calm();
     this.#term.options.scrollback = now.scrollback;
     this.#term.options.screenReaderMode = now.screenReader;
     this.fit();
+  }
+
+  /** Before xterm sees it: what is typed of a paste is decided by its owner. */
+  #pasted(event: ClipboardEvent): void {
+    event.preventDefault();
+    event.stopPropagation();
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (text !== "") this.#events.paste(text);
+  }
+
+  /** Copies what the mouse has selected, where the setting says so. What a search selects is left alone. */
+  #watchSelecting(): () => void {
+    let held = false;
+    let selected = false;
+    const down = () => {
+      held = true;
+      selected = false;
+      window.addEventListener("mouseup", up, { once: true });
+    };
+    // On the window, after xterm's own on the document, which ends the selecting.
+    const up = () => {
+      held = false;
+      if (selected && settings.get().copyOnSelect) this.#copy(false);
+    };
+    const changed = this.#term.onSelectionChange(() => {
+      selected = held;
+    });
+    this.#host.addEventListener("mousedown", down, { capture: true });
+    return () => {
+      changed.dispose();
+      window.removeEventListener("mouseup", up);
+    };
   }
 
   /** True: xterm types the key. */
   #key(event: KeyboardEvent): boolean {
     const use = purposeOfKey(event, platform, {
       hasSelection: this.#term.hasSelection(),
-      alternateScreen: this.#term.buffer.active.type === "alternate",
+      alternateScreen: this.alternateScreen,
+      split: this.#events.isSplit(),
     });
     if (use === "shell") return true;
     if (use === "browser") return false;
@@ -182,6 +247,9 @@ export class TerminalView {
   #use(use: KeyUse): void {
     if (use === "copy") this.copySelection();
     else if (use === "deleteWord") this.type("\x17");
+    else if (use === "larger") stepFont(1);
+    else if (use === "smaller") stepFont(-1);
+    else if (use === "normalSize") stepFont(0);
     else this.#events.key(use);
   }
 }
@@ -196,19 +264,21 @@ function noteLine(text: string): string {
   return `\r\n\x1b[0;2m── ${text} ──\x1b[0m\r\n`;
 }
 
-/** A program may set the clipboard (OSC 52), as in any terminal; it may never read what else is in it. */
-const writeOnlyClipboard = {
-  readText: () => "",
-  writeText: async (_selection: string, text: string) => {
-    if (document.hasFocus()) await copyText(text);
-  },
-};
+/** The brackets around a paste, which none may hold itself. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they begin with Escape
+const PASTE_MARKS = /(?:\u001b\[|\u009b)20[01]~/g;
+
+/** Whether whoever looks wants nothing to move. */
+function calm(): boolean {
+  return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
 
 function optionsFor(now: Settings, colours: Theme): ITerminalOptions {
   return {
     // The unicode, search and clipboard parts stand behind this switch.
     allowProposedApi: true,
-    cursorBlink: !window.matchMedia("(prefers-reduced-motion: reduce)").matches,
+    cursorBlink: now.cursorBlink && !calm(),
+    cursorStyle: now.cursor,
     cursorInactiveStyle: "outline",
     fontFamily: FONT,
     fontSize: now.fontSize,

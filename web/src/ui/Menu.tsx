@@ -1,9 +1,20 @@
 import { Check } from "lucide-react";
-import { DropdownMenu } from "radix-ui";
+import { ContextMenu as Context, DropdownMenu } from "radix-ui";
 import type { ReactNode } from "react";
 
+interface MenuProps {
+  trigger: ReactNode;
+  children: ReactNode;
+  label: string;
+  /** Where the focus goes afterwards, instead of to the trigger: prevent the event's default. */
+  onCloseAutoFocus?: (event: Event) => void;
+}
+
+const CONTENT =
+  "z-50 max-h-(--radix-popper-available-height) min-w-44 animate-fade overflow-auto rounded-md border border-line bg-raised p-1 shadow-(--shadow)";
+
 /** A menu under a button. The trigger is any one element that takes a ref. Not modal: a modal one hides from screen readers what Tab still reaches. */
-export function Menu({ trigger, children, label }: { trigger: ReactNode; children: ReactNode; label: string }) {
+export function Menu({ trigger, children, label, onCloseAutoFocus }: MenuProps) {
   return (
     <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
@@ -13,7 +24,8 @@ export function Menu({ trigger, children, label }: { trigger: ReactNode; childre
           align="end"
           sideOffset={4}
           collisionPadding={8}
-          className="z-50 max-h-96 min-w-44 animate-fade overflow-auto rounded-md border border-line bg-raised p-1 shadow-(--shadow)"
+          onCloseAutoFocus={onCloseAutoFocus}
+          className={CONTENT}
         >
           {children}
         </DropdownMenu.Content>
@@ -22,18 +34,45 @@ export function Menu({ trigger, children, label }: { trigger: ReactNode; childre
   );
 }
 
+/** The same menu by the other mouse button, or the menu key, on what `trigger` is. */
+export function ContextMenu({ trigger, children, label, onCloseAutoFocus }: MenuProps) {
+  return (
+    <Context.Root modal={false}>
+      <Context.Trigger asChild>{trigger}</Context.Trigger>
+      <Context.Portal>
+        <Context.Content
+          aria-label={label}
+          collisionPadding={8}
+          onCloseAutoFocus={onCloseAutoFocus}
+          className={CONTENT}
+        >
+          {children}
+        </Context.Content>
+      </Context.Portal>
+    </Context.Root>
+  );
+}
+
 const ITEM =
   "flex h-8 w-full items-center gap-2 rounded px-2 text-sm outline-none select-none data-disabled:opacity-50 data-highlighted:bg-hover";
 
-export function MenuItem({
-  onSelect,
-  children,
-  disabled = false,
-}: {
+interface ItemProps {
   onSelect(): void;
   children: ReactNode;
   disabled?: boolean;
-}) {
+}
+
+export function ContextItem({ onSelect, children, disabled = false }: ItemProps) {
+  return (
+    <Context.Item disabled={disabled} onSelect={onSelect} className={ITEM}>
+      {children}
+    </Context.Item>
+  );
+}
+
+export const ContextLine = () => <Context.Separator className="my-1 h-px bg-line" />;
+
+export function MenuItem({ onSelect, children, disabled = false }: ItemProps) {
   return (
     <DropdownMenu.Item disabled={disabled} onSelect={onSelect} className={ITEM}>
       {children}

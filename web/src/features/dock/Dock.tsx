@@ -1,19 +1,24 @@
-import { useEffect, useRef } from "react";
+import { useEffect } from "react";
 import { settings } from "../../lib/settings.ts";
 import { ErrorBoundary } from "../../ui/ErrorBoundary.tsx";
+import { useMedia } from "../../ui/useMedia.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { CloseDialog } from "./CloseDialog.tsx";
-import { DockTabs, tabId } from "./DockTabs.tsx";
-import { EndedBar } from "./EndedBar.tsx";
-import { IdleBanner } from "./IdleBanner.tsx";
+import { watchCtrlW } from "./ctrlW.ts";
+import { DockTabs } from "./DockTabs.tsx";
+import { fullScreen, toggleFullScreen, watchFullScreen } from "./fullscreen.ts";
 import { KeyRow } from "./KeyRow.tsx";
-import { PasteProgress } from "./PasteProgress.tsx";
+import { MinimisedBar } from "./MinimisedBar.tsx";
+import { watchNews } from "./news.ts";
+import { Pane } from "./Pane.tsx";
+import { PasteDialog } from "./PasteDialog.tsx";
 import { ResizeHandle } from "./ResizeHandle.tsx";
 import { RoomDialog } from "./RoomDialog.tsx";
-import { SearchBar } from "./SearchBar.tsx";
-import { ShellHeader } from "./ShellHeader.tsx";
+import { SplitHandle } from "./SplitHandle.tsx";
 import type { Shell } from "./shell.ts";
-import { activeShell, dock } from "./store.ts";
+import { activeShell, type DockState, dock, SPLIT_FITS } from "./store.ts";
+import { DOCK_ID, watchKeys } from "./uses.ts";
+import { watchKeyboard } from "./viewport.ts";
 import { preloadTerminal, watchHidden, watchPage } from "./watch.ts";
 
 interface DockProps {
@@ -24,64 +29,77 @@ interface DockProps {
 
 /** The terminal dock: it belongs to no page and survives all of them. */
 export function Dock({ hiddenSeconds, signIn }: DockProps) {
-  const { shells, layout, height, closing, capped } = useStore(dock);
-  const shell = activeShell(useStore(dock));
+  const state = useStore(dock);
+  const { shells, layout, height, closing, capped, pasting } = state;
+  const shell = activeShell(state);
+  const { on: fills } = useStore(fullScreen);
   useEffect(watchPage, []);
   useEffect(preloadTerminal, []);
+  useEffect(watchKeys, []);
+  useEffect(watchNews, []);
+  useEffect(watchFullScreen, []);
+  useEffect(watchKeyboard, []);
+  useEffect(watchCtrlW, []);
   const { hiddenMinutes } = useStore(settings);
   const seconds = hiddenMinutes === null ? hiddenSeconds : hiddenMinutes * 60;
   useEffect(() => watchHidden(seconds), [seconds]);
+  const empty = shells.length === 0;
+  // Without a shell the full screen would show a page that nobody asked to see so.
+  useEffect(() => {
+    if (empty && fills) void toggleFullScreen();
+  }, [empty, fills]);
 
-  if (shells.length === 0) return null;
+  if (empty) return null;
   const open = layout !== "minimised" && shell !== null;
   return (
     <section
+      id={DOCK_ID}
       aria-label="Terminal dock"
-      className={`z-20 flex min-h-0 shrink-0 animate-rise flex-col border-t border-line-strong bg-surface ${
-        layout === "full" ? "absolute inset-0" : "max-sm:data-open:absolute max-sm:data-open:inset-0"
-      }`}
+      className={`flex min-h-0 shrink-0 animate-rise flex-col border-t border-line-strong bg-surface ${place(layout, open && fills)}`}
       data-open={open ? "" : undefined}
     >
-      {open && layout === "panel" ? <ResizeHandle height={height} /> : null}
-      <DockTabs />
+      {open && layout === "panel" && !fills ? <ResizeHandle height={height} /> : null}
+      {open ? <DockTabs /> : <MinimisedBar />}
       {open ? (
-        <ErrorBoundary key={shell.id} what="this terminal">
+        <>
           <div
-            role="tabpanel"
-            aria-labelledby={tabId(shell)}
-            className="flex min-h-0 flex-col max-sm:h-auto! max-sm:max-h-none! max-sm:flex-1"
-            style={layout === "full" ? { flex: 1 } : { height, maxHeight: "calc(100dvh - 160px)" }}
+            className="flex min-h-0 max-sm:h-auto! max-sm:max-h-none! max-sm:flex-1"
+            style={layout === "full" || fills ? { flex: 1 } : { height, maxHeight: "calc(100dvh - 160px)" }}
           >
-            <ShellPanel shell={shell} signIn={signIn} />
+            <Panes state={state} active={shell} signIn={signIn} />
           </div>
-        </ErrorBoundary>
+          <KeyRow shell={shell} />
+        </>
       ) : null}
       <CloseDialog shell={closing} />
       <RoomDialog shell={capped} />
+      <PasteDialog pasting={pasting} />
     </section>
   );
 }
 
-function ShellPanel({ shell, signIn }: { shell: Shell; signIn(): void }) {
-  const { searching } = useStore(dock);
-  return (
-    <>
-      <ShellHeader shell={shell} />
-      <PasteProgress shell={shell} />
-      <div className="relative min-h-0 flex-1 bg-terminal">
-        <Surface shell={shell} />
-        <IdleBanner shell={shell} />
-        {searching ? <SearchBar shell={shell} /> : null}
-      </div>
-      <EndedBar shell={shell} signIn={signIn} />
-      <KeyRow shell={shell} />
-    </>
-  );
+/** On a phone an open dock takes all that the soft keyboard leaves. */
+function place(layout: DockState["layout"], fills: boolean): string {
+  if (fills) return "fixed inset-0 z-30";
+  if (layout === "full") return "absolute inset-0 z-20";
+  return "relative z-20 max-sm:data-open:absolute max-sm:data-open:inset-x-0 max-sm:data-open:top-(--seen-top) max-sm:data-open:bottom-(--keyboard)";
 }
 
-/** Where the shell's own terminal element is put while it is in view. */
-function Surface({ shell }: { shell: Shell }) {
-  const ref = useRef<HTMLDivElement>(null);
-  useEffect(() => (ref.current ? shell.mount(ref.current) : undefined), [shell]);
-  return <div ref={ref} className="absolute inset-y-1 right-0 left-2" />;
+function Panes({ state, active, signIn }: { state: DockState; active: Shell; signIn(): void }) {
+  const fits = useMedia(SPLIT_FITS);
+  const { panes, ratio, shells } = state;
+  const sides = fits && panes ? panes : null;
+  const shown = sides ? sides.flatMap((id) => shells.find((shell) => shell.id === id) ?? []) : [active];
+  return shown.map((shell, at) => (
+    <ErrorBoundary key={shell.id} what="this terminal">
+      {at > 0 ? <SplitHandle ratio={ratio} /> : null}
+      <Pane
+        shell={shell}
+        active={shell === active}
+        split={sides !== null}
+        share={sides === null ? 1 : at === 0 ? ratio : 1 - ratio}
+        signIn={signIn}
+      />
+    </ErrorBoundary>
+  ));
 }

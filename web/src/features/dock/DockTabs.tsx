@@ -1,99 +1,211 @@
-import { Bell, ChevronDown, ChevronUp, Hourglass, Maximize2, Minimize2, X } from "lucide-react";
-import type { KeyboardEvent } from "react";
+import { ChevronDown, Columns2, Expand, Layers, Maximize2, Minimize2, Shrink, Square } from "lucide-react";
+import { type DragEvent, type KeyboardEvent, useEffect, useRef, useState, type WheelEvent } from "react";
 import { IconButton } from "../../ui/Button.tsx";
+import { useMedia } from "../../ui/useMedia.ts";
 import { useStore } from "../../ui/useStore.ts";
+import { fullScreen, toggleFullScreen } from "./fullscreen.ts";
+import { ShellPicker } from "./ShellPicker.tsx";
 import type { Shell } from "./shell.ts";
-import { type DockLayout, dock, requestClose, selectNeighbour, selectShell, setLayout } from "./store.ts";
+import {
+  activeShell,
+  dock,
+  moveShell,
+  moveShellBy,
+  requestClose,
+  SPLIT_FITS,
+  selectShell,
+  setLayout,
+  setPicking,
+  setRenaming,
+  splitNew,
+  splitWith,
+  toggleSplit,
+  walkTabs,
+} from "./store.ts";
+import { Tab } from "./Tab.tsx";
+import { tabId } from "./tabs.ts";
+import { useShells } from "./useShells.ts";
 
-export function tabId(shell: Shell): string {
-  return `${shell.id}-tab`;
+/** How a tab names its shell while it is dragged; other pages' drags carry none. */
+const DRAGGED = "application/x-periscope-shell";
+
+export function DockTabs() {
+  return (
+    <div className="flex h-9 shrink-0 items-stretch border-b border-line bg-bg">
+      <TabList />
+      <div className="flex shrink-0 items-center gap-0.5 border-l border-line px-1">
+        <FullScreenNote />
+        <AllShells />
+        <SplitButton />
+        <SizeButtons />
+      </div>
+    </div>
+  );
 }
 
 /** The list of tabs owns them from beside, because a tab's close button stands with it and is no tab. */
-export function DockTabs() {
-  const { shells, activeId, layout } = useStore(dock);
-  const key = (event: KeyboardEvent) => {
-    const step = ({ ArrowRight: 1, ArrowLeft: -1 } as const)[event.key as "ArrowRight" | "ArrowLeft"];
-    if (step) selectNeighbour(step);
+function TabList() {
+  const shells = useShells();
+  const { activeId, panes, renaming } = useStore(dock);
+  const strip = useRef<HTMLDivElement>(null);
+  const [dropAt, setDropAt] = useState(-1);
+
+  useEffect(() => {
+    document.getElementById(`${activeId}-tab`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [activeId]);
+
+  const over = (event: DragEvent) => {
+    if (!event.dataTransfer.types.includes(DRAGGED)) return;
+    event.preventDefault();
+    setDropAt(placeAt(event.currentTarget, event.clientX));
   };
-  return (
-    <div className="flex h-9 shrink-0 items-stretch border-b border-line bg-bg">
-      <div role="tablist" aria-label="Shells" aria-owns={shells.map(tabId).join(" ")} className="sr-only" />
-      <div onKeyDown={key} className="flex min-w-0 flex-1 overflow-x-auto">
-        {shells.map((shell) => (
-          <Tab key={shell.id} shell={shell} selected={shell.id === activeId && layout !== "minimised"} />
-        ))}
-      </div>
-      <div className="flex items-center gap-0.5 px-1">
-        <LayoutButtons layout={layout} />
-      </div>
-    </div>
-  );
-}
-
-function Tab({ shell, selected }: { shell: Shell; selected: boolean }) {
-  const { phase, unread, rang, idleUntil } = useStore(shell.state);
-  const { pod, container } = shell.target;
-  const news = [unread ? "new output" : "", rang ? "bell" : "", idleUntil === null ? "" : "ends soon"]
-    .filter(Boolean)
-    .join(", ");
-  return (
-    <div
-      className={`group flex max-w-72 shrink-0 items-center border-r border-line pl-3 ${
-        selected
-          ? "bg-surface text-text shadow-[inset_0_2px_0_var(--accent)]"
-          : "text-muted hover:bg-hover hover:text-text"
-      }`}
-    >
-      <button
-        type="button"
-        role="tab"
-        id={tabId(shell)}
-        aria-selected={selected}
-        aria-label={`${pod}, ${container}, ${phase}${news ? `, ${news}` : ""}`}
-        title={`${shell.target.cluster} · ${shell.target.namespace}/${pod} · ${container}`}
-        onClick={() => selectShell(shell.id)}
-        className="flex h-full min-w-0 items-center gap-2"
-      >
-        <PhaseDot phase={phase} />
-        <span className={`flex min-w-0 font-mono text-xs whitespace-nowrap ${unread ? "font-bold text-text" : ""}`}>
-          <span className="truncate">{pod.slice(0, -TAIL)}</span>
-          <span>{pod.slice(-TAIL)}</span>
-        </span>
-        {idleUntil === null ? null : <Hourglass aria-hidden className="size-3 shrink-0 text-attention" />}
-        {rang ? <Bell aria-hidden className="size-3 shrink-0 text-attention" /> : null}
-        {unread && !rang ? <span aria-hidden className="size-1.5 shrink-0 rounded-full bg-accent" /> : null}
-      </button>
-      <button
-        type="button"
-        aria-label={`Close shell in ${pod}`}
-        onClick={() => requestClose(shell)}
-        className="mx-1 flex size-6 shrink-0 items-center justify-center rounded text-muted hover:bg-hover hover:text-text"
-      >
-        <X aria-hidden className="size-3.5" />
-      </button>
-    </div>
-  );
-}
-
-/** The end of a pod's name tells it from its siblings: it is never cut off. */
-const TAIL = 6;
-
-/** Filled: running; a ring: not yet; a square: ended. The shape says it, the colour repeats it. */
-function PhaseDot({ phase }: { phase: "connecting" | "connected" | "ended" }) {
-  const looks = {
-    connecting: "rounded-full border-2 border-attention",
-    connected: "rounded-full bg-ok",
-    ended: "rounded-[2px] bg-line-strong",
+  const drop = (event: DragEvent) => {
+    const id = event.dataTransfer.getData(DRAGGED);
+    const from = shells.findIndex(({ shell }) => shell.id === id);
+    setDropAt(-1);
+    if (from < 0) return;
+    event.preventDefault();
+    const to = placeAt(event.currentTarget, event.clientX);
+    moveShell(id, to > from ? to - 1 : to);
   };
-  return <span aria-hidden className={`size-2 shrink-0 ${looks[phase]}`} />;
-}
-
-function LayoutButtons({ layout }: { layout: DockLayout }) {
-  const minimised = layout === "minimised";
+  const wheel = (event: WheelEvent) => {
+    if (event.deltaX === 0) strip.current?.scrollBy({ left: event.deltaY });
+  };
   return (
     <>
-      {layout === "full" ? (
+      <div
+        role="tablist"
+        aria-label="Shells"
+        aria-owns={shells.map(({ shell }) => tabId(shell)).join(" ")}
+        className="sr-only"
+      />
+      <div
+        ref={strip}
+        onDragOver={over}
+        onDragLeave={(event) => event.currentTarget === event.target && setDropAt(-1)}
+        onDrop={drop}
+        onDragEnd={() => setDropAt(-1)}
+        onWheel={wheel}
+        className="flex min-w-0 flex-1 overflow-x-auto [scrollbar-width:none]"
+      >
+        {shells.map(({ shell, state, name }, at) => (
+          <Tab
+            key={shell.id}
+            shell={shell}
+            state={state}
+            name={name}
+            selected={shell.id === activeId}
+            inView={shell.id === activeId || (panes?.includes(shell.id) ?? false)}
+            renaming={shell.id === renaming}
+            dropHere={dropAt === at ? "before" : dropAt === shells.length && at === shells.length - 1 ? "after" : null}
+            onDragStart={(event) => {
+              event.dataTransfer.setData(DRAGGED, shell.id);
+              event.dataTransfer.effectAllowed = "move";
+            }}
+            onKeyDown={(event) => tabKey(event, shell)}
+          />
+        ))}
+      </div>
+    </>
+  );
+}
+
+/** Before which of its children a thing dropped at `x` belongs; their number: after all. */
+function placeAt(strip: Element, x: number): number {
+  const tabs = [...strip.children];
+  const at = tabs.findIndex((tab) => {
+    const { left, width } = tab.getBoundingClientRect();
+    return x < left + width / 2;
+  });
+  return at < 0 ? tabs.length : at;
+}
+
+const STEPS: Record<string, 1 | -1> = { ArrowRight: 1, ArrowLeft: -1 };
+
+function tabKey(event: KeyboardEvent, shell: Shell): void {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  const step = STEPS[event.key];
+  if (step && event.shiftKey) moveShellBy(shell.id, step);
+  else if (step) document.getElementById(`${walkTabs(step)}-tab`)?.focus();
+  else if (event.key === "F2") setRenaming(shell.id);
+  else if (event.key === "Delete") requestClose(shell);
+  else return;
+  event.preventDefault();
+}
+
+function AllShells() {
+  const { shells, activeId, picking } = useStore(dock);
+  return (
+    <ShellPicker
+      label="All shells"
+      open={picking === "show"}
+      onOpenChange={(open) => setPicking(open ? "show" : "")}
+      current={activeId}
+      onChoose={selectShell}
+      trigger={
+        <button
+          type="button"
+          aria-label={`All shells: ${shells.length}`}
+          title="All shells (Ctrl+Shift+`)"
+          className="inline-flex h-7 min-w-7 shrink-0 items-center justify-center gap-1.5 rounded-md px-1.5 text-xs text-muted hover:bg-hover hover:text-text data-[state=open]:bg-hover max-sm:h-9 max-sm:min-w-10"
+        >
+          <Layers aria-hidden className="size-4" />
+          {shells.length}
+        </button>
+      }
+    />
+  );
+}
+
+function SplitButton() {
+  const state = useStore(dock);
+  const fits = useMedia(SPLIT_FITS);
+  const active = activeShell(state);
+  if (!fits || !active) return null;
+  const label = state.panes ? "Show one shell" : "Show two shells side by side";
+  const icon = state.panes ? <Square className="size-4" /> : <Columns2 className="size-4" />;
+  return (
+    <ShellPicker
+      label="Show beside"
+      open={state.picking === "beside"}
+      // The button itself decides whether there is anything to choose.
+      onOpenChange={(open) => setPicking(open ? "beside" : "")}
+      without={active.id}
+      fresh={{ name: `New shell in ${active.target.pod}`, open: splitNew }}
+      onChoose={splitWith}
+      trigger={
+        <IconButton
+          label={label}
+          keys="Ctrl+Shift+\"
+          icon={icon}
+          onClick={(event) => {
+            event.preventDefault();
+            if (state.picking === "beside") setPicking("");
+            else toggleSplit();
+          }}
+        />
+      }
+    />
+  );
+}
+
+/** How one gets out of the full screen, and whether the shell gets the browser's keys. */
+function FullScreenNote() {
+  const { on, keys } = useStore(fullScreen);
+  if (!on) return null;
+  return (
+    <span role="status" className="px-2 text-xs whitespace-nowrap text-muted max-sm:hidden">
+      {keys ? "Hold Esc to leave full screen" : "Esc leaves full screen; this browser keeps Ctrl+W"}
+    </span>
+  );
+}
+
+function SizeButtons() {
+  const { layout } = useStore(dock);
+  const { on } = useStore(fullScreen);
+  return (
+    <>
+      {on ? null : layout === "full" ? (
         <IconButton
           label="Leave full height"
           icon={<Minimize2 className="size-4" />}
@@ -109,10 +221,18 @@ function LayoutButtons({ layout }: { layout: DockLayout }) {
         />
       )}
       <IconButton
-        label={minimised ? "Restore" : "Minimise"}
+        label={on ? "Leave full screen" : "Full screen"}
+        keys="Ctrl+Shift+Enter"
+        icon={on ? <Shrink className="size-4" /> : <Expand className="size-4" />}
+        onClick={() => void toggleFullScreen()}
+        className="max-sm:hidden"
+      />
+      <IconButton
+        label="Minimise"
         keys="Ctrl+`"
-        icon={minimised ? <ChevronUp className="size-4" /> : <ChevronDown className="size-4" />}
-        onClick={() => setLayout(minimised ? "panel" : "minimised")}
+        icon={<ChevronDown className="size-4" />}
+        onClick={() => setLayout("minimised")}
+        className="max-sm:size-9"
       />
     </>
   );

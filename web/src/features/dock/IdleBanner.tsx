@@ -1,29 +1,23 @@
 import { clock } from "../../lib/clock.ts";
 import { formatClock } from "../../lib/time.ts";
 import { Button } from "../../ui/Button.tsx";
-import { Strip } from "../../ui/states.tsx";
 import { useStore } from "../../ui/useStore.ts";
+import { Banner } from "./Banner.tsx";
 import type { Shell } from "./shell.ts";
 
-/**
- * Counts down to the moment when the server ends an idle shell. Any key in the shell stays as well. It
- * lies over the terminal, where no prompt is: to make it smaller would have the program paint its screen anew, which is
- * output, and no shell would ever be idle.
- */
+/** Counts down to the moment when the server ends an idle shell. Any key in the shell stays as well. */
 export function IdleBanner({ shell }: { shell: Shell }) {
   const { idleUntil } = useStore(shell.state);
   if (idleUntil === null) return null;
   return (
-    <div className="absolute right-4 bottom-3 z-10 max-w-[calc(100%-2rem)] animate-fade overflow-hidden rounded-md border border-line-strong shadow-(--shadow)">
-      <Strip tone="attention">
-        <span>
-          Nothing was typed or printed here for a while. <Countdown until={idleUntil} />
-        </span>
-        <Button size="sm" onClick={() => shell.stay()}>
-          Stay
-        </Button>
-      </Strip>
-    </div>
+    <Banner tone="attention" asks>
+      <span>
+        Nothing was typed or printed here for a while. <Countdown until={idleUntil} />
+      </span>
+      <Button size="sm" onClick={() => shell.stay()}>
+        Stay
+      </Button>
+    </Banner>
   );
 }
 

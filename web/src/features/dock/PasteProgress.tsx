@@ -1,6 +1,6 @@
 import { formatBytes } from "../../lib/bytes.ts";
-import { Strip } from "../../ui/states.tsx";
 import { useStore } from "../../ui/useStore.ts";
+import { Banner } from "./Banner.tsx";
 import type { Shell } from "./shell.ts";
 
 /** A paste that the program takes in more slowly than it came. */
@@ -8,8 +8,8 @@ export function PasteProgress({ shell }: { shell: Shell }) {
   const { waiting } = useStore(shell.state);
   if (waiting === 0) return null;
   return (
-    <Strip tone="info">
+    <Banner tone="info">
       <span>{formatBytes(waiting)} of your paste wait for the program to read. Ctrl+C drops them.</span>
-    </Strip>
+    </Banner>
   );
 }

@@ -1,56 +1,64 @@
-import { Info, Search, Unplug } from "lucide-react";
+import { ChevronsUpDown, EllipsisVertical, Info, Search, Unplug } from "lucide-react";
 import { Popover } from "radix-ui";
-import { clock } from "../../lib/clock.ts";
-import { formatClock } from "../../lib/time.ts";
+import { type ReactNode, useState } from "react";
 import { Button, IconButton } from "../../ui/Button.tsx";
+import { Menu } from "../../ui/Menu.tsx";
 import { useStore } from "../../ui/useStore.ts";
+import { LivePill } from "./marks.tsx";
 import { ShellInfo } from "./ShellInfo.tsx";
-import type { Shell, ShellState } from "./shell.ts";
-import { setSearching } from "./store.ts";
+import { afterMenu, headerKit, ShellMenuItems } from "./ShellMenu.tsx";
+import { ShellPicker } from "./ShellPicker.tsx";
+import type { Shell } from "./shell.ts";
+import { selectShell, setSearching, showInPane } from "./store.ts";
 
-export function ShellHeader({ shell }: { shell: Shell }) {
+interface ShellHeaderProps {
+  shell: Shell;
+  active: boolean;
+  split: boolean;
+}
+
+export function ShellHeader({ shell, active, split }: ShellHeaderProps) {
   const state = useStore(shell.state);
-  const { cluster, namespace, pod } = shell.target;
-  const container = state.hello?.container || shell.target.container;
-  const program = state.hello?.shell;
   return (
-    <div className="flex h-9 shrink-0 items-center gap-2 border-b border-line pr-1 pl-3">
-      <p className="flex min-w-0 items-center gap-1.5 truncate font-mono text-xs text-muted">
-        <span className="max-sm:hidden">{cluster} ·</span>
-        <span className="truncate text-text">
-          <span className="max-sm:hidden">{namespace}/</span>
-          {pod}
-        </span>
-        <span className="truncate">· {container}</span>
-        {program ? <span className="truncate max-sm:hidden">· {program}</span> : null}
-      </p>
-      <Pill state={state} />
+    <div
+      className={`flex h-9 shrink-0 items-center gap-2 border-b border-line pr-1 pl-3 ${
+        split && active ? "bg-surface shadow-[inset_0_2px_0_var(--accent)]" : split ? "bg-bg" : ""
+      }`}
+    >
+      {split ? (
+        <PaneChoice shell={shell}>
+          <Where shell={shell} />
+        </PaneChoice>
+      ) : (
+        <Where shell={shell} />
+      )}
+      <LivePill state={state} />
       <div className="ml-auto flex shrink-0 items-center gap-0.5">
-        <IconButton label="Find in terminal" icon={<Search className="size-4" />} onClick={() => setSearching(true)} />
-        <Popover.Root>
-          <Popover.Trigger asChild>
+        <IconButton
+          label="Find in terminal"
+          icon={<Search className="size-4" />}
+          onClick={() => {
+            selectShell(shell.id);
+            setSearching(true);
+          }}
+        />
+        <About shell={shell} />
+        <Menu
+          label="More for this shell"
+          onCloseAutoFocus={afterMenu}
+          trigger={
             <button
               type="button"
-              aria-label="About this shell"
-              title="About this shell"
-              className="inline-flex size-7 items-center justify-center rounded-md text-muted hover:bg-hover hover:text-text"
+              aria-label="More for this shell"
+              title="More for this shell"
+              className="inline-flex size-7 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover hover:text-text data-[state=open]:bg-hover"
             >
-              <Info aria-hidden className="size-4" />
+              <EllipsisVertical aria-hidden className="size-4" />
             </button>
-          </Popover.Trigger>
-          <Popover.Portal>
-            <Popover.Content
-              aria-label="About this shell"
-              align="end"
-              side="top"
-              sideOffset={6}
-              collisionPadding={8}
-              className="z-50 w-96 max-w-[calc(100vw-16px)] animate-fade rounded-lg border border-line bg-raised p-4 shadow-(--shadow)"
-            >
-              <ShellInfo shell={shell} />
-            </Popover.Content>
-          </Popover.Portal>
-        </Popover.Root>
+          }
+        >
+          <ShellMenuItems shell={shell} kit={headerKit} />
+        </Menu>
         <Button
           look="quiet"
           size="sm"
@@ -59,42 +67,82 @@ export function ShellHeader({ shell }: { shell: Shell }) {
           title="End this shell"
         >
           <Unplug aria-hidden className="size-3.5" />
-          <span className="max-sm:sr-only">Disconnect</span>
+          <span className="@max-2xl:sr-only">Disconnect</span>
         </Button>
       </div>
     </div>
   );
 }
 
-/** connecting; connected · 02:14; ended: the shell exited */
-function Pill({ state }: { state: ShellState }) {
-  const looks = {
-    connecting: "bg-attention-soft text-attention",
-    connected: state.doubtful ? "bg-attention-soft text-attention" : "bg-ok-soft text-ok",
-    ended: state.ending?.calm ? "bg-sunken text-muted" : "bg-broken-soft text-broken",
-  };
+/** cluster · namespace/pod · container · program; the pod is what stays where there is no room. */
+function Where({ shell }: { shell: Shell }) {
+  const { hello, name } = useStore(shell.state);
+  const { cluster, namespace, pod } = shell.target;
+  const container = hello?.container || shell.target.container;
   return (
-    <span
-      role="status"
-      data-testid="shell-state"
-      data-phase={state.phase}
-      className={`inline-flex h-5 min-w-0 items-center ${state.phase === "ended" ? "shrink" : "shrink-0"} rounded-full px-2 text-xs font-medium whitespace-nowrap ${looks[state.phase]}`}
-    >
-      <span className="truncate">
-        {state.phase === "connecting" ? "connecting" : null}
-        {state.phase === "connected" && state.doubtful ? "connected, but not answering" : null}
-        {state.phase === "connected" && !state.doubtful ? <Connected since={state.connectedAt} /> : null}
-        {state.phase === "ended" ? `ended: ${state.ending?.title ?? ""}` : null}
+    <span className="flex min-w-0 items-center gap-1.5 truncate font-mono text-xs text-muted">
+      {name ? <strong className="truncate font-sans font-semibold text-text @max-xl:hidden">{name}</strong> : null}
+      <span className="@max-md:hidden">{cluster} ·</span>
+      <span className="truncate text-text">
+        <span className="@max-md:hidden">{namespace}/</span>
+        {pod}
       </span>
+      <span className="truncate">· {container}</span>
+      {hello?.shell ? <span className="truncate @max-2xl:hidden">· {hello.shell}</span> : null}
     </span>
   );
 }
 
-function Connected({ since }: { since: number }) {
-  const now = useStore(clock);
+/** In a split each pane's own name leads to the list of what else it could show. */
+function PaneChoice({ shell, children }: { shell: Shell; children: ReactNode }) {
+  const [open, setOpen] = useState(false);
   return (
-    <>
-      connected <span aria-hidden>· {formatClock(now - since)}</span>
-    </>
+    <ShellPicker
+      label="Show in this pane"
+      open={open}
+      onOpenChange={setOpen}
+      current={shell.id}
+      onChoose={(id) => showInPane(shell.id, id)}
+      trigger={
+        <button
+          type="button"
+          aria-label={`Shell in this pane: ${shell.target.pod}`}
+          title="Show another shell in this pane"
+          className="-ml-1.5 flex h-7 min-w-0 items-center gap-1.5 rounded-md px-1.5 hover:bg-hover data-[state=open]:bg-hover"
+        >
+          {children}
+          <ChevronsUpDown aria-hidden className="size-3 shrink-0 text-muted" />
+        </button>
+      }
+    />
+  );
+}
+
+function About({ shell }: { shell: Shell }) {
+  return (
+    <Popover.Root>
+      <Popover.Trigger asChild>
+        <button
+          type="button"
+          aria-label="About this shell"
+          title="About this shell"
+          className="inline-flex size-7 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover hover:text-text data-[state=open]:bg-hover"
+        >
+          <Info aria-hidden className="size-4" />
+        </button>
+      </Popover.Trigger>
+      <Popover.Portal>
+        <Popover.Content
+          aria-label="About this shell"
+          align="end"
+          side="top"
+          sideOffset={6}
+          collisionPadding={8}
+          className="z-50 w-96 max-w-[calc(100vw-16px)] animate-fade rounded-lg border border-line bg-raised p-4 shadow-(--shadow)"
+        >
+          <ShellInfo shell={shell} />
+        </Popover.Content>
+      </Popover.Portal>
+    </Popover.Root>
   );
 }

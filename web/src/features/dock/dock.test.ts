@@ -64,7 +64,17 @@ describe("the key row's Ctrl", () => {
     expect(ctrl(" ")).toEqual([0]);
   });
 
+  it("undoes with - and /, and moves by words with the arrows", () => {
+    expect(ctrl("-")).toEqual([0x1f]);
+    expect(ctrl("/")).toEqual([0x1f]);
+    const sequence = (text: string) => new TextDecoder().decode(armCtrl(new TextEncoder().encode(text)));
+    expect(sequence("\x1b[D")).toBe("\x1b[1;5D");
+    expect(sequence("\x1bOC")).toBe("\x1b[1;5C");
+    expect(sequence("\x1b[6~")).toBe("\x1b[6;5~");
+  });
+
   it("leaves everything else", () => {
+    expect(ctrl("\x1b[2~")).toHaveLength(4);
     expect(ctrl("1")).toEqual([0x31]);
     expect(ctrl("ab")).toEqual([0x61, 0x62]);
     expect(ctrl("")).toEqual([]);

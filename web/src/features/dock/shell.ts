@@ -1,10 +1,14 @@
 import { execUrl } from "../../api/endpoints.ts";
+import { formatBytes } from "../../lib/bytes.ts";
+import { copyText } from "../../lib/clipboard.ts";
+import { notify } from "../../lib/notice.ts";
 import { settings } from "../../lib/settings.ts";
 import { Store } from "../../lib/store.ts";
 import { type ExecEnd, type ExecSocket, ExecStream } from "../../stream/exec.ts";
 import type { HelloFrame } from "../../stream/frames.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalView } from "../../term/terminal.ts";
+import { ClipboardGate } from "./consent.ts";
 import { armCtrl } from "./ctrl.ts";
 import { type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
 import { gapNote } from "./gap.ts";
@@ -19,6 +23,10 @@ export interface ShellTarget {
 }
 
 export interface ShellState {
+  /** What its owner calls it; empty: by its pod. */
+  name: string;
+  /** Which of the shells in the same container this is, from 1. */
+  number: number;
   phase: "connecting" | "connected" | "ended";
   hello: HelloFrame | null;
   connectedAt: number;
@@ -40,6 +48,9 @@ export interface ShellState {
 /** What a shell asks of the dock around it. */
 export interface ShellHost {
   key(use: KeyUse): void;
+  /** Text from the clipboard, to be typed here. */
+  paste(shell: Shell, text: string): void;
+  isSplit(): boolean;
   copied(ok: boolean): void;
   /** A limit kept the shell from opening, and ending another one would help. */
   capped(shell: Shell): void;
@@ -58,7 +69,15 @@ let count = 0;
 export class Shell {
   readonly id = `shell-${++count}`;
   readonly target: ShellTarget;
+  /** What its programs may do to the clipboard. */
+  readonly clipboard = new ClipboardGate({
+    write: (text) => (document.hasFocus() ? copyText(text) : Promise.resolve(false)),
+    written: (bytes) => notify(`A program set your clipboard: ${formatBytes(bytes)}`),
+    forbidden: () => settings.get().clipboard === "never",
+  });
   readonly state = new Store<ShellState>({
+    name: "",
+    number: 1,
     phase: "connecting",
     hello: null,
     connectedAt: 0,
@@ -79,9 +98,10 @@ export class Shell {
   #lastActivity = Date.now();
   #progress: ReturnType<typeof setInterval> | undefined;
 
-  constructor(target: ShellTarget, host: ShellHost) {
+  constructor(target: ShellTarget, host: ShellHost, number = 1, name = "") {
     this.target = target;
     this.#host = host;
+    this.#set({ number, name });
   }
 
   get live(): boolean {
@@ -101,7 +121,7 @@ export class Shell {
   }
 
   /** Shows the terminal in `parent`; the first time, this also connects it. Returns the function that takes it away. */
-  mount(parent: HTMLElement): () => void {
+  mount(parent: HTMLElement, wantsKeyboard: () => boolean = () => true): () => void {
     let hide: (() => void) | null = null;
     let left = false;
     this.#load().then(
@@ -109,8 +129,8 @@ export class Shell {
         if (left) return;
         hide = terminal.show(parent);
         this.#visible = true;
-        this.#set({ unread: false, rang: false });
-        terminal.focus();
+        this.seen();
+        if (wantsKeyboard()) terminal.focus();
         this.#connect(terminal);
       },
       () => this.#end(pageEnding),
@@ -124,6 +144,19 @@ export class Shell {
 
   focus(): void {
     this.#terminal?.focus();
+  }
+
+  /** Takes the marks of news away, where its owner can see what they were for. */
+  seen(): void {
+    if (this.#inSight) this.#set({ unread: false, rang: false });
+  }
+
+  get #inSight(): boolean {
+    return this.#visible && !document.hidden;
+  }
+
+  rename(name: string): void {
+    this.#set({ name });
   }
 
   /** Asks the server to end the shell. */
@@ -168,6 +201,9 @@ export class Shell {
         bell: () => this.#bell(),
         key: (use) => this.#host.key(use),
         copied: (ok) => this.#host.copied(ok),
+        paste: (text) => this.#host.paste(this, text),
+        clipboard: (text) => this.clipboard.ask(text),
+        isSplit: () => this.#host.isSplit(),
       });
       return this.#terminal;
     });
@@ -225,7 +261,7 @@ export class Shell {
     // A tab that was closed throws away what its shell still prints.
     if (this.#terminal) terminal.write(bytes, parsed);
     else parsed();
-    if (!this.#visible) this.#set({ unread: true });
+    if (!this.#inSight) this.#set({ unread: true });
   }
 
   #gap(terminal: TerminalView, note: string, parsed: () => void): void {
@@ -234,7 +270,7 @@ export class Shell {
   }
 
   #bell(): void {
-    if (settings.get().bell && (!this.#visible || document.hidden)) this.#set({ rang: true });
+    if (settings.get().bell && !this.#inSight) this.#set({ rang: true });
   }
 
   #active(): void {

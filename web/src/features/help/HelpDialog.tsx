@@ -13,6 +13,7 @@ const PAGE: Section[] = [
     keys: [
       [[commandKeyName, "K"], "Go to a pod, a cluster, or a command"],
       [["Ctrl", "`"], "Minimise or restore the terminals"],
+      [["Ctrl", "Shift", "`"], "All shells: find one and go there"],
       [["?"], "Show these keys"],
     ],
   },
@@ -39,9 +40,25 @@ const PAGE: Section[] = [
 const TABS: Section["keys"] = [
   [["Ctrl", "Shift", "]"], "Next shell"],
   [["Ctrl", "Shift", "["], "Previous shell"],
-  [["Ctrl", "F6"], "Leave the terminal"],
+  [["Ctrl", "Shift", "\\"], "Two shells side by side, or one"],
+  [["Ctrl", "Shift", "←"], "The other one of two (also →)"],
+  [["Ctrl", "Shift", "Enter"], "Full screen, where Ctrl+W reaches the shell"],
   [["Ctrl", "Backspace"], "Delete a word (browsers keep Ctrl+W)"],
+  [[commandKeyName, "+"], "Larger letters (− smaller, 0 as at first)"],
+  [["Ctrl", "F6"], "Leave the terminal for the page"],
+  [["Ctrl", "Shift", "F6"], "Leave it for its tab, or for what asks there"],
 ];
+
+const TAB_ROW: Section = {
+  title: "On a shell’s tab",
+  keys: [
+    [["←"], "Previous tab (→ next)"],
+    [["Enter"], "Into the terminal"],
+    [["Shift", "←"], "Move the tab (also →)"],
+    [["F2"], "Name it"],
+    [["Delete"], "Close it"],
+  ],
+};
 
 const TERMINAL: Record<typeof platform, Section> = {
   mac: {
@@ -81,14 +98,17 @@ const TERMINAL: Record<typeof platform, Section> = {
 
 export function HelpDialog({ onClose }: { onClose(): void }) {
   return (
-    <Modal onClose={onClose} title="Keys" width="max-w-3xl">
+    <Modal onClose={onClose} title="Keys" width="max-w-4xl">
       <div className="mt-3 grid gap-x-10 gap-y-6 sm:grid-cols-2">
         <div className="flex flex-col gap-6">
           {PAGE.map((section) => (
             <KeyList key={section.title} {...section} />
           ))}
         </div>
-        <KeyList {...TERMINAL[platform]} />
+        <div className="flex flex-col gap-6">
+          <KeyList {...TERMINAL[platform]} />
+          <KeyList {...TAB_ROW} />
+        </div>
       </div>
       <p className="mt-5 text-xs text-muted">
         Links in a terminal open with {commandKeyName} held. The mouse menu of the browser copies and pastes too.

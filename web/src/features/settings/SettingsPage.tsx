@@ -1,6 +1,9 @@
 import type { ReactNode } from "react";
 import type { Whoami } from "../../api/types.ts";
+import { commandKeyName } from "../../lib/platform.ts";
 import {
+  CLIPBOARD_CHOICES,
+  CURSORS,
   changeSettings,
   FONT_SIZES,
   HIDDEN_MINUTES,
@@ -16,6 +19,8 @@ import { Select } from "./Select.tsx";
 
 const THEME_NAMES = { system: "As the system", light: "Light", dark: "Dark" };
 const RENDERER_NAMES = { auto: "Auto", dom: "DOM" };
+const CURSOR_NAMES = { block: "Block", bar: "Bar", underline: "Underline" };
+const CLIPBOARD_NAMES = { ask: "Ask in each shell", never: "Never" };
 
 interface SettingsPageProps {
   who: Whoami;
@@ -43,7 +48,7 @@ export function SettingsPage({ who, version, hiddenSeconds, onSignOut }: Setting
           </Setting>
         </Group>
         <Group title="Terminal">
-          <Setting name="Font size">
+          <Setting name="Font size" note={`In a terminal: ${commandKeyName} with +, − or 0.`}>
             <Select
               label="Font size"
               value={now.fontSize}
@@ -51,6 +56,20 @@ export function SettingsPage({ who, version, hiddenSeconds, onSignOut }: Setting
               onChange={(fontSize) => changeSettings({ fontSize })}
             />
           </Setting>
+          <Setting name="Cursor">
+            <Select
+              label="Cursor"
+              value={now.cursor}
+              options={CURSORS.map((value) => ({ value, name: CURSOR_NAMES[value] }))}
+              onChange={(cursor) => changeSettings({ cursor })}
+            />
+          </Setting>
+          <Switch
+            name="Cursor blinks"
+            note="Never where the system asks for less motion."
+            on={now.cursorBlink}
+            onChange={(cursorBlink) => changeSettings({ cursorBlink })}
+          />
           <Setting name="Lines kept above the screen">
             <Select
               label="Lines kept above the screen"
@@ -68,6 +87,29 @@ export function SettingsPage({ who, version, hiddenSeconds, onSignOut }: Setting
               value={now.renderer}
               options={RENDERERS.map((value) => ({ value, name: RENDERER_NAMES[value] }))}
               onChange={(renderer) => changeSettings({ renderer })}
+            />
+          </Setting>
+          <Switch
+            name="Copy what is selected"
+            note="At once, when the mouse lets go."
+            on={now.copyOnSelect}
+            onChange={(copyOnSelect) => changeSettings({ copyOnSelect })}
+          />
+          <Switch
+            name="Warn before a risky paste"
+            note="Several lines that would run at once, much text, or characters that one cannot see."
+            on={now.pasteWarning}
+            onChange={(pasteWarning) => changeSettings({ pasteWarning })}
+          />
+          <Setting
+            name="Programs may set your clipboard"
+            note="By the escape sequence OSC 52, as editors and tmux do. None can ever read it."
+          >
+            <Select
+              label="Programs may set your clipboard"
+              value={now.clipboard}
+              options={CLIPBOARD_CHOICES.map((value) => ({ value, name: CLIPBOARD_NAMES[value] }))}
+              onChange={(clipboard) => changeSettings({ clipboard })}
             />
           </Setting>
           <Setting

@@ -1,0 +1,60 @@
+import { useEffect, useRef } from "react";
+import { useStore } from "../../ui/useStore.ts";
+import { ClipboardBar } from "./ClipboardBar.tsx";
+import { CtrlWHint } from "./CtrlWHint.tsx";
+import { EndedBar } from "./EndedBar.tsx";
+import { IdleBanner } from "./IdleBanner.tsx";
+import { PasteProgress } from "./PasteProgress.tsx";
+import { SearchBar } from "./SearchBar.tsx";
+import { ShellHeader } from "./ShellHeader.tsx";
+import type { Shell } from "./shell.ts";
+import { activatePane, dock, wantsKeyboard } from "./store.ts";
+import { tabId } from "./tabs.ts";
+
+interface PaneProps {
+  shell: Shell;
+  /** The keyboard is for this one. */
+  active: boolean;
+  /** Another one shows beside it. */
+  split: boolean;
+  /** Its part of the room, of 1. */
+  share: number;
+  signIn(): void;
+}
+
+/** One shell in view: its header, its terminal, and what it has to say. */
+export function Pane({ shell, active, split, share, signIn }: PaneProps) {
+  const { searching } = useStore(dock);
+  const activate = () => activatePane(shell.id);
+  return (
+    <div
+      role="tabpanel"
+      aria-labelledby={tabId(shell)}
+      data-active={active ? "" : undefined}
+      onFocusCapture={activate}
+      onPointerDownCapture={activate}
+      style={{ flex: `${share} 1 0%` }}
+      className="@container flex min-h-0 min-w-0 flex-col"
+    >
+      <ShellHeader shell={shell} active={active} split={split} />
+      <div className="relative min-h-0 flex-1 bg-terminal">
+        <Surface shell={shell} />
+        <div className="pointer-events-none absolute inset-x-4 bottom-3 z-10 flex flex-col items-end gap-2 *:pointer-events-auto">
+          <PasteProgress shell={shell} />
+          <ClipboardBar shell={shell} />
+          <CtrlWHint active={active} />
+          <IdleBanner shell={shell} />
+        </div>
+        {searching && active ? <SearchBar shell={shell} /> : null}
+      </div>
+      <EndedBar shell={shell} signIn={signIn} />
+    </div>
+  );
+}
+
+/** Where the shell's own terminal element is put while it is in view. */
+function Surface({ shell }: { shell: Shell }) {
+  const ref = useRef<HTMLDivElement>(null);
+  useEffect(() => (ref.current ? shell.mount(ref.current, () => wantsKeyboard(shell)) : undefined), [shell]);
+  return <div ref={ref} className="absolute inset-y-1 right-0 left-2" />;
+}

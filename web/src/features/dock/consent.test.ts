@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { ClipboardGate } from "./consent.ts";
+
+function gate({ refuse = false, forbidden = false } = {}) {
+  const clipboard: string[] = [];
+  const written: number[] = [];
+  const host = { refuse, forbidden };
+  const made = new ClipboardGate({
+    write: async (text) => {
+      if (host.refuse) return false;
+      clipboard.push(text);
+      return true;
+    },
+    written: (bytes) => written.push(bytes),
+    forbidden: () => host.forbidden,
+  });
+  return { gate: made, clipboard, written, host };
+}
+
+const settled = () => new Promise((done) => setTimeout(done));
+
+describe("a program that wants the clipboard", () => {
+  it("gets nothing before it is allowed, and then once", async () => {
+    const { gate: g, clipboard, written } = gate();
+    g.ask("naïve");
+    await settled();
+    expect(clipboard).toEqual([]);
+    expect(g.state.get().asked).toEqual({ bytes: 6, preview: "naïve", refused: false });
+    g.allowOnce();
+    await settled();
+    expect(clipboard).toEqual(["naïve"]);
+    expect(written).toEqual([6]);
+    g.ask("again");
+    await settled();
+    expect(clipboard).toEqual(["naïve"]);
+    expect(g.state.get()).toMatchObject({ consent: "ask", asked: { bytes: 5 } });
+  });
+
+  it("writes the newest of what was asked", async () => {
+    const { gate: g, clipboard } = gate();
+    g.ask("one");
+    g.ask("two");
+    g.allowOnce();
+    g.allowOnce();
+    await settled();
+    expect(clipboard).toEqual(["two"]);
+  });
+
+  it("is asked no more once it may always, and what it floods is written as fast as the browser takes it", async () => {
+    const { gate: g, clipboard } = gate();
+    g.ask("one");
+    g.always();
+    for (let i = 0; i < 1_000; i++) g.ask(`flood ${i}`);
+    await settled();
+    expect(clipboard).toEqual(["one", "flood 999"]);
+    expect(g.state.get()).toEqual({ consent: "always", asked: null });
+  });
+
+  it("never gets it once it was refused", async () => {
+    const { gate: g, clipboard } = gate();
+    g.ask("one");
+    g.never();
+    g.ask("two");
+    g.allowOnce();
+    await settled();
+    expect(clipboard).toEqual([]);
+    expect(g.state.get()).toEqual({ consent: "never", asked: null });
+  });
+
+  it("is not even asked about where the setting says never", () => {
+    const { gate: g } = gate({ forbidden: true });
+    g.ask("one");
+    expect(g.state.get().asked).toBeNull();
+  });
+
+  it("waits for its owner where the browser refuses, and is then written", async () => {
+    const { gate: g, clipboard, host } = gate({ refuse: true });
+    g.ask("one");
+    g.always();
+    await settled();
+    expect(g.state.get().asked).toMatchObject({ refused: true });
+    host.refuse = false;
+    g.allowOnce();
+    await settled();
+    expect(clipboard).toEqual(["one"]);
+    expect(g.state.get().asked).toBeNull();
+  });
+
+  it("is shown by the first line only, shortened", () => {
+    const { gate: g } = gate();
+    g.ask(`\n${"x".repeat(500)}\nsecond`);
+    expect(g.state.get().asked?.preview).toBe(`${"x".repeat(60)}…`);
+  });
+});

@@ -1,0 +1,65 @@
+import { Bell } from "lucide-react";
+import { clock } from "../../lib/clock.ts";
+import { formatClock } from "../../lib/time.ts";
+import { useStore } from "../../ui/useStore.ts";
+import type { ShellState } from "./shell.ts";
+
+/** Filled: running; a ring: not yet; a square: ended. The shape says it, the colour repeats it. */
+export function PhaseDot({ phase }: { phase: ShellState["phase"] }) {
+  const looks = {
+    connecting: "rounded-full border-2 border-attention",
+    connected: "rounded-full bg-ok",
+    ended: "rounded-[2px] bg-line-strong",
+  };
+  return <span aria-hidden className={`size-2 shrink-0 ${looks[phase]}`} />;
+}
+
+/** A bell that rang, or a dot for new output. */
+export function NewsMark({ state }: { state: Pick<ShellState, "unread" | "rang"> }) {
+  if (state.rang) return <Bell aria-hidden className="size-3 shrink-0 text-attention" />;
+  return state.unread ? <span aria-hidden className="size-1.5 shrink-0 rounded-full bg-accent" /> : null;
+}
+
+/** The same in words. */
+export function newsWords({ unread, rang, idleUntil }: Pick<ShellState, "unread" | "rang" | "idleUntil">): string[] {
+  return [unread ? "new output" : "", rang ? "bell" : "", idleUntil === null ? "" : "ends soon"].filter(Boolean);
+}
+
+/** The state of a shell that is in view, which is also read out and what tests look for. */
+export function LivePill({ state }: { state: ShellState }) {
+  return (
+    <span role="status" data-testid="shell-state" data-phase={state.phase} className="inline-flex min-w-0">
+      <Pill state={state} />
+    </span>
+  );
+}
+
+/** connecting; connected · 02:14; ended: the shell exited */
+export function Pill({ state }: { state: ShellState }) {
+  const looks = {
+    connecting: "bg-attention-soft text-attention",
+    connected: state.doubtful ? "bg-attention-soft text-attention" : "bg-ok-soft text-ok",
+    ended: state.ending?.calm ? "bg-sunken text-muted" : "bg-broken-soft text-broken",
+  };
+  return (
+    <span
+      className={`inline-flex h-5 min-w-0 items-center ${state.phase === "ended" ? "shrink" : "shrink-0"} rounded-full px-2 text-xs font-medium whitespace-nowrap ${looks[state.phase]}`}
+    >
+      <span className="truncate">
+        {state.phase === "connecting" ? "connecting" : null}
+        {state.phase === "connected" && state.doubtful ? "connected, but not answering" : null}
+        {state.phase === "connected" && !state.doubtful ? <Connected since={state.connectedAt} /> : null}
+        {state.phase === "ended" ? `ended: ${state.ending?.title ?? ""}` : null}
+      </span>
+    </span>
+  );
+}
+
+function Connected({ since }: { since: number }) {
+  const now = useStore(clock);
+  return (
+    <>
+      connected <span aria-hidden>· {formatClock(now - since)}</span>
+    </>
+  );
+}
