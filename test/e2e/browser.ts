@@ -2,7 +2,8 @@
  * A real browser on the real product. `make test` starts the product with the
  * demo's workloads and names it in PERISCOPE_URL.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 
 export const SHOTS = new URL("./out/", import.meta.url).pathname;
@@ -32,6 +33,10 @@ export interface Look {
   theme?: "light" | "dark";
   width?: number;
   height?: number;
+  /** Asks before a risky paste, as it does unless somebody turned it off. Tests of anything else paste without a word. */
+  pasteWarning?: boolean;
+  /** A phone: touch, and no mouse. */
+  touch?: boolean;
 }
 
 /** A fresh browser profile, whose terminal can be read from the page. */
@@ -39,10 +44,15 @@ export async function newContext(browser: Browser, look: Look = {}): Promise<Bro
   const context = await browser.newContext({
     viewport: { width: look.width ?? 1440, height: look.height ?? 900 },
     colorScheme: look.theme ?? "light",
+    hasTouch: look.touch ?? false,
+    isMobile: look.touch ?? false,
     permissions: ["clipboard-read", "clipboard-write"],
     baseURL: address(),
   });
-  await context.addInitScript(() => localStorage.setItem("periscope.renderer", "dom"));
+  await context.addInitScript((warning) => {
+    localStorage.setItem("periscope.renderer", "dom");
+    if (localStorage.getItem("periscope.pasteWarning") === null) localStorage.setItem("periscope.pasteWarning", warning);
+  }, String(look.pasteWarning ?? false));
   return context;
 }
 
@@ -54,15 +64,35 @@ export async function screen(page: Page): Promise<string> {
   return rows.map((row) => row.replace(/\u00a0/g, " ").trimEnd()).join("\n");
 }
 
-/** Waits until the terminal's screen satisfies ok. */
-export async function onScreen(page: Page, ok: (text: string) => boolean, what: string, limit = 20_000): Promise<string> {
+/** Waits until the terminal's screen satisfies ok; `read` reads it, where more than one shows. */
+export async function onScreen(
+  page: Page,
+  ok: (text: string) => boolean,
+  what: string,
+  limit = 20_000,
+  read: () => Promise<string> = () => screen(page),
+): Promise<string> {
   const deadline = Date.now() + limit;
   for (;;) {
-    const text = await screen(page);
+    const text = await read();
     if (ok(text)) return text;
     if (Date.now() > deadline) throw new Error(`not on the screen in time: ${what}\n${text}`);
     await page.waitForFunction(() => new Promise((done) => requestAnimationFrame(() => done(true))));
   }
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What is wrong with the page as it stands: axe's findings, one line a rule, and scrolling sideways. */
+export async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const found: string[] = await page.evaluate(async () => {
+    // The terminal's own cells are xterm's business; its colours are checked by unit tests.
+    const result = await (window as any).axe.run({ exclude: [[".xterm"]] }, { runOnly: ["wcag2a", "wcag2aa"] });
+    return result.violations.map((v: any) => `${v.id}: ${v.nodes.map((n: any) => n.target.join(" ")).join(", ")}`);
+  });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  return wide ? [...found, "the page scrolls sideways"] : found;
 }
 
 /** Types a line into the terminal that has the focus. */

@@ -14,12 +14,34 @@ export function withoutInvisible(text: string): string {
   return text.replace(INVISIBLE, (char) => (LAYOUT.has(char) ? char : ""));
 }
 
-/** Stands for an invisible character where text is shown: Escape as ␛, others by their number. */
+/** Text with its invisible characters set apart. */
+export interface Piece {
+  text: string;
+  /** `text` stands for an invisible character. */
+  stands: boolean;
+}
+
+/** The text in pieces that can all be seen: Escape stands as ^[, what terminals have no name for by its number. */
+export function visiblePieces(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let from = 0;
+  for (const { 0: char, index } of text.matchAll(INVISIBLE)) {
+    if (LAYOUT.has(char)) continue;
+    if (index > from) pieces.push({ text: text.slice(from, index), stands: false });
+    pieces.push({ text: nameOf(char.charCodeAt(0)), stands: true });
+    from = index + char.length;
+  }
+  if (from < text.length) pieces.push({ text: text.slice(from), stands: false });
+  return pieces;
+}
+
 export function visible(text: string): string {
-  return text.replace(INVISIBLE, (char) => {
-    const code = char.charCodeAt(0);
-    if (LAYOUT.has(char)) return char;
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    return code === 0x7f ? "␡" : `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
-  });
+  return visiblePieces(text)
+    .map((piece) => piece.text)
+    .join("");
+}
+
+function nameOf(code: number): string {
+  if (code < 0x20) return `^${String.fromCharCode(code + 0x40)}`;
+  return code === 0x7f ? "^?" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
 }

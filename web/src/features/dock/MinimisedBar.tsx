@@ -5,6 +5,7 @@ import { LivePill, PhaseDot } from "./marks.tsx";
 import { newsOf } from "./news.ts";
 import { ShellPicker } from "./ShellPicker.tsx";
 import { dock, selectShell, setPicking } from "./store.ts";
+import { TailName } from "./TailName.tsx";
 import { useShells } from "./useShells.ts";
 
 /** All that is left of the dock while one looks at something else: how many shells there are, what is new in them, and the way to each. */
@@ -29,7 +30,7 @@ export function MinimisedBar() {
         {active ? (
           <span className="flex min-w-0 items-center gap-2">
             <PhaseDot phase={active.state.phase} />
-            <span className="truncate font-mono">{active.name}</span>
+            <TailName name={active.name} className={active.state.name ? "font-medium" : "font-mono"} />
             <span className="contents max-sm:hidden">
               <LivePill state={active.state} />
             </span>
@@ -77,11 +78,13 @@ function NewsCount({ states }: { states: { unread: boolean; rang: boolean }[] })
           <span className="max-sm:sr-only">rang</span>
         </span>
       ) : null}
-      <span className="flex items-center gap-1.5 text-text">
-        <span aria-hidden className="size-1.5 rounded-full bg-accent" />
-        {unread}
-        <span className="max-sm:sr-only">with news</span>
-      </span>
+      {unread > rang ? (
+        <span className="flex items-center gap-1.5 text-text">
+          <span aria-hidden className="size-1.5 rounded-full bg-accent" />
+          {unread - rang}
+          <span className="max-sm:sr-only">with new output</span>
+        </span>
+      ) : null}
     </span>
   );
 }

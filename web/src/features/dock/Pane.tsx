@@ -39,7 +39,9 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
       <ShellHeader shell={shell} active={active} split={split} />
       <div className="relative min-h-0 flex-1 bg-terminal">
         <Surface shell={shell} />
-        <div className="pointer-events-none absolute inset-x-4 bottom-3 z-10 flex flex-col items-end gap-2 *:pointer-events-auto">
+        <div
+          className={`pointer-events-none absolute inset-x-4 z-10 flex flex-col items-end gap-2 *:pointer-events-auto ${searching && active ? "top-12" : "top-2"}`}
+        >
           <PasteProgress shell={shell} />
           <ClipboardBar shell={shell} />
           <CtrlWHint active={active} />

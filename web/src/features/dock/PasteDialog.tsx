@@ -28,10 +28,22 @@ function Question({ pod, paste }: { pod: string; paste: Paste }) {
         aria-label="The first lines"
         className="max-h-48 overflow-auto rounded-md border border-line bg-sunken px-3 py-2 font-mono text-xs"
       >
-        {shown.join("\n")}
-        {more > 0 ? (
-          <span className="text-muted">{`\n… and ${more} more ${more === 1 ? "line" : "lines"}`}</span>
-        ) : null}
+        {shown.map((pieces, line) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: the lines never move
+          <div key={line} className="min-h-4">
+            {pieces.map(({ text, stands }, at) =>
+              stands ? (
+                // biome-ignore lint/suspicious/noArrayIndexKey: nor do the pieces
+                <mark key={at} className="rounded-xs bg-attention-soft text-attention">
+                  {text}
+                </mark>
+              ) : (
+                text
+              ),
+            )}
+          </div>
+        ))}
+        {more > 0 ? <span className="text-muted">{`… and ${more} more ${more === 1 ? "line" : "lines"}`}</span> : null}
       </pre>
       {paste.invisible > 0 ? (
         <label className="mt-3 flex items-center gap-2 text-sm">

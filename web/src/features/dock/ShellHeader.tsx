@@ -9,7 +9,8 @@ import { ShellInfo } from "./ShellInfo.tsx";
 import { afterMenu, headerKit, ShellMenuItems } from "./ShellMenu.tsx";
 import { ShellPicker } from "./ShellPicker.tsx";
 import type { Shell } from "./shell.ts";
-import { selectShell, setSearching, showInPane } from "./store.ts";
+import { findIn, showInPane } from "./store.ts";
+import { TailName } from "./TailName.tsx";
 
 interface ShellHeaderProps {
   shell: Shell;
@@ -37,10 +38,8 @@ export function ShellHeader({ shell, active, split }: ShellHeaderProps) {
         <IconButton
           label="Find in terminal"
           icon={<Search className="size-4" />}
-          onClick={() => {
-            selectShell(shell.id);
-            setSearching(true);
-          }}
+          onClick={() => findIn(shell)}
+          className="@max-md:hidden"
         />
         <About shell={shell} />
         <Menu
@@ -67,28 +66,31 @@ export function ShellHeader({ shell, active, split }: ShellHeaderProps) {
           title="End this shell"
         >
           <Unplug aria-hidden className="size-3.5" />
-          <span className="@max-2xl:sr-only">Disconnect</span>
+          <span className="@max-4xl:sr-only">Disconnect</span>
         </Button>
       </div>
     </div>
   );
 }
 
-/** cluster · namespace/pod · container · program; the pod is what stays where there is no room. */
+/** cluster · namespace/pod · container · program; where there is no room, the pod stays, and before it the cluster. */
 function Where({ shell }: { shell: Shell }) {
   const { hello, name } = useStore(shell.state);
   const { cluster, namespace, pod } = shell.target;
   const container = hello?.container || shell.target.container;
   return (
-    <span className="flex min-w-0 items-center gap-1.5 truncate font-mono text-xs text-muted">
-      {name ? <strong className="truncate font-sans font-semibold text-text @max-xl:hidden">{name}</strong> : null}
-      <span className="@max-md:hidden">{cluster} ·</span>
-      <span className="truncate text-text">
-        <span className="@max-md:hidden">{namespace}/</span>
-        {pod}
+    <span className="flex min-w-0 items-center gap-1.5 font-mono text-xs whitespace-nowrap text-muted">
+      {name ? (
+        <strong className="max-w-40 truncate font-sans font-semibold text-text @max-4xl:hidden">{name}</strong>
+      ) : null}
+      <span className="max-w-32 shrink-0 truncate @max-md:max-w-20">{cluster}</span>
+      <span>·</span>
+      <span className="flex min-w-0 text-text">
+        <span className="@max-3xl:hidden">{namespace}/</span>
+        <TailName name={pod} />
       </span>
-      <span className="truncate">· {container}</span>
-      {hello?.shell ? <span className="truncate @max-2xl:hidden">· {hello.shell}</span> : null}
+      <span className="truncate @max-2xl:hidden">· {container}</span>
+      {hello?.shell ? <span className="shrink-0 @max-4xl:hidden">· {hello.shell}</span> : null}
     </span>
   );
 }

@@ -6,6 +6,7 @@ import {
   MoveLeft,
   MoveRight,
   PencilLine,
+  Search,
   Unplug,
   X,
   ZoomIn,
@@ -20,7 +21,7 @@ import { ContextItem, ContextLine, MenuItem, MenuLine } from "../../ui/Menu.tsx"
 import { useStore } from "../../ui/useStore.ts";
 import { fileName, saveText } from "./save.ts";
 import type { Shell } from "./shell.ts";
-import { dock, focusActive, moveShellBy, requestClose, setRenaming, splitFits, splitWith } from "./store.ts";
+import { dock, findIn, focusActive, moveShellBy, requestClose, setRenaming, splitFits, splitWith } from "./store.ts";
 
 interface Kit {
   Item: ComponentType<{ onSelect(): void; children: ReactNode; disabled?: boolean }>;
@@ -30,9 +31,10 @@ interface Kit {
 export const headerKit: Kit = { Item: MenuItem, Line: MenuLine };
 export const tabKit: Kit = { Item: ContextItem, Line: ContextLine };
 
-/** After a menu the keyboard is the shell's again, unless it is needed for a name, or the menu was merely closed. */
+/** After a menu the keyboard is the shell's again, unless a field took it. */
 export function afterMenu(event: Event): void {
-  if (dock.get().renaming !== "") event.preventDefault();
+  const { renaming, searching } = dock.get();
+  if (renaming !== "" || searching) event.preventDefault();
 }
 
 /** What can be done with a shell. Of its tab there is more to do than of its header. */
@@ -84,6 +86,9 @@ export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; k
         </>
       ) : (
         <>
+          <Item onSelect={() => findIn(shell)}>
+            <Entry icon={<Search />} name="Find…" />
+          </Item>
           <Item onSelect={() => stepFont(1)}>
             <Entry icon={<ZoomIn />} name="Larger letters" keys={`${commandKeyName} +`} />
           </Item>
@@ -99,7 +104,7 @@ export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; k
 function Entry({ icon, name, keys = "" }: { icon: ReactNode; name: string; keys?: string }) {
   return (
     <>
-      <span aria-hidden className="text-muted [&>svg]:size-3.5">
+      <span aria-hidden className="flex size-4 shrink-0 items-center justify-center text-muted [&>svg]:size-3.5">
         {icon}
       </span>
       {name}

@@ -7,6 +7,7 @@ import { formatAge } from "../../lib/time.ts";
 import { useReturnFocus } from "../../ui/useReturnFocus.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { NewsMark, newsWords, PhaseDot, Pill } from "./marks.tsx";
+import { TailName } from "./TailName.tsx";
 import { type SeenShell, useShells } from "./useShells.ts";
 
 interface ShellPickerProps {
@@ -43,7 +44,7 @@ function Content(props: Omit<ShellPickerProps, "trigger">) {
       collisionPadding={8}
       aria-label={props.label}
       onCloseAutoFocus={returnFocus}
-      className="z-50 flex max-h-[min(26rem,var(--radix-popper-available-height))] w-120 max-w-[calc(100vw-16px)] animate-fade flex-col overflow-hidden rounded-lg border border-line bg-raised shadow-(--shadow)"
+      className="z-50 flex max-h-[min(26rem,var(--radix-popper-available-height))] w-144 max-w-[calc(100vw-16px)] animate-fade flex-col overflow-hidden rounded-lg border border-line bg-raised shadow-(--shadow)"
     >
       <List {...props} />
     </Popover.Content>
@@ -132,7 +133,7 @@ function List({ label, current, without, fresh, onChoose, onOpenChange }: Omit<S
             aria-label={entry.seen ? wordsToRead(entry.seen) : fresh?.name}
             onClick={() => choose(entry)}
             onPointerMove={() => setAt(index)}
-            className={`flex min-h-12 cursor-pointer items-center gap-3 rounded-md px-3 py-1.5 ${index === cursor ? "bg-hover" : ""}`}
+            className={`flex min-h-13 cursor-pointer items-center gap-3 rounded-md px-3 py-1.5 ${index === cursor ? "bg-hover" : ""}`}
           >
             {entry.seen ? (
               <Row seen={entry.seen} current={entry.id === current} />
@@ -169,17 +170,26 @@ function Row({ seen: { shell, state, name }, current }: { seen: SeenShell; curre
       <PhaseDot phase={state.phase} />
       <span className="flex min-w-0 flex-1 flex-col gap-0.5">
         <span className="flex min-w-0 items-center gap-2">
-          <span className={`truncate font-mono text-xs ${state.unread ? "font-bold" : ""}`}>{name}</span>
+          <TailName
+            name={name}
+            className={`text-xs ${state.name ? "font-medium" : "font-mono"} ${state.unread ? "font-bold" : ""}`}
+          />
           <NewsMark state={state} />
           {current ? <Check aria-hidden className="size-3.5 shrink-0 text-accent" /> : null}
+          <span className="ml-auto flex max-w-1/2 shrink-0">
+            <Pill state={state} />
+          </span>
         </span>
-        <span className="truncate text-xs text-muted">
-          {cluster} · {namespace}/{pod} · {container}
+        <span className="flex items-center gap-3 text-xs text-muted">
+          <span className="flex min-w-0 flex-1">
+            <span className="shrink-0">
+              {cluster} · {namespace}/
+            </span>
+            <TailName name={pod} />
+            <span className="truncate whitespace-pre"> · {container}</span>
+          </span>
+          <LastActivity at={shell.lastActivity} />
         </span>
-      </span>
-      <span className="flex max-w-2/5 shrink-0 flex-col items-end gap-0.5">
-        <Pill state={state} />
-        <LastActivity at={shell.lastActivity} />
       </span>
     </>
   );

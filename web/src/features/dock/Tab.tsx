@@ -6,6 +6,7 @@ import { NAME_LIMIT } from "./names.ts";
 import { afterMenu, ShellMenuItems, tabKit } from "./ShellMenu.tsx";
 import type { Shell, ShellState } from "./shell.ts";
 import { dock, focusActive, renameShell, requestClose, selectShell, setRenaming } from "./store.ts";
+import { TailName } from "./TailName.tsx";
 import { tabId } from "./tabs.ts";
 
 interface TabProps {
@@ -37,7 +38,7 @@ export function Tab({ shell, state, name, selected, inView, renaming, dropHere, 
           onAuxClick={middle}
           // The middle button would begin to scroll.
           onMouseDown={(event) => event.button === 1 && event.preventDefault()}
-          className={`group relative flex max-w-72 shrink-0 items-center border-r border-line pl-3 ${look(selected, inView)} ${
+          className={`group relative flex max-w-80 shrink-0 items-center border-r border-line pl-3 ${look(selected, inView)} ${
             dropHere === "before" ? "before:left-0" : dropHere === "after" ? "before:right-0" : "before:hidden"
           } before:absolute before:inset-y-1 before:w-0.5 before:rounded before:bg-accent before:content-['']`}
         >
@@ -90,20 +91,15 @@ function TabButton({ shell, state, name, selected, onKeyDown }: TabButtonProps) 
       className="flex h-full min-w-0 items-center gap-2 outline-offset-[-2px]"
     >
       <PhaseDot phase={state.phase} />
-      <span
-        className={`flex min-w-0 text-xs whitespace-nowrap ${state.name ? "font-medium" : "font-mono"} ${state.unread ? "font-bold text-text" : ""}`}
-      >
-        <span className="truncate whitespace-pre">{name.slice(0, -TAIL)}</span>
-        <span className="whitespace-pre">{name.slice(-TAIL)}</span>
-      </span>
+      <TailName
+        name={name}
+        className={`text-xs ${state.name ? "font-medium" : "font-mono"} ${state.unread ? "font-bold text-text" : ""}`}
+      />
       {state.idleUntil === null ? null : <Hourglass aria-hidden className="size-3 shrink-0 text-attention" />}
       <NewsMark state={state} />
     </button>
   );
 }
-
-/** The end of a pod's name tells it from its siblings: it is never cut off. */
-const TAIL = 6;
 
 function NameField({ shell, name }: { shell: Shell; name: string }) {
   const input = useRef<HTMLInputElement>(null);

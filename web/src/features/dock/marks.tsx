@@ -28,7 +28,12 @@ export function newsWords({ unread, rang, idleUntil }: Pick<ShellState, "unread"
 /** The state of a shell that is in view, which is also read out and what tests look for. */
 export function LivePill({ state }: { state: ShellState }) {
   return (
-    <span role="status" data-testid="shell-state" data-phase={state.phase} className="inline-flex min-w-0">
+    <span
+      role="status"
+      data-testid="shell-state"
+      data-phase={state.phase}
+      className={`inline-flex min-w-0 ${state.phase === "ended" ? "" : "shrink-0"}`}
+    >
       <Pill state={state} />
     </span>
   );
@@ -59,7 +64,11 @@ function Connected({ since }: { since: number }) {
   const now = useStore(clock);
   return (
     <>
-      connected <span aria-hidden>· {formatClock(now - since)}</span>
+      <span className="@max-md:sr-only">connected </span>
+      <span aria-hidden>
+        <span className="@max-md:hidden">· </span>
+        {formatClock(now - since)}
+      </span>
     </>
   );
 }

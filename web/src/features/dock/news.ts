@@ -34,7 +34,7 @@ export function watchNews(): () => void {
     tell();
   };
   const looked = () => {
-    for (const shell of dock.get().shells) shell.seen();
+    for (const shell of dock.get().shells) shell.clearMarks();
   };
   follow();
   const stopDock = dock.watch(follow);

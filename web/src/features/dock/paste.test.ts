@@ -62,7 +62,10 @@ describe("a paste as one line", () => {
 });
 
 describe("the preview of a paste", () => {
-  const of = (text: string) => previewOf({ text } as Paste);
+  const of = (text: string) => {
+    const { shown, more } = previewOf({ text } as Paste);
+    return { shown: shown.map((pieces) => pieces.map((piece) => piece.text).join("")), more };
+  };
 
   it("shows the first lines and how many more there are", () => {
     const { shown, more } = of("x\n".repeat(30));
@@ -71,8 +74,15 @@ describe("the preview of a paste", () => {
     expect(of("one")).toEqual({ shown: ["one"], more: 0 });
   });
 
-  it("hides nothing, and is bounded", () => {
-    expect(of("a\u001b[31mb\u007f\u009bc\u202ed").shown).toEqual(["a␛[31mb␡⟨U+009B⟩c⟨U+202E⟩d"]);
+  it("hides nothing, sets apart what would be hidden, and is bounded", () => {
+    expect(of("a\u001b[31mb\u007f\u009bc\u202ed").shown).toEqual(["a^[[31mb^?<U+009B>c<U+202E>d"]);
+    expect(previewOf({ text: "a\u0003b" } as Paste).shown).toEqual([
+      [
+        { text: "a", stands: false },
+        { text: "^C", stands: true },
+        { text: "b", stands: false },
+      ],
+    ]);
     expect(of("y".repeat(100_000)).shown[0]).toHaveLength(161);
   });
 });

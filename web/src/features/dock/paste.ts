@@ -1,4 +1,4 @@
-import { invisibleIn, visible, withoutInvisible } from "../../lib/invisible.ts";
+import { invisibleIn, type Piece, visiblePieces, withoutInvisible } from "../../lib/invisible.ts";
 
 /**
  * `runs`: line ends, each of which a plain program takes for Enter. `large`: more than is pasted on purpose as a rule.
@@ -65,12 +65,12 @@ const SHOWN_LINES = 8;
 const SHOWN_COLUMNS = 160;
 
 /** The first lines, nothing in them hidden, and how many more there are. */
-export function previewOf({ text }: Paste): { shown: string[]; more: number } {
+export function previewOf({ text }: Paste): { shown: Piece[][]; more: number } {
   const lines = text.split(LINE_END);
   if (lines.at(-1) === "") lines.pop();
   const shown = lines.slice(0, SHOWN_LINES).map((line) => {
-    const whole = visible(line);
-    return whole.length > SHOWN_COLUMNS ? `${whole.slice(0, SHOWN_COLUMNS)}…` : whole;
+    const cut = line.length > SHOWN_COLUMNS;
+    return visiblePieces(cut ? `${line.slice(0, SHOWN_COLUMNS)}…` : line);
   });
   return { shown, more: lines.length - shown.length };
 }

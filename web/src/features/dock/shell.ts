@@ -98,7 +98,11 @@ export class Shell {
   #lastActivity = Date.now();
   #progress: ReturnType<typeof setInterval> | undefined;
 
-  constructor(target: ShellTarget, host: ShellHost, number = 1, name = "") {
+  constructor(
+    target: ShellTarget,
+    host: ShellHost,
+    { number = 1, name = "" }: { number?: number; name?: string } = {},
+  ) {
     this.target = target;
     this.#host = host;
     this.#set({ number, name });
@@ -129,7 +133,7 @@ export class Shell {
         if (left) return;
         hide = terminal.show(parent);
         this.#visible = true;
-        this.seen();
+        this.clearMarks();
         if (wantsKeyboard()) terminal.focus();
         this.#connect(terminal);
       },
@@ -147,7 +151,7 @@ export class Shell {
   }
 
   /** Takes the marks of news away, where its owner can see what they were for. */
-  seen(): void {
+  clearMarks(): void {
     if (this.#inSight) this.#set({ unread: false, rang: false });
   }
 

@@ -104,8 +104,10 @@ export function named(shells: readonly Shell[]): Named[] {
   });
 }
 
+/** A split of which a side is gone, as after signing out, is none. */
 function arrangement({ shells, activeId, panes }: DockState): Arrangement {
-  return { order: shells.map(({ id }) => id), activeId, panes };
+  const order = shells.map(({ id }) => id);
+  return { order, activeId, panes: panes?.every((id) => order.includes(id)) ? panes : null };
 }
 
 /** Rearranges the shells; `among` are those that there are afterwards. */
@@ -131,7 +133,7 @@ export function wantsKeyboard(shell: Shell): boolean {
 }
 
 export function openShell(target: ShellTarget): void {
-  const shell = new Shell(target, shellHost, nextNumber(named(dock.get().shells), target));
+  const shell = new Shell(target, shellHost, { number: nextNumber(named(dock.get().shells), target) });
   walking = false;
   arrange((now) => add(now, shell.id), inView(), [...dock.get().shells, shell]);
 }
@@ -139,7 +141,7 @@ export function openShell(target: ShellTarget): void {
 /** A fresh shell in the place of one that ended. */
 export function renewShell(old: Shell): void {
   const { name, number } = old.state.get();
-  const fresh = new Shell(old.target, shellHost, number, name);
+  const fresh = new Shell(old.target, shellHost, { number, name });
   const among = [...dock.get().shells, fresh];
   walking = false;
   arrange((now) => select(replace(now, old.id, fresh.id), fresh.id), { searching: false }, among);
@@ -211,7 +213,8 @@ export function splitWith(id: string): void {
 export function splitNew(): void {
   const active = activeShell(dock.get());
   if (!active) return;
-  const shell = new Shell(active.target, shellHost, nextNumber(named(dock.get().shells), active.target));
+  const number = nextNumber(named(dock.get().shells), active.target);
+  const shell = new Shell(active.target, shellHost, { number });
   walking = false;
   const among = [...dock.get().shells, shell];
   arrange((now) => showBeside({ ...now, order: [...now.order, shell.id] }, shell.id), inView(), among);
@@ -286,6 +289,12 @@ export function focusActive(): void {
 export function setSearching(searching: boolean): void {
   set({ searching });
   if (!searching) focusActive();
+}
+
+/** Opens the search bar of a shell, wherever it is. */
+export function findIn(shell: Shell): void {
+  if (dock.get().activeId !== shell.id) selectShell(shell.id);
+  setSearching(true);
 }
 
 export function liveShells(): Shell[] {

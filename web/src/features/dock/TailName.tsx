@@ -1,0 +1,18 @@
+interface TailNameProps {
+  name: string;
+  className?: string;
+}
+
+/** What a pod's siblings differ in, and the number after it. */
+const TAIL = /.{0,6}(?: \(\d+\))?$/u;
+
+/** A name that is cut in the middle where there is no room: its end tells it from its siblings. */
+export function TailName({ name, className = "" }: TailNameProps) {
+  const tail = TAIL.exec(name)?.[0] ?? "";
+  return (
+    <span className={`flex min-w-0 whitespace-pre ${className}`}>
+      <span className="truncate whitespace-pre">{name.slice(0, name.length - tail.length)}</span>
+      <span className="shrink-0">{tail}</span>
+    </span>
+  );
+}
