@@ -7,12 +7,15 @@ import { copyText } from "../lib/clipboard.ts";
 import { platform } from "../lib/platform.ts";
 import { type Settings, settings, stepFont } from "../lib/settings.ts";
 import { type Theme, theme } from "../lib/theme.ts";
+import { Boundary } from "./boundary.ts";
 import { bufferText } from "./bufferText.ts";
 import { type KeyUse, purposeOfKey } from "./keys.ts";
 import { openLink } from "./links.ts";
 import { clipboardText } from "./osc52.ts";
 import { palettes } from "./palettes.ts";
+import { type Picture, Pictures } from "./picture.ts";
 import { followRenderer } from "./renderer.ts";
+import { Replies } from "./replies.ts";
 import { TerminalSearch } from "./search.ts";
 
 const FONT = '"JetBrains Mono", ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
@@ -38,6 +41,9 @@ export class TerminalView {
   readonly search: TerminalSearch;
   readonly #term: Terminal;
   readonly #fit = new FitAddon();
+  readonly #boundary = new Boundary();
+  readonly #pictures: Pictures;
+  readonly #replies: Replies;
   readonly #host = document.createElement("div");
   readonly #events: TerminalEvents;
   readonly #disposers: (() => void)[] = [];
@@ -49,6 +55,8 @@ export class TerminalView {
     this.#host.className = "h-full w-full";
     this.#term = new Terminal(optionsFor(settings.get(), theme.get()));
     this.search = new TerminalSearch(this.#term);
+    this.#pictures = new Pictures(this.#term);
+    this.#replies = new Replies(this.#term);
     this.#loadAddons();
     this.#wire();
   }
@@ -93,13 +101,50 @@ export class TerminalView {
     this.#term.focus();
   }
 
-  write(data: Uint8Array | string, parsed?: () => void): void {
-    this.#term.write(data, parsed);
+  /** The shell's output. */
+  write(data: Uint8Array, parsed: () => void): void {
+    this.#term.write(data, () => {
+      this.#boundary.push(data);
+      parsed();
+    });
   }
 
-  /** A dim line of the page's own among the output. */
-  note(text: string, parsed?: () => void): void {
-    this.#term.write(noteLine(text), parsed);
+  /**
+   * A dim line of the page's own among the output. A full-screen program has no room for one, and paints over it: then
+   * nothing is written, and false returned.
+   */
+  note(text: string, parsed?: () => void): boolean {
+    const room = this.#term.buffer.active.type === "normal";
+    this.#term.write(room ? noteLine(text) : "", () => {
+      this.#boundary.reset();
+      parsed?.();
+    });
+    return room;
+  }
+
+  /** What comes now is old: questions in it are not answered, until everything that came within `milliseconds` is parsed. */
+  replay(milliseconds: number): void {
+    this.#replies.muted = true;
+    setTimeout(() => {
+      this.#term.write("", () => {
+        this.#replies.muted = false;
+      });
+    }, milliseconds);
+  }
+
+  /** How many of the newest bytes parsed are the beginning of something, so that no picture holds them. */
+  get incomplete(): number {
+    return this.#boundary.incomplete;
+  }
+
+  /** The terminal as text of at most `limit` characters; null where that is too little. */
+  picture(limit: number): Picture | null {
+    return this.#pictures.take(limit);
+  }
+
+  /** Draws a picture, before any output. */
+  draw(picture: Picture): Promise<void> {
+    return new Promise((drawn) => this.#pictures.draw(picture, drawn));
   }
 
   /** Undoes what a program that was cut off has left behind (full screen, mouse reports), and takes no more typing. */
