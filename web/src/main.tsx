@@ -4,6 +4,7 @@ import { createRoot } from "react-dom/client";
 import { asFault } from "./api/fault.ts";
 import { router } from "./app/router.tsx";
 import { AuthGate } from "./features/auth/AuthGate.tsx";
+import { preloadKept } from "./features/dock/restore.ts";
 import { followTheme } from "./lib/theme.ts";
 import { ErrorBoundary } from "./ui/ErrorBoundary.tsx";
 import { TipProvider } from "./ui/Tip.tsx";
@@ -19,6 +20,7 @@ const queries = new QueryClient({
 });
 
 followTheme();
+preloadKept();
 
 const place = document.getElementById("root");
 if (!place) throw new Error("index.html has no #root");

@@ -57,6 +57,7 @@ export function Shell() {
           </ErrorBoundary>
         </main>
         <Dock
+          owner={who.subject}
           hiddenSeconds={features?.exec.clientHiddenSeconds ?? 0}
           signIn={() => {
             session.set({ phase: "checking" });

@@ -1,6 +1,6 @@
 import { SignOutEverywhere } from "../features/account/SignOutEverywhere.tsx";
 import { signOut, signOutEverywhere } from "../features/auth/session.ts";
-import { endAllShells } from "../features/dock/watch.ts";
+import { endAllShells } from "../features/dock/restore.ts";
 import { Store } from "../lib/store.ts";
 import { useStore } from "../ui/useStore.ts";
 

@@ -9,6 +9,7 @@ import { SessionsOfYours } from "../features/account/SessionsOfYours.tsx";
 import { TokensPage } from "../features/account/TokensPage.tsx";
 import { ClustersPage } from "../features/clusters/ClustersPage.tsx";
 import { requestShell } from "../features/dock/request.ts";
+import { openHere } from "../features/dock/restore.ts";
 import { liveShells } from "../features/dock/store.ts";
 import { PodPage } from "../features/pod/PodPage.tsx";
 import { PodsPage } from "../features/pods/PodsPage.tsx";
@@ -108,19 +109,20 @@ export function SessionsRoute() {
       onSearch={(change) => void navigate({ search: (before) => ({ ...before, ...change }), replace: true })}
       who={useWho()}
       isHere={isHere}
+      onOpenHere={openHere}
     />
   );
 }
 
 /** Whether a shell runs in this very window. */
-const isHere = (id: string) => liveShells().some((shell) => shell.state.get().hello?.sessionId === id);
+const isHere = (id: string) => liveShells().some((shell) => shell.sessionId === id);
 
 export function AccountSessionsRoute() {
   useTitle("Your sessions");
   return (
     <SessionsOfYours
       who={useWho()}
-      shells={<OwnShells isHere={isHere} />}
+      shells={<OwnShells isHere={isHere} onOpenHere={openHere} />}
       onSignOut={leave}
       onSignOutEverywhere={askSignOutEverywhere}
     />

@@ -18,7 +18,8 @@ beforeEach(() => {
   asked = [];
   stream = new ExecStream({
     url: "ws://host/exec",
-    open: { container: "app", command: [], tty: true, cols: 80, rows: 24, reason: "" },
+    begin: { kind: "open", container: "app", command: [], tty: true, reason: "" },
+    size: { cols: 80, rows: 24 },
     handlers: seen,
     clock,
     openSocket: (url, protocol) => {
@@ -214,6 +215,15 @@ describe("the end", () => {
     expect(seen.ends).toEqual([
       { kind: "said", closed: { type: "closed", reason: "container_exit", exitCode: 7, message: "" }, error: null },
     ]);
+    // The browser answers the server's close with its own code: only then has the server been heard.
+    expect(socket.closedWith).toBeUndefined();
+    expect(clock.timers).toBe(0);
+  });
+
+  it("closes after the last word itself where the server does not", () => {
+    connect();
+    socket.say({ type: "closed", reason: "container_exit", exitCode: 7, message: "" });
+    clock.pass(5_000);
     expect(socket.closedWith).toBe(1000);
     expect(clock.timers).toBe(0);
   });
@@ -314,7 +324,7 @@ describe("the end", () => {
     socket.print(5);
     stream.write(new Uint8Array(5));
     stream.resize(10, 10);
-    stream.probe();
+    stream.networkChanged();
     clock.pass(120_000);
     expect(seen.printed).toBe(0);
     expect(socket.stdinBytes).toBe(0);
@@ -336,7 +346,7 @@ describe("liveness", () => {
 
   it("pings at once when the network is back", () => {
     connect();
-    stream.probe();
+    stream.networkChanged();
     expect(socket.of("ping")).toHaveLength(1);
   });
 
@@ -372,7 +382,7 @@ describe("liveness", () => {
 
   it("does not take a computer's sleep for the server's silence", () => {
     connect();
-    stream.probe();
+    stream.networkChanged();
     clock.sleep(3_600_000);
     expect(seen.ends).toEqual([]);
     expect(socket.of("ping")).toHaveLength(2);

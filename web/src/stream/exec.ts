@@ -1,37 +1,26 @@
-import {
-  type ClientFrame,
-  type ClosedFrame,
-  type ErrorFrame,
-  type HelloFrame,
-  type OpenFrame,
-  parseFrame,
-  type ServerFrame,
-  SUBPROTOCOL,
-} from "./frames.ts";
-import { type Clock, Liveness, systemClock } from "./liveness.ts";
-import { OutputMeter } from "./output.ts";
+import { Comeback } from "./comeback.ts";
+import type { ClosedFrame, ErrorFrame, HelloFrame, OpenFrame, ServerFrame } from "./frames.ts";
+import { Link, type LinkLoss, type OpenSocket } from "./link.ts";
+import { type Clock, systemClock } from "./liveness.ts";
+import { type Missing, OutputMeter } from "./output.ts";
 import { StdinQueue } from "./stdin.ts";
 
-/** The part of a WebSocket that is used here. */
-export interface ExecSocket {
-  binaryType: string;
-  onopen: (() => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  onerror: (() => void) | null;
-  send(data: string | Uint8Array): void;
-  close(code?: number, reason?: string): void;
-}
-
-export type OpenSocket = (url: string, protocol: string) => ExecSocket;
-
-/** How a shell ended. `lost`: no word from the server; `said`: its last frame. */
+/** How a shell ended, as far as this page can know. */
 export type ExecEnd =
+  /** The server's last frame. */
   | { kind: "said"; closed: ClosedFrame; error: ErrorFrame | null }
   | { kind: "refused"; error: ErrorFrame }
-  | { kind: "lost"; hadShell: boolean; why: "closed" | "silent" };
+  /** No word from the server, and no way back. */
+  | { kind: "lost"; hadShell: boolean; why: LinkLoss }
+  /** Asked for the shell again, the server does not have it any more. */
+  | { kind: "gone" }
+  /** The grace is over, and the server could not be asked. */
+  | { kind: "unreached" }
+  /** Closed here while there was no connection: the server is told as soon as it can be reached. */
+  | { kind: "left" };
 
 export interface ExecHandlers {
+  /** The shell is there: a new one, or (`resumed`) the same as before. */
   hello(frame: HelloFrame): void;
   /** Output, to be parsed in order; `parsed` is called when that is done. */
   output(bytes: Uint8Array, parsed: () => void): void;
@@ -42,51 +31,103 @@ export interface ExecHandlers {
   doubt(doubtful: boolean): void;
   /** Something was typed or printed: an idle warning is over. */
   activity(): void;
+  /** The connection is lost and the shell waits: this is the n-th try to get back to it. */
+  reconnecting(tries: number): void;
+  /** A try got no answer that a page can read. The login may have ended: browsers do not tell. */
+  unanswered(): void;
+  /** Somebody else has typed in the shell: what was kept of one's own typing is not sent. */
+  typingDropped(): void;
   ended(end: ExecEnd): void;
+}
+
+/** A new shell, or one that runs already. */
+export type Beginning =
+  | ({ kind: "open" } & Pick<OpenFrame, "container" | "command" | "tty" | "reason">)
+  | {
+      kind: "attach";
+      sessionId: string;
+      /** Null: the shell is taken over from wherever it is. */
+      token: string | null;
+      /** Up to where the terminal shows its output already; null: it shows nothing. */
+      offset: number | null;
+      /** How long to try. */
+      resumeSeconds: number;
+    };
+
+export interface Size {
+  cols: number;
+  rows: number;
 }
 
 export interface ExecOptions {
   url: string;
-  open: Omit<OpenFrame, "type">;
+  begin: Beginning;
+  size: Size;
   handlers: ExecHandlers;
   openSocket: OpenSocket;
   clock?: Clock;
+  random?: () => number;
 }
 
-type Phase = "connecting" | "open" | "ended";
+type Phase = "connecting" | "open" | "lost" | "detached" | "ended";
+
+/** What opens the way back to a shell. */
+interface Key {
+  sessionId: string;
+  token: string | null;
+  resumeSeconds: number;
+}
 
 const MAX_SIZE = 65_535;
 /** After "close" the server has this long for its last frame. */
 const LAST_WORD_MS = 3_000;
+/** How long a connection may take to stand when one comes back. */
+const CONNECT_MS = 8_000;
+/** How long a server may take to answer a page that is looked at again: the network may have changed meanwhile. */
+const AWAKE_ANSWER_MS = 3_000;
+const TYPED_ANSWER_MS = 8_000;
+/** Typed and pasted while there is no connection, at most: what is beyond is refused. */
+export const AWAY_BYTES = 65_536;
 
-/** One shell over one WebSocket, speaking `v2.exec.periscope`. A lost connection is the end of it. */
+/**
+ * One shell, speaking `v2.exec.periscope`. Its connections may come and go: while the server keeps the shell, every
+ * byte of output is handed on once, and every byte typed arrives once.
+ */
 export class ExecStream {
   readonly #options: ExecOptions;
   readonly #clock: Clock;
-  readonly #socket: ExecSocket;
   readonly #stdin: StdinQueue;
   readonly #output: OutputMeter;
-  readonly #liveness: Liveness;
+  readonly #comeback: Comeback;
+  #handlers: ExecHandlers;
   #phase: Phase = "connecting";
-  #socketOpen = false;
-  #size: { cols: number; rows: number };
-  #sentSize: { cols: number; rows: number } | null = null;
+  #link: Link | null = null;
+  #key: Key | null = null;
+  /** The output's offsets, and those of stdin, are known. */
+  #placed: boolean;
+  #stdinPlaced = false;
+  #size: Size;
+  #sentSize: Size | null = null;
   #error: ErrorFrame | null = null;
+  #typedAway = 0;
+  #closing = false;
   #stopWaiting: (() => void) | null = null;
 
   constructor(options: ExecOptions) {
     this.#options = options;
+    this.#handlers = options.handlers;
     this.#clock = options.clock ?? systemClock;
-    this.#size = clampSize(options.open.cols, options.open.rows);
-    this.#stdin = new StdinQueue((bytes) => this.#socket.send(bytes));
-    this.#output = new OutputMeter((offset) => this.#send({ type: "ack", offset }));
-    this.#liveness = new Liveness(this.#clock, {
-      ping: (id) => this.#send({ type: "ping", id }),
-      doubt: (doubtful) => options.handlers.doubt(doubtful),
-      lost: () => this.#lose("silent"),
+    this.#size = clampSize(options.size);
+    this.#stdin = new StdinQueue((bytes) => this.#link?.sendBytes(bytes));
+    this.#output = new OutputMeter((offset) => this.#link?.send({ type: "ack", offset }));
+    this.#comeback = new Comeback(this.#clock, options.random ?? Math.random, {
+      attempt: (tries) => this.#attempt(tries),
+      giveUp: () => this.#finish({ kind: "unreached" }),
     });
-    this.#socket = options.openSocket(options.url, SUBPROTOCOL);
-    this.#listen();
+    const { begin } = options;
+    this.#placed = begin.kind === "attach" && begin.offset !== null;
+    if (begin.kind === "open") this.#connect();
+    else this.#comeTo(begin);
   }
 
   get bytesIn(): number {
@@ -101,157 +142,320 @@ export class ExecStream {
     return this.#stdin.unsent;
   }
 
-  write(bytes: Uint8Array): void {
-    if (this.#phase === "ended") return;
+  /** Everything before it was parsed by the terminal; null while that is not known. */
+  get position(): number | null {
+    return this.#placed ? this.#output.parsed : null;
+  }
+
+  /** The key to the shell, for whoever comes back to it after this page; null where there is no way back. */
+  get key(): Readonly<Key> | null {
+    return this.#key;
+  }
+
+  /** Returns false where the bytes were refused, because too much waits for a connection already. */
+  write(bytes: Uint8Array): boolean {
+    if (this.#phase === "ended") return false;
+    if (this.#phase !== "open") {
+      if (this.#typedAway + bytes.length > AWAY_BYTES) return false;
+      this.#typedAway += bytes.length;
+    }
     this.#stdin.push(bytes);
-    if (this.#phase === "open") this.#options.handlers.activity();
+    if (this.#phase !== "open") return true;
+    if (this.#key) this.#link?.demandUnlessFresh(TYPED_ANSWER_MS);
+    this.#handlers.activity();
+    return true;
   }
 
   /** Drops typed and pasted bytes that were not sent yet. */
   discardUnsent(): number {
+    this.#typedAway = 0;
     return this.#stdin.discard();
   }
 
   resize(cols: number, rows: number): void {
-    this.#size = clampSize(cols, rows);
+    this.#size = clampSize({ cols, rows });
     if (this.#phase === "open") this.#sendSize();
   }
 
   /** Answers an idle warning: as something typed, but the shell sees nothing of it. */
   stay(): void {
     if (this.#phase !== "open") return;
-    this.#send({ type: "stay" });
-    this.#options.handlers.activity();
+    this.#link?.send({ type: "stay" });
+    this.#handlers.activity();
   }
 
-  /** The network may have changed: find out whether the server still hears us. */
-  probe(): void {
-    this.#liveness.probe();
+  /** The network has changed. A connection over the old one is mostly dead without knowing it. */
+  networkChanged(): void {
+    if (this.#phase === "open" && this.#key && !this.#closing) {
+      this.#comeback.useful();
+      this.#comeBack();
+    } else if (this.#phase === "lost") this.retry();
+    else this.#link?.probe();
+  }
+
+  /** Somebody looks at the page again. */
+  seen(): void {
+    if (this.#phase === "lost") this.retry();
+    else if (this.#key) this.#link?.demand(AWAKE_ANSWER_MS);
+    else this.#link?.probe();
+  }
+
+  /** Tries at once to come back, unless the server is being asked already. */
+  retry(): void {
+    if (!this.#link?.open) this.#comeback.now();
+  }
+
+  /** Leaves the shell to the server, which keeps it for a while. Returns false where it would not. */
+  detach(): boolean {
+    if (!this.#key || this.#closing || (this.#phase !== "open" && this.#phase !== "lost")) return false;
+    this.#link?.send({ type: "detach" });
+    this.#unlink();
+    this.#comeback.stop();
+    this.#phase = "detached";
+    return true;
+  }
+
+  /** Comes back to a shell that was left. */
+  attach(): void {
+    if (this.#phase === "detached") this.#comeBack();
   }
 
   /** Ends the shell, and waits a moment for the server's last word on it. */
   close(): void {
-    if (this.#phase === "ended" || this.#stopWaiting) return;
-    if (!this.#socketOpen) {
-      this.#finish({ kind: "said", closed: closedHere, error: null });
-      return;
-    }
-    this.#send({ type: "close" });
-    this.#stopWaiting = this.#clock.every(LAST_WORD_MS, () =>
-      this.#finish({ kind: "said", closed: closedHere, error: null }),
-    );
+    if (this.#phase === "ended" || this.#closing) return;
+    this.#closing = true;
+    if (this.#phase === "lost" || this.#phase === "detached") this.#closeLater();
+    else if (this.#link?.open) this.#sendClose();
+    else this.#finish(endedHere);
   }
 
-  #listen(): void {
-    const socket = this.#socket;
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#opened();
-    socket.onmessage = (event) => this.#received(event.data);
-    socket.onclose = () => this.#closed();
-    // The close event follows and decides.
-    socket.onerror = null;
+  /** As `close`, but where there is no connection the server is not told: it ends the shell by itself. */
+  abandon(): void {
+    if (this.#phase === "lost" || this.#phase === "detached") this.#finish(endedHere);
+    else this.close();
   }
 
-  #opened(): void {
-    if (this.#phase === "ended") return;
-    this.#socketOpen = true;
+  #comeTo({ sessionId, token, offset, resumeSeconds }: Extract<Beginning, { kind: "attach" }>): void {
+    this.#key = { sessionId, token, resumeSeconds };
+    if (offset !== null) this.#output.start(offset);
+    this.#comeBack();
+  }
+
+  #comeBack(): void {
+    this.#unlink();
+    this.#phase = "lost";
+    this.#comeback.start(this.#key?.resumeSeconds ?? 0);
+  }
+
+  #attempt(tries: number): void {
+    this.#handlers.reconnecting(tries);
+    this.#connect();
+  }
+
+  #connect(): void {
+    this.#link?.drop();
+    this.#error = null;
+    const { url, openSocket } = this.#options;
+    this.#link = new Link(url, openSocket, this.#clock, this.#key ? CONNECT_MS : 0, {
+      opened: () => this.#introduce(),
+      frame: (frame) => this.#received(frame),
+      bytes: (bytes) => this.#printed(bytes),
+      doubt: (doubtful) => this.#handlers.doubt(doubtful),
+      lost: (why) => this.#lost(why),
+    });
+  }
+
+  #unlink(): void {
+    this.#link?.drop();
+    this.#link = null;
+    this.#stdin.pause();
+  }
+
+  #introduce(): void {
     this.#sentSize = this.#size;
-    this.#send({ ...this.#options.open, ...this.#size, type: "open" });
-    this.#liveness.start();
+    const { begin } = this.#options;
+    if (this.#key) {
+      const { sessionId, token } = this.#key;
+      const offset = this.position;
+      this.#link?.send({
+        type: "attach",
+        sessionId,
+        resumeToken: token,
+        takeOver: token === null,
+        offset,
+        ...this.#size,
+      });
+    } else if (begin.kind === "open") {
+      const { container, command, tty, reason } = begin;
+      this.#link?.send({ type: "open", container, command, tty, reason, ...this.#size });
+    }
   }
 
-  #received(data: unknown): void {
-    if (this.#phase === "ended") return;
-    this.#liveness.heard();
-    if (data instanceof ArrayBuffer) this.#binary(new Uint8Array(data));
-    else if (typeof data === "string") this.#text(parseFrame(data));
-  }
-
-  #binary(bytes: Uint8Array): void {
+  #printed(chunk: Uint8Array): void {
     if (this.#phase !== "open") return;
-    this.#options.handlers.activity();
-    this.#options.handlers.output(bytes, this.#output.take(bytes.length));
+    this.#comeback.useful();
+    const fresh = this.#output.take(chunk);
+    if (!fresh) return;
+    this.#handlers.activity();
+    this.#handlers.output(fresh.bytes, fresh.parsed);
   }
 
-  #text(frame: ServerFrame | null): void {
-    switch (frame?.type) {
+  #received(frame: ServerFrame): void {
+    switch (frame.type) {
       case "hello":
-        this.#hello(frame);
+        if (this.#phase === "connecting" || this.#phase === "lost") this.#hello(frame);
         break;
       case "stdin_ack":
+        this.#comeback.useful();
         this.#stdin.acknowledge(frame.offset);
         break;
       case "gap":
-        this.#gap(frame);
+        if (this.#phase === "open") this.#missing(this.#output.skip(frame.to), frame.why);
         break;
       case "idle_warn":
-        this.#options.handlers.idleWarning(frame.secondsRemaining);
+        this.#handlers.idleWarning(frame.secondsRemaining);
         break;
       case "error":
         this.#error = frame;
         break;
       case "closed":
-        this.#finish({ kind: "said", closed: frame, error: this.#errorOf(frame) });
+        this.#saidClosed(frame);
         break;
+    }
+  }
+
+  #hello(frame: HelloFrame): void {
+    this.#phase = "open";
+    this.#error = null;
+    this.#typedAway = 0;
+    this.#comeback.stop();
+    this.#key = this.#keyAfter(frame);
+    if (this.#key) this.#link?.expendable();
+    const missing = this.#placeOutput(frame);
+    this.#handlers.hello(frame);
+    this.#missing(missing, "buffer");
+    this.#sendSize();
+    if (this.#closing) this.#sendClose();
+    else this.#placeStdin(frame);
+    // A client that is lost before its first word after hello has never known of its shell, and the server ends it.
+    if (this.#key) this.#link?.probe();
+  }
+
+  #keyAfter(frame: HelloFrame): Key | null {
+    const token = frame.resumeToken ?? this.#key?.token ?? null;
+    const { sessionId, resumeSeconds } = frame;
+    return token !== null && resumeSeconds > 0 ? { sessionId, token, resumeSeconds } : null;
+  }
+
+  #placeOutput(frame: HelloFrame): Missing | null {
+    if (this.#placed) return this.#output.resume(frame.offset);
+    this.#placed = true;
+    this.#output.start(frame.offset);
+    return null;
+  }
+
+  #placeStdin({ stdinOffset, stdinWindow }: HelloFrame): void {
+    if (!this.#stdinPlaced) this.#stdin.start(stdinOffset, stdinWindow);
+    else if (!this.#stdin.resume(stdinOffset, stdinWindow)) this.#handlers.typingDropped();
+    this.#stdinPlaced = true;
+  }
+
+  #missing(missing: Missing | null, why: string): void {
+    if (missing) this.#handlers.gap({ bytes: missing.bytes, why }, missing.parsed);
+  }
+
+  #saidClosed(closed: ClosedFrame): void {
+    const error = this.#errorOf(closed);
+    if (this.#phase === "lost" && error) this.#refused(error);
+    else {
+      this.#link?.leaveToServer();
+      this.#finish({ kind: "said", closed, error });
     }
   }
 
   /** The error that this end is about. One that came earlier, as about a size that was not taken, is not. */
   #errorOf(closed: ClosedFrame): ErrorFrame | null {
-    return this.#phase === "connecting" || this.#error?.message === closed.message ? this.#error : null;
+    return this.#phase !== "open" || this.#error?.message === closed.message ? this.#error : null;
   }
 
-  #hello(frame: HelloFrame): void {
-    if (this.#phase !== "connecting") return;
-    this.#phase = "open";
-    this.#output.start(frame.offset);
-    this.#options.handlers.hello(frame);
-    this.#sendSize();
-    this.#stdin.start(frame.stdinOffset, frame.stdinWindow);
+  /** The server did not let us back in. */
+  #refused(error: ErrorFrame): void {
+    if (error.code === "E_NOT_FOUND") this.#finish({ kind: "gone" });
+    else if (error.retryable || error.code === "E_UNAUTHENTICATED") this.#failed();
+    else this.#finish({ kind: "refused", error });
   }
 
-  #gap(frame: { from: number; to: number; why: string }): void {
-    const parsed = this.#phase === "open" ? this.#output.skip(frame.to) : null;
-    if (parsed) this.#options.handlers.gap({ bytes: Math.max(0, frame.to - frame.from), why: frame.why }, parsed);
+  #failed(): void {
+    this.#unlink();
+    this.#handlers.unanswered();
+    this.#comeback.failed();
   }
 
   #sendSize(): void {
     const { cols, rows } = this.#size;
     if (this.#sentSize?.cols === cols && this.#sentSize.rows === rows) return;
     this.#sentSize = this.#size;
-    this.#send({ type: "resize", cols, rows });
+    this.#link?.send({ type: "resize", cols, rows });
   }
 
-  #send(frame: ClientFrame): void {
-    if (this.#socketOpen && this.#phase !== "ended") this.#socket.send(JSON.stringify(frame));
+  #sendClose(): void {
+    this.#link?.send({ type: "close" });
+    this.#stopWaiting = this.#clock.after(LAST_WORD_MS, () => this.#finish(endedHere));
   }
 
-  #closed(): void {
-    this.#socketOpen = false;
-    if (this.#stopWaiting) this.#finish({ kind: "said", closed: closedHere, error: this.#errorOf(closedHere) });
-    else if (this.#error && this.#phase === "connecting") this.#finish({ kind: "refused", error: this.#error });
-    else this.#lose("closed");
+  /** The tab is done with the shell; the shell must still be ended. */
+  #closeLater(): void {
+    this.#handlers.ended({ kind: "left" });
+    this.#handlers = deaf;
+    this.#stdin.discard();
+    if (this.#phase === "detached") this.#comeBack();
   }
 
-  #lose(why: "closed" | "silent"): void {
-    this.#finish({ kind: "lost", hadShell: this.#phase === "open", why });
+  #lost(why: LinkLoss): void {
+    this.#link = null;
+    const hadShell = this.#phase === "open";
+    if (this.#stopWaiting) this.#finish(endedHere);
+    else if (this.#phase === "lost") {
+      if (this.#error) this.#refused(this.#error);
+      else this.#failed();
+    } else if (hadShell && this.#key) this.#comeBack();
+    else if (this.#error && !hadShell) this.#finish({ kind: "refused", error: this.#error });
+    else this.#finish({ kind: "lost", hadShell, why });
   }
 
   #finish(end: ExecEnd): void {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
-    this.#liveness.stop();
+    this.#comeback.stop();
     this.#stopWaiting?.();
     this.#stdin.discard();
-    this.#options.handlers.ended(end);
-    this.#socket.close(1000);
+    this.#handlers.ended(end);
+    this.#unlink();
   }
 }
 
 /** What is known of an end that the server had no time to confirm. */
-const closedHere: ClosedFrame = { type: "closed", reason: "client_close", exitCode: null, message: "" };
+const endedHere: ExecEnd = {
+  kind: "said",
+  closed: { type: "closed", reason: "client_close", exitCode: null, message: "" },
+  error: null,
+};
 
-function clampSize(cols: number, rows: number): { cols: number; rows: number } {
+const nothing = () => {};
+const deaf: ExecHandlers = {
+  hello: nothing,
+  output: nothing,
+  gap: nothing,
+  idleWarning: nothing,
+  doubt: nothing,
+  activity: nothing,
+  reconnecting: nothing,
+  unanswered: nothing,
+  typingDropped: nothing,
+  ended: nothing,
+};
+
+function clampSize({ cols, rows }: Size): Size {
   const clamp = (n: number) => Math.min(MAX_SIZE, Math.max(1, Math.trunc(n) || 1));
   return { cols: clamp(cols), rows: clamp(rows) };
 }

@@ -1,5 +1,6 @@
-import type { ExecEnd, ExecHandlers, ExecSocket } from "./exec.ts";
+import type { ExecEnd, ExecHandlers } from "./exec.ts";
 import type { HelloFrame } from "./frames.ts";
+import type { ExecSocket } from "./link.ts";
 import type { Clock } from "./liveness.ts";
 
 /** A socket whose other end is the test. */
@@ -59,6 +60,14 @@ export class FakeClock implements Clock {
     };
   };
 
+  after = (milliseconds: number, call: () => void) => {
+    const stop = this.every(milliseconds, () => {
+      stop();
+      call();
+    });
+    return stop;
+  };
+
   pass(milliseconds: number): void {
     const end = this.#now + milliseconds;
     for (;;) {
@@ -74,7 +83,7 @@ export class FakeClock implements Clock {
   /** As a sleeping computer: time passes and no timer runs until the end of it. */
   sleep(milliseconds: number): void {
     this.#now += milliseconds;
-    for (const timer of [...this.#timers]) {
+    for (const timer of this.#timers.filter((due) => due.next <= this.#now)) {
       timer.next = this.#now + timer.every;
       timer.call();
     }
@@ -93,6 +102,9 @@ export class Recorder implements ExecHandlers {
   readonly warnings: number[] = [];
   readonly doubts: boolean[] = [];
   readonly unparsed: (() => void)[] = [];
+  readonly tries: number[] = [];
+  unanswereds = 0;
+  typingDrops = 0;
   printed = 0;
   activities = 0;
 
@@ -115,6 +127,15 @@ export class Recorder implements ExecHandlers {
   }
   activity(): void {
     this.activities++;
+  }
+  reconnecting(tries: number): void {
+    this.tries.push(tries);
+  }
+  unanswered(): void {
+    this.unanswereds++;
+  }
+  typingDropped(): void {
+    this.typingDrops++;
   }
   ended(end: ExecEnd): void {
     this.ends.push(end);

@@ -14,12 +14,27 @@ export interface OpenFrame {
   reason: string;
 }
 
+/** Comes back to a shell that runs already. */
+export interface AttachFrame {
+  type: "attach";
+  sessionId: string;
+  /** Null: taken over without the token, which needs `takeOver`. */
+  resumeToken: string | null;
+  takeOver: boolean;
+  /** The next byte of output that is wanted; null: what the server still has of the newest. */
+  offset: number | null;
+  cols: number;
+  rows: number;
+}
+
 export type ClientFrame =
   | OpenFrame
+  | AttachFrame
   | { type: "ack"; offset: number }
   | { type: "resize"; cols: number; rows: number }
   | { type: "ping"; id: number }
   | { type: "stay" }
+  | { type: "detach" }
   | { type: "close" };
 
 export interface HelloFrame {
@@ -43,6 +58,12 @@ export interface HelloFrame {
   stdinOffset: number;
   window: number;
   stdinWindow: number;
+  /** The same shell as before, not a new one. */
+  resumed: boolean;
+  /** The key to come back with: told once, when it is made. */
+  resumeToken: string | null;
+  /** How long the shell waits for a page that is gone; 0: not at all. */
+  resumeSeconds: number;
 }
 
 export interface ErrorFrame {
@@ -123,6 +144,9 @@ function hello(f: Fields): HelloFrame {
     stdinOffset: count(f, "stdinOffset"),
     window: count(f, "window", WINDOW) || WINDOW,
     stdinWindow: count(f, "stdinWindow", STDIN_WINDOW) || STDIN_WINDOW,
+    resumed: f.resumed === true,
+    resumeToken: str(f, "resumeToken") || null,
+    resumeSeconds: count(f, "resumeSeconds"),
   };
 }
 

@@ -1,13 +1,18 @@
 export const PING_EVERY_MS = 10_000;
 /** Nothing heard for this long, a ping included: the connection is gone. The server uses the same figure. */
 export const SILENCE_MS = 25_000;
+/** The same where a new connection costs nothing, because the shell waits. */
+export const RESUMABLE_SILENCE_MS = 20_000;
 const TICK_MS = 5_000;
 /** A ping unanswered for this long is worth telling: what is typed now may not arrive. */
 const DOUBT_MS = 5_000;
+/** A server that was heard this long ago is taken to be there. */
+const FRESH_MS = 2_000;
 
 export interface Clock {
   now(): number;
   every(milliseconds: number, call: () => void): () => void;
+  after(milliseconds: number, call: () => void): () => void;
 }
 
 export const systemClock: Clock = {
@@ -15,6 +20,10 @@ export const systemClock: Clock = {
   every: (milliseconds, call) => {
     const timer = setInterval(call, milliseconds);
     return () => clearInterval(timer);
+  },
+  after: (milliseconds, call) => {
+    const timer = setTimeout(call, milliseconds);
+    return () => clearTimeout(timer);
   },
 };
 
@@ -33,6 +42,9 @@ export class Liveness {
   readonly #clock: Clock;
   readonly #events: LivenessEvents;
   #stop: (() => void) | null = null;
+  #stopDemand: (() => void) | null = null;
+  /** Silence longer than this is the end of the connection. */
+  limit = SILENCE_MS;
   #lastHeard = 0;
   #lastPing = 0;
   #lastTick = 0;
@@ -56,13 +68,27 @@ export class Liveness {
   stop(): void {
     this.#stop?.();
     this.#stop = null;
+    this.#satisfied();
   }
 
   /** Anything at all arrived from the server. */
   heard(): void {
     this.#lastHeard = this.#clock.now();
     this.#unanswered = false;
+    this.#satisfied();
     this.#setDoubt(false);
+  }
+
+  /** Asks at once, and takes no answer within `limit` for the end of the connection. */
+  demand(limit: number): void {
+    if (!this.#stop || this.#stopDemand) return;
+    this.probe();
+    this.#stopDemand = this.#clock.after(limit, () => this.#events.lost());
+  }
+
+  /** As `demand`, unless something was heard just now. */
+  demandUnlessFresh(limit: number): void {
+    if (this.#clock.now() - this.#lastHeard > FRESH_MS) this.demand(limit);
   }
 
   /** Asks at once, as when the network came back. */
@@ -81,12 +107,17 @@ export class Liveness {
       // What arrived meanwhile is still in the queue behind this timer: start counting again.
       this.#lastHeard = now;
       this.probe();
-    } else if (this.#unanswered && now - this.#lastHeard >= SILENCE_MS) {
+    } else if (this.#unanswered && now - this.#lastHeard >= this.limit) {
       this.#events.lost();
     } else {
       if (this.#unanswered && now - this.#lastPing >= DOUBT_MS) this.#setDoubt(true);
       if (now - this.#lastPing >= PING_EVERY_MS) this.probe();
     }
+  }
+
+  #satisfied(): void {
+    this.#stopDemand?.();
+    this.#stopDemand = null;
   }
 
   #setDoubt(doubtful: boolean): void {

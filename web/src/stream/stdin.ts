@@ -3,15 +3,18 @@ export const MAX_FRAME = 16_384;
 
 /**
  * Keystrokes and pastes on their way to the server. Never more than `window` bytes are sent and not
- * acknowledged; the rest waits here in order.
+ * acknowledged; the rest waits here in order. What was sent is kept until it is acknowledged, so that a new
+ * connection goes on at the very byte that the server has not got.
  */
 export class StdinQueue {
   readonly #send: (bytes: Uint8Array) => void;
+  /** Sent and not acknowledged: at most a window. */
+  #flying: Uint8Array[] = [];
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #sent = 0;
   #acknowledged = 0;
-  /** 0 until the server said hello: nothing is sent before. */
+  /** 0 without a connection: nothing is sent. */
   #window = 0;
 
   constructor(send: (bytes: Uint8Array) => void) {
@@ -30,8 +33,33 @@ export class StdinQueue {
   start(offset: number, window: number): void {
     this.#sent = offset;
     this.#acknowledged = offset;
+    this.#flying = [];
     this.#window = window;
     this.#pump();
+  }
+
+  /** The connection is lost: everything is kept. */
+  pause(): void {
+    this.#window = 0;
+  }
+
+  /**
+   * A new connection, to a server that has every byte before `offset`: what it lacks is sent again. Returns
+   * false where the offset cannot be ours, since somebody else has typed meanwhile; then all is dropped.
+   */
+  resume(offset: number, window: number): boolean {
+    if (offset < this.#acknowledged || offset > this.#sent) {
+      this.discard();
+      this.start(offset, window);
+      return false;
+    }
+    this.#waiting = [...this.#from(offset), ...this.#waiting];
+    this.#waitingBytes += this.#sent - offset;
+    this.#flying = this.#until(offset);
+    this.#sent = offset;
+    this.#window = window;
+    this.#pump();
+    return true;
   }
 
   push(bytes: Uint8Array): void {
@@ -44,6 +72,7 @@ export class StdinQueue {
   /** An acknowledgement of bytes that were never sent, or one that goes back, is the server's mistake: it changes nothing. */
   acknowledge(offset: number): void {
     if (offset <= this.#acknowledged || offset > this.#sent) return;
+    this.#flying = this.#from(offset);
     this.#acknowledged = offset;
     this.#pump();
   }
@@ -56,6 +85,15 @@ export class StdinQueue {
     return dropped;
   }
 
+  /** What is flying from `offset` on. */
+  #from(offset: number): Uint8Array[] {
+    return cut(this.#flying, offset - this.#acknowledged, Number.POSITIVE_INFINITY);
+  }
+
+  #until(offset: number): Uint8Array[] {
+    return cut(this.#flying, 0, offset - this.#acknowledged);
+  }
+
   #pump(): void {
     let head = 0;
     for (;;) {
@@ -65,10 +103,24 @@ export class StdinQueue {
       const size = Math.min(next.length, room, MAX_FRAME);
       this.#waiting[head] = next.subarray(size);
       if (size === next.length) head++;
+      const bytes = next.subarray(0, size);
       this.#waitingBytes -= size;
       this.#sent += size;
-      this.#send(next.subarray(0, size));
+      this.#flying.push(bytes);
+      this.#send(bytes);
     }
     if (head > 0) this.#waiting.splice(0, head);
   }
+}
+
+/** The bytes from `start` to `end` of a row of chunks. */
+function cut(chunks: readonly Uint8Array[], start: number, end: number): Uint8Array[] {
+  let at = 0;
+  const part: Uint8Array[] = [];
+  for (const chunk of chunks) {
+    const [from, to] = [Math.max(0, start - at), Math.min(chunk.length, end - at)];
+    if (from < to) part.push(chunk.subarray(from, to));
+    at += chunk.length;
+  }
+  return part;
 }

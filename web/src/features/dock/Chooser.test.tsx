@@ -4,8 +4,8 @@ import { notice } from "../../lib/notice.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
 import { Chooser } from "./Chooser.tsx";
 import { asked, requestShell } from "./request.ts";
+import { endAllShells } from "./restore.ts";
 import { dock } from "./store.ts";
-import { endAllShells } from "./watch.ts";
 
 const container = (name: string, state: "running" | "waiting" = "running") =>
   ({ name, kind: "container", state, ready: true }) as const;

@@ -14,6 +14,7 @@ import { Pane } from "./Pane.tsx";
 import { PasteDialog } from "./PasteDialog.tsx";
 import { ResizeHandle } from "./ResizeHandle.tsx";
 import { RoomDialog } from "./RoomDialog.tsx";
+import { keepShells } from "./restore.ts";
 import { SplitHandle } from "./SplitHandle.tsx";
 import type { Shell } from "./shell.ts";
 import { activeShell, type DockState, dock, SPLIT_FITS } from "./store.ts";
@@ -22,17 +23,20 @@ import { watchKeyboard } from "./viewport.ts";
 import { preloadTerminal, watchHidden, watchPage } from "./watch.ts";
 
 interface DockProps {
-  /** After how many seconds of a hidden, silent page its shells are ended, where the reader chose nothing else. */
+  /** Whose shells these are. */
+  owner: string;
+  /** After how many seconds of a hidden, silent page it lets go of its shells, where the reader chose nothing else. */
   hiddenSeconds: number;
   signIn(): void;
 }
 
 /** The terminal dock: it belongs to no page and survives all of them. */
-export function Dock({ hiddenSeconds, signIn }: DockProps) {
+export function Dock({ owner, hiddenSeconds, signIn }: DockProps) {
   const state = useStore(dock);
   const { shells, layout, height, closing, capped, pasting } = state;
   const shell = activeShell(state);
   const { on: fills } = useStore(fullScreen);
+  useEffect(() => keepShells(owner), [owner]);
   useEffect(watchPage, []);
   useEffect(preloadTerminal, []);
   useEffect(watchKeys, []);

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
 import { useStore } from "../../ui/useStore.ts";
 import { ClipboardBar } from "./ClipboardBar.tsx";
+import { ComebackBanner } from "./ComebackBanner.tsx";
 import { CtrlWHint } from "./CtrlWHint.tsx";
 import { EndedBar } from "./EndedBar.tsx";
 import { IdleBanner } from "./IdleBanner.tsx";
@@ -46,6 +47,7 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
           <ClipboardBar shell={shell} />
           <CtrlWHint active={active} />
           <IdleBanner shell={shell} />
+          <ComebackBanner shell={shell} />
         </div>
         {searching && active ? <SearchBar shell={shell} /> : null}
       </div>

@@ -7,9 +7,9 @@ import { useStore } from "../../ui/useStore.ts";
 import { EndedBar } from "./EndedBar.tsx";
 import { endingOf, inTheWay } from "./ending.ts";
 import { RoomDialog } from "./RoomDialog.tsx";
+import { endAllShells } from "./restore.ts";
 import type { Shell } from "./shell.ts";
 import { activeShell, dock, makeRoom, openShell } from "./store.ts";
-import { endAllShells } from "./watch.ts";
 
 const session = (id: string, cluster = "demo"): ActiveSession => ({
   sessionId: id,
@@ -74,7 +74,7 @@ describe("making room for a shell", () => {
     const dialog = screen.getByRole("dialog", { name: "You are already in 2 shells" });
     expect(document.activeElement?.textContent).toBe("Keep them all");
     const [first] = within(dialog).getAllByRole("listitem");
-    expect(first?.textContent).toMatch(/web-1demo · shop · appdetached, open 10m, idle 30s/);
+    expect(first?.textContent).toMatch(/web-1demo · shop · appdetached, open 10m, idle 3\ds/);
     fireEvent.click(screen.getByRole("button", { name: "End the shell in web-2" }));
     await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
     expect(deletes).toEqual(["DELETE /api/exec/sessions/2"]);

@@ -74,7 +74,7 @@ interface InTheWayProps {
 
 function InTheWay({ session, busy, ending, onEnd }: InTheWayProps) {
   const { cluster, namespace, pod, container, startedAt, lastActivityAt, state } = session;
-  const here = liveShells().some((shell) => shell.state.get().hello?.sessionId === session.sessionId);
+  const here = liveShells().some((shell) => shell.sessionId === session.sessionId);
   return (
     <li className="flex items-center gap-3 px-3 py-2">
       <div className="min-w-0 flex-1">

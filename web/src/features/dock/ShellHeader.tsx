@@ -58,13 +58,7 @@ export function ShellHeader({ shell, active, split }: ShellHeaderProps) {
         >
           <ShellMenuItems shell={shell} kit={headerKit} />
         </Menu>
-        <Button
-          look="quiet"
-          size="sm"
-          disabled={state.phase === "ended"}
-          onClick={() => shell.disconnect()}
-          title="End this shell"
-        >
+        <Button look="quiet" size="sm" disabled={!shell.live} onClick={() => shell.disconnect()} title="End this shell">
           <Unplug aria-hidden className="size-3.5" />
           <span className="@max-4xl:sr-only">Disconnect</span>
         </Button>

@@ -39,7 +39,7 @@ export function afterMenu(event: Event): void {
 
 /** What can be done with a shell. Of its tab there is more to do than of its header. */
 export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; kit: Kit }) {
-  const { phase } = useStore(shell.state);
+  useStore(shell.state);
   const { shells, activeId } = useStore(dock);
   const at = shells.indexOf(shell);
   const terminal = shell.terminal;
@@ -77,7 +77,7 @@ export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; k
       <Line />
       {isTab ? (
         <>
-          <Item disabled={phase === "ended"} onSelect={() => shell.disconnect()}>
+          <Item disabled={!shell.live} onSelect={() => shell.disconnect()}>
             <Entry icon={<Unplug />} name="Disconnect" />
           </Item>
           <Item onSelect={() => requestClose(shell)}>

@@ -38,7 +38,7 @@ const nothingMore = {
 
 /** The page itself ended the shell, after so many seconds out of sight. */
 export function hiddenEnding(seconds: number): Ending {
-  const time = seconds % 60 === 0 ? `${seconds / 60} ${seconds === 60 ? "minute" : "minutes"}` : `${seconds} seconds`;
+  const time = seconds === 60 ? "1 minute" : seconds % 60 === 0 ? `${seconds / 60} minutes` : `${seconds} seconds`;
   return {
     ...nothingMore,
     title: "the page was hidden too long",
@@ -53,10 +53,30 @@ export const pageEnding: Ending = {
   next: "Reload the page: the server may have been updated, or the network is down.",
 };
 
-export function endingOf(end: ExecEnd): Ending {
-  if (end.kind === "lost") return lost(end.hadShell);
-  if (end.kind === "refused") return refused(end.error);
-  const { closed, error } = end;
+/** How long the shell was without a page, as far as that is known, and how long the server keeps one so. */
+export interface Away {
+  seconds: number;
+  graceSeconds: number;
+}
+
+export function endingOf(end: ExecEnd, away: Away = { seconds: 0, graceSeconds: 0 }): Ending {
+  switch (end.kind) {
+    case "lost":
+      return lost(end.hadShell);
+    case "refused":
+      return refused(end.error);
+    case "gone":
+      return gone(away);
+    case "unreached":
+      return unreached(away);
+    case "left":
+      return left(away);
+    case "said":
+      return said(end);
+  }
+}
+
+function said({ closed, error }: Extract<ExecEnd, { kind: "said" }>): Ending {
   if (error) return refused(error);
   const { title, next } = closeSentence(closed.reason);
   return {
@@ -68,6 +88,43 @@ export function endingOf(end: ExecEnd): Ending {
     calm: CALM.has(closed.reason),
     signIn: closed.reason === "unauthorized",
   };
+}
+
+function gone({ seconds, graceSeconds }: Away): Ending {
+  const late = graceSeconds > 0 && seconds >= graceSeconds;
+  return {
+    ...nothingMore,
+    title: "the shell is gone",
+    detail: late
+      ? `No page was connected to it for ${duration(seconds)}; the server keeps a shell for ${duration(graceSeconds)}.`
+      : "The server does not have it any more: it was restarted, or the shell was ended meanwhile.",
+    next: "What ran in it has ended. Open a new shell to go on.",
+  };
+}
+
+function unreached({ graceSeconds }: Away): Ending {
+  return {
+    ...nothingMore,
+    title: "the server could not be reached",
+    detail: `The page tried for ${duration(graceSeconds)}, as long as the server keeps a shell.`,
+    next: "Open a new shell to go on, once the network is back.",
+  };
+}
+
+function left({ graceSeconds }: Away): Ending {
+  return {
+    ...nothingMore,
+    title: "you disconnected",
+    detail: `The server could not be told yet. It is told as soon as it can be reached; else it ends the shell within ${duration(graceSeconds)}.`,
+    next: "Open a new shell to go on.",
+    calm: true,
+  };
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} seconds`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 120 ? `${minutes} minutes` : `${Math.floor(minutes / 60)} hours`;
 }
 
 function lost(hadShell: boolean): Ending {

@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { hiddenEnding } from "./ending.ts";
 import { Silence } from "./hidden.ts";
 import { IdleBanner } from "./IdleBanner.tsx";
+import { endAllShells } from "./restore.ts";
 import { activeShell, dock, openShell } from "./store.ts";
-import { endAllShells, watchHidden } from "./watch.ts";
+import { watchHidden } from "./watch.ts";
 
 const MINUTE = 60_000;
 

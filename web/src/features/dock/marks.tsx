@@ -2,16 +2,11 @@ import { Bell } from "lucide-react";
 import { clock } from "../../lib/clock.ts";
 import { formatClock } from "../../lib/time.ts";
 import { useStore } from "../../ui/useStore.ts";
+import { DOTS, pillLooks, pillWords } from "./pill.ts";
 import type { ShellState } from "./shell.ts";
 
-/** Filled: running; a ring: not yet; a square: ended. The shape says it, the colour repeats it. */
 export function PhaseDot({ phase }: { phase: ShellState["phase"] }) {
-  const looks = {
-    connecting: "rounded-full border-2 border-attention",
-    connected: "rounded-full bg-ok",
-    ended: "rounded-[2px] bg-line-strong",
-  };
-  return <span aria-hidden className={`size-2 shrink-0 ${looks[phase]}`} />;
+  return <span aria-hidden className={`size-2 shrink-0 ${DOTS[phase]}`} />;
 }
 
 /** A bell that rang, or a dot for new output. */
@@ -39,23 +34,14 @@ export function LivePill({ state }: { state: ShellState }) {
   );
 }
 
-/** connecting; connected · 02:14; ended: the shell exited */
+/** connecting; connected · 02:14; reconnecting (3); same shell resumed; ended: the shell exited */
 export function Pill({ state }: { state: ShellState }) {
-  const looks = {
-    connecting: "bg-attention-soft text-attention",
-    connected: state.doubtful ? "bg-attention-soft text-attention" : "bg-ok-soft text-ok",
-    ended: state.ending?.calm ? "bg-sunken text-muted" : "bg-broken-soft text-broken",
-  };
+  const words = pillWords(state);
   return (
     <span
-      className={`inline-flex h-5 min-w-0 items-center ${state.phase === "ended" ? "shrink" : "shrink-0"} rounded-full px-2 text-xs font-medium whitespace-nowrap ${looks[state.phase]}`}
+      className={`inline-flex h-5 min-w-0 items-center ${state.phase === "ended" ? "shrink" : "shrink-0"} rounded-full px-2 text-xs font-medium whitespace-nowrap ${pillLooks(state)}`}
     >
-      <span className="truncate">
-        {state.phase === "connecting" ? "connecting" : null}
-        {state.phase === "connected" && state.doubtful ? "connected, but not answering" : null}
-        {state.phase === "connected" && !state.doubtful ? <Connected since={state.connectedAt} /> : null}
-        {state.phase === "ended" ? `ended: ${state.ending?.title ?? ""}` : null}
-      </span>
+      <span className="truncate">{words || <Connected since={state.connectedAt} />}</span>
     </span>
   );
 }

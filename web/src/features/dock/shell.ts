@@ -4,14 +4,17 @@ import { copyText } from "../../lib/clipboard.ts";
 import { notify } from "../../lib/notice.ts";
 import { settings } from "../../lib/settings.ts";
 import { Store } from "../../lib/store.ts";
-import { type ExecEnd, type ExecSocket, ExecStream } from "../../stream/exec.ts";
+import { AWAY_BYTES, type Beginning, type ExecEnd, ExecStream } from "../../stream/exec.ts";
 import type { HelloFrame } from "../../stream/frames.ts";
+import type { ExecSocket } from "../../stream/link.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalView } from "../../term/terminal.ts";
 import { ClipboardGate } from "./consent.ts";
 import { armCtrl } from "./ctrl.ts";
-import { type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
+import { type Away, type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
 import { gapNote } from "./gap.ts";
+import { Hold, RELOAD_MS } from "./hold.ts";
+import type { KeptScreen, KeptShell } from "./keep.ts";
 
 export interface ShellTarget {
   cluster: string;
@@ -22,16 +25,28 @@ export interface ShellTarget {
   reason: string;
 }
 
+/** Why a shell that lives is not connected here: the page was hidden; another window took it, or has had it all along. */
+export type AwayWhy = "hidden" | "taken" | "elsewhere";
+
 export interface ShellState {
   /** What its owner calls it; empty: by its pod. */
   name: string;
   /** Which of the shells in the same container this is, from 1. */
   number: number;
-  phase: "connecting" | "connected" | "ended";
+  /**
+   * `reconnecting`: the connection is lost, the shell waits, and the page tries to get back to it. `away`: the shell
+   * lives, but not here.
+   */
+  phase: "connecting" | "connected" | "reconnecting" | "away" | "ended";
   hello: HelloFrame | null;
   connectedAt: number;
   endedAt: number;
   ending: Ending | null;
+  /** How often the page has tried to get back. */
+  tries: number;
+  away: AwayWhy | null;
+  /** For some seconds after it came: "same shell resumed", "new shell". */
+  remark: string;
   /** Output arrived while the shell was not in view. */
   unread: boolean;
   /** A program rang while the shell was not in view. */
@@ -54,14 +69,43 @@ export interface ShellHost {
   copied(ok: boolean): void;
   /** A limit kept the shell from opening, and ending another one would help. */
   capped(shell: Shell): void;
+  /** The server did not let the page back in, and the browser does not say why. */
+  unanswered(): void;
+}
+
+/** A shell to come back to: one that this tab had before it was loaded anew, or one's own from wherever it is. */
+export type Return =
+  | { kind: "kept"; shell: KeptShell; screen: KeptScreen | null; leftAt: number }
+  | { kind: "takeOver"; sessionId: string };
+
+/** What is known about a shell before it opens. */
+export interface Origin {
+  back?: Return;
+  /** What the shell before this one in its tab ended by. */
+  insteadOf?: string;
+  number?: number;
+  name?: string;
 }
 
 const PROGRESS_MS = 250;
+const REMARK_MS = 6_000;
+/** How long the old output of a shell that one comes to may take to arrive. */
+const REPLAY_MS = 1_000;
+/** How long a take-over is tried, where the server's grace is not known. */
+const TAKE_OVER_SECONDS = 60;
 const INTERRUPT = 0x03;
 const PASTE_END = new TextEncoder().encode("\x1b[201~");
 
-/** The terminal's own code; the largest part of the page, so it is fetched on its own. */
-export const loadTerminal = () => import("../../term/terminal.ts");
+let terminalCode: Promise<typeof import("../../term/terminal.ts")> | null = null;
+
+/** The terminal's own code; the largest part of the page, so it is fetched on its own, once for all who ask together. */
+export function loadTerminal() {
+  terminalCode ??= import("../../term/terminal.ts").catch((failed) => {
+    terminalCode = null;
+    throw failed;
+  });
+  return terminalCode;
+}
 
 let count = 0;
 
@@ -83,6 +127,9 @@ export class Shell {
     connectedAt: 0,
     endedAt: 0,
     ending: null,
+    tries: 0,
+    away: null,
+    remark: "",
     unread: false,
     rang: false,
     idleUntil: null,
@@ -91,25 +138,44 @@ export class Shell {
     doubtful: false,
   });
   readonly #host: ShellHost;
+  readonly #insteadOf: string;
+  #back: Return | null;
   #terminal: TerminalView | null = null;
   #loading: Promise<TerminalView> | null = null;
   #stream: ExecStream | null = null;
+  #hold: Hold | null = null;
   #visible = false;
   #lastActivity = Date.now();
+  /** Since when no page is connected to it, by the wall clock; 0: one is, or that is not known. */
+  #lostAt = 0;
   #progress: ReturnType<typeof setInterval> | undefined;
+  #remark: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(
-    target: ShellTarget,
-    host: ShellHost,
-    { number = 1, name = "" }: { number?: number; name?: string } = {},
-  ) {
+  constructor(target: ShellTarget, host: ShellHost, { back, insteadOf = "", number = 1, name = "" }: Origin = {}) {
     this.target = target;
     this.#host = host;
+    this.#insteadOf = insteadOf;
+    this.#back = back ?? null;
     this.#set({ number, name });
+    if (back?.kind === "kept") {
+      this.#lostAt = back.leftAt;
+      this.#set({ phase: "reconnecting", connectedAt: back.shell.connectedAt });
+    }
   }
 
+  /** Whether it runs, and is this page's own. */
   get live(): boolean {
-    return this.state.get().phase !== "ended";
+    const { phase, away } = this.state.get();
+    return phase === "away" ? away === "hidden" : phase !== "ended";
+  }
+
+  get connected(): boolean {
+    return this.state.get().phase === "connected";
+  }
+
+  /** Whether it needs nobody to come back to it. */
+  get here(): boolean {
+    return this.connected || this.state.get().phase === "connecting";
   }
 
   get lastActivity(): number {
@@ -122,6 +188,44 @@ export class Shell {
 
   get terminal(): TerminalView | null {
     return this.#terminal;
+  }
+
+  /** Empty until the server has named it. */
+  get sessionId(): string {
+    const back = this.#back?.kind === "kept" ? this.#back.shell.sessionId : (this.#back?.sessionId ?? "");
+    return this.state.get().hello?.sessionId || back;
+  }
+
+  /** What a page that is loaded anew needs to come back; null where there is no way back. */
+  keep(): KeptShell | null {
+    const { phase, away, connectedAt, hello, name, number } = this.state.get();
+    if (phase === "ended" || away === "taken") return null;
+    const key = this.#stream?.key;
+    // One that was not come back to yet, or that another window has, is kept as it was.
+    if (!key?.token) return this.#back?.kind === "kept" ? { ...this.#back.shell, name, number } : null;
+    const { container, ...target } = this.target;
+    return {
+      sessionId: key.sessionId,
+      token: key.token,
+      resumeSeconds: key.resumeSeconds,
+      target: { ...target, container: hello?.container || container },
+      connectedAt,
+      name,
+      number,
+    };
+  }
+
+  /** The screen, in at most `limit` characters, and the offset at which the output goes on behind it. */
+  portray(limit: number): KeptScreen | null {
+    const offset = this.#stream?.position ?? null;
+    if (offset === null || !this.#terminal) return null;
+    const picture = this.#terminal.picture(limit);
+    return picture ? { ...picture, offset: Math.max(0, offset - this.#terminal.incomplete) } : null;
+  }
+
+  /** What is lost where the page is left now and comes back: typing that is still on its way. */
+  get unsent(): number {
+    return this.#stream?.unsent ?? 0;
   }
 
   /** Shows the terminal in `parent`; the first time, this also connects it. Returns the function that takes it away. */
@@ -144,6 +248,14 @@ export class Shell {
       this.#visible = false;
       hide?.();
     };
+  }
+
+  /** Connects it without showing it: a shell that waits does not wait for its tab to be looked at. */
+  wake(): void {
+    this.#load().then(
+      (terminal) => this.#connect(terminal),
+      () => this.#end(pageEnding),
+    );
   }
 
   focus(): void {
@@ -175,14 +287,45 @@ export class Shell {
     this.focus();
   }
 
-  /** Ends the shell because the page was hidden for so long. */
-  endHidden(seconds: number): void {
-    this.#end(hiddenEnding(seconds));
-    this.#stream?.close();
+  /** Lets go of the shell because the page was hidden for so long: the server keeps it, or it has to end. */
+  letGo(seconds: number): void {
+    if (!this.here) return;
+    if (this.#stream?.detach()) {
+      this.#lostAt = Date.now();
+      this.#set({ phase: "away", away: "hidden", idleUntil: null, doubtful: false });
+    } else {
+      this.#end(hiddenEnding(seconds));
+      this.#stream?.close();
+    }
   }
 
-  probe(): void {
-    this.#stream?.probe();
+  /** Somebody looks at the page again. */
+  seen(): void {
+    const { phase, away } = this.state.get();
+    if (phase === "away" && away === "hidden") this.#stream?.attach();
+    else this.#stream?.seen();
+  }
+
+  networkChanged(): void {
+    this.#stream?.networkChanged();
+  }
+
+  /** Tries at once to get back to the shell. */
+  retry(): void {
+    this.#stream?.retry();
+    this.focus();
+  }
+
+  /** Takes the shell back from the window that has it. */
+  takeBack(): void {
+    const { sessionId } = this;
+    const terminal = this.#terminal;
+    if (this.state.get().phase !== "away" || !sessionId || !terminal) return;
+    const kept = this.#back?.kind === "kept" ? (this.#back.screen?.offset ?? null) : null;
+    const offset = this.#stream?.position ?? kept;
+    this.#set({ phase: "reconnecting", away: null, tries: 0 });
+    this.#start(terminal, { kind: "attach", sessionId, token: null, offset, resumeSeconds: TAKE_OVER_SECONDS });
+    this.focus();
   }
 
   setCtrl(armed: boolean): void {
@@ -190,16 +333,29 @@ export class Shell {
     this.focus();
   }
 
+  /** Ends the shell, if it is this page's, and takes its tab away. */
   dispose(): void {
     this.#stream?.close();
+    this.#tidy();
+  }
+
+  /** Takes the tab away without another word to the server, which ends the shell with the login. */
+  abandon(): void {
+    this.#stream?.abandon();
+    this.#tidy();
+  }
+
+  #tidy(): void {
     clearInterval(this.#progress);
+    clearTimeout(this.#remark);
+    this.#hold?.release();
     this.#terminal?.dispose();
     this.#terminal = null;
   }
 
   #load(): Promise<TerminalView> {
     this.#loading ??= loadTerminal().then(async ({ createTerminal }) => {
-      this.#terminal = await createTerminal({
+      const terminal = await createTerminal({
         input: (bytes) => this.#input(bytes),
         resize: (cols, rows) => this.#stream?.resize(cols, rows),
         bell: () => this.#bell(),
@@ -209,28 +365,99 @@ export class Shell {
         clipboard: (text) => this.clipboard.ask(text),
         isSplit: () => this.#host.isSplit(),
       });
-      return this.#terminal;
+      this.#terminal = terminal;
+      if (this.#back?.kind === "kept") await this.#comeTo(terminal, this.#back);
+      return terminal;
     });
     return this.#loading;
   }
 
+  /** Shows what the shell showed when this page was left, and sees whether it is still this tab's own. */
+  async #comeTo(terminal: TerminalView, { shell, screen }: Extract<Return, { kind: "kept" }>): Promise<void> {
+    const hold = new Hold();
+    const [held] = await Promise.all([hold.take(shell.sessionId, RELOAD_MS), screen && terminal.draw(screen)]);
+    if (held) this.#hold = hold;
+    else this.#set({ phase: "away", away: "elsewhere" });
+  }
+
   #connect(terminal: TerminalView): void {
     if (this.#stream || !this.live) return;
+    this.#start(terminal, this.#beginning());
+  }
+
+  #beginning(): Beginning {
     const { container, reason } = this.target;
-    this.#stream = new ExecStream({
+    const back = this.#back;
+    if (!back) return { kind: "open", container, reason, command: [], tty: true };
+    if (back.kind === "takeOver") {
+      const { sessionId } = back;
+      return { kind: "attach", sessionId, token: null, offset: null, resumeSeconds: TAKE_OVER_SECONDS };
+    }
+    const { sessionId, token, resumeSeconds } = back.shell;
+    return { kind: "attach", sessionId, token, resumeSeconds, offset: back.screen?.offset ?? null };
+  }
+
+  #start(terminal: TerminalView, begin: Beginning): void {
+    const replay = begin.kind === "attach" && begin.offset === null;
+    const stream: ExecStream = new ExecStream({
       url: execUrl(this.target, window.location),
-      open: { container, reason, command: [], tty: true, cols: terminal.cols, rows: terminal.rows },
+      begin,
+      size: { cols: terminal.cols, rows: terminal.rows },
       openSocket: (url, protocol) => new WebSocket(url, protocol) as unknown as ExecSocket,
       handlers: {
-        hello: (hello) => this.#set({ phase: "connected", hello, connectedAt: Date.now() }),
+        hello: (hello) => {
+          if (replay && !this.state.get().hello) terminal.replay(REPLAY_MS);
+          this.#hello(terminal, hello);
+        },
         output: (bytes, parsed) => this.#output(terminal, bytes, parsed),
         gap: (gap, parsed) => this.#gap(terminal, gapNote(gap), parsed),
         idleWarning: (seconds) => this.#set({ idleUntil: Date.now() + seconds * 1000 }),
         doubt: (doubtful) => this.#set({ doubtful }),
         activity: () => this.#active(),
+        reconnecting: (tries) => this.#reconnecting(tries),
+        unanswered: () => this.#host.unanswered(),
+        typingDropped: () => notify("What you typed meanwhile was not sent: somebody else has typed in this shell"),
         ended: (end) => this.#ended(end),
       },
     });
+    this.#stream = stream;
+  }
+
+  #hello(terminal: TerminalView, hello: HelloFrame): void {
+    const { connectedAt } = this.state.get();
+    this.#lostAt = 0;
+    this.#lastActivity = Date.now();
+    this.#set({
+      phase: "connected",
+      hello,
+      connectedAt: connectedAt || Date.now(),
+      tries: 0,
+      away: null,
+      doubtful: false,
+    });
+    if (!this.#hold) this.#holdOn(hello.sessionId);
+    if (hello.resumed) this.#say("same shell resumed");
+    else if (this.#insteadOf) {
+      this.#say("new shell");
+      terminal.note(`new shell; the one before ended: ${this.#insteadOf}`);
+    }
+  }
+
+  /** Whoever has it still in another window is being told that it was taken over, and lets go of it then. */
+  #holdOn(sessionId: string): void {
+    this.#hold = new Hold();
+    void this.#hold.take(sessionId);
+  }
+
+  #say(remark: string): void {
+    clearTimeout(this.#remark);
+    this.#set({ remark });
+    this.#remark = setTimeout(() => this.#set({ remark: "" }), REMARK_MS);
+  }
+
+  #reconnecting(tries: number): void {
+    this.#lostAt ||= Date.now();
+    this.#set({ phase: "reconnecting", away: null, tries, idleUntil: null, doubtful: false, remark: "" });
   }
 
   #input(typed: Uint8Array): void {
@@ -242,8 +469,10 @@ export class Shell {
       this.#set({ ctrlArmed: false });
     }
     if (bytes.length === 1 && bytes[0] === INTERRUPT) this.#cancelPaste(stream);
-    stream.write(bytes);
-    if (stream.unsent > 0) this.#watchProgress(stream);
+    if (!stream.write(bytes)) {
+      notify(`Not typed: only ${formatBytes(AWAY_BYTES)} are kept until the shell is connected again`);
+    }
+    if (this.connected && stream.unsent > 0) this.#watchProgress(stream);
   }
 
   /** Ctrl+C is meant for now, not for the end of a long paste: what was not sent of it is dropped. */
@@ -269,8 +498,8 @@ export class Shell {
   }
 
   #gap(terminal: TerminalView, note: string, parsed: () => void): void {
-    if (this.#terminal) terminal.note(note, parsed);
-    else parsed();
+    if (!this.#terminal) parsed();
+    else if (!terminal.note(note, parsed)) notify(note);
   }
 
   #bell(): void {
@@ -283,15 +512,42 @@ export class Shell {
   }
 
   #ended(end: ExecEnd): void {
-    const ending = endingOf(end);
+    if (end.kind === "said" && end.closed.reason === "taken_over") {
+      this.#taken();
+      return;
+    }
+    const ending = endingOf(end, this.#awayFor());
     this.#end(ending);
     if (inTheWay(ending, this.target.cluster).length > 0) this.#host.capped(this);
   }
 
+  #awayFor(): Away {
+    const back = this.#back?.kind === "kept" ? this.#back.shell.resumeSeconds : 0;
+    const graceSeconds = this.#stream?.key?.resumeSeconds ?? (this.state.get().hello?.resumeSeconds || back);
+    return { seconds: this.#lostAt === 0 ? 0 : (Date.now() - this.#lostAt) / 1000, graceSeconds };
+  }
+
+  /** Another window of the same person has it now. The terminal stays as it is, for it may be taken back. */
+  #taken(): void {
+    this.#hold?.release();
+    this.#hold = null;
+    this.#set({ phase: "away", away: "taken", idleUntil: null, waiting: 0, ctrlArmed: false, doubtful: false });
+  }
+
   #end(ending: Ending): void {
-    if (!this.live) return;
+    if (this.state.get().phase === "ended") return;
     clearInterval(this.#progress);
-    this.#set({ phase: "ended", ending, endedAt: Date.now(), idleUntil: null, waiting: 0, ctrlArmed: false });
+    this.#hold?.release();
+    this.#set({
+      phase: "ended",
+      ending,
+      endedAt: Date.now(),
+      away: null,
+      idleUntil: null,
+      waiting: 0,
+      ctrlArmed: false,
+      remark: "",
+    });
     this.#terminal?.end(ending.exitCode === null ? ending.title : `${ending.title} (exit code ${ending.exitCode})`);
   }
 

@@ -15,9 +15,10 @@ import {
   swapIn,
   unsplit,
 } from "./arrangement.ts";
+import { checkLogin } from "./login.ts";
 import { cleanName, type Named, nextNumber } from "./names.ts";
 import { type Paste, pasteOf } from "./paste.ts";
-import { Shell, type ShellHost, type ShellTarget } from "./shell.ts";
+import { type Origin, Shell, type ShellHost, type ShellTarget } from "./shell.ts";
 
 export type DockLayout = "panel" | "full" | "minimised";
 
@@ -133,15 +134,26 @@ export function wantsKeyboard(shell: Shell): boolean {
 }
 
 export function openShell(target: ShellTarget): void {
-  const shell = new Shell(target, shellHost, { number: nextNumber(named(dock.get().shells), target) });
+  show(newShell(target));
+}
+
+/** One that is in no tab yet. */
+export function newShell(target: ShellTarget, origin: Origin = {}): Shell {
+  return new Shell(target, shellHost, { number: nextNumber(named(dock.get().shells), target), ...origin });
+}
+
+/** Puts a shell into the dock, in view. */
+export function show(shell: Shell): void {
   walking = false;
   arrange((now) => add(now, shell.id), inView(), [...dock.get().shells, shell]);
 }
 
 /** A fresh shell in the place of one that ended. */
 export function renewShell(old: Shell): void {
-  const { name, number } = old.state.get();
-  const fresh = new Shell(old.target, shellHost, { number, name });
+  const { name, number, ending } = old.state.get();
+  // One that never opened was not a shell that could be missed.
+  const insteadOf = old.sessionId ? ending?.title : "";
+  const fresh = new Shell(old.target, shellHost, { number, name, insteadOf });
   const among = [...dock.get().shells, fresh];
   walking = false;
   arrange((now) => select(replace(now, old.id, fresh.id), fresh.id), { searching: false }, among);
@@ -331,6 +343,7 @@ export function splitFits(): boolean {
 
 const shellHost: ShellHost = {
   capped: makeRoom,
+  unanswered: checkLogin,
   key: (use) => dockKeys.get()?.(use),
   copied: (ok) => notify(ok ? "Copied the selection" : "The browser refused to copy"),
   paste: pasteInto,

@@ -1,6 +1,7 @@
 import { Silence } from "./hidden.ts";
+import { canComeBack } from "./restore.ts";
 import { loadTerminal, type Shell } from "./shell.ts";
-import { dock, liveShells } from "./store.ts";
+import { liveShells } from "./store.ts";
 
 const CHECK_MS = 15_000;
 /** Long enough for the first page to have fetched what it shows. */
@@ -12,29 +13,41 @@ export function preloadTerminal(): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Warns before the page is left while shells run, and asks their servers for a sign of life when the network returns. */
+/**
+ * Warns before the page is left where shells would be lost by it; has the others tried again when the network returns or
+ * somebody looks.
+ */
 export function watchPage(): () => void {
   const beforeUnload = (event: BeforeUnloadEvent) => {
-    if (liveShells().length > 0) event.preventDefault();
+    if (!liveShells().every(canComeBack)) event.preventDefault();
   };
   const online = () => {
-    for (const shell of liveShells()) shell.probe();
+    for (const shell of liveShells()) shell.networkChanged();
+  };
+  const seen = () => {
+    if (!document.hidden) for (const shell of liveShells()) shell.seen();
   };
   window.addEventListener("beforeunload", beforeUnload);
   window.addEventListener("online", online);
+  window.addEventListener("pageshow", seen);
+  document.addEventListener("visibilitychange", seen);
+  // The dock was away while somebody signed in again.
+  seen();
   return () => {
     window.removeEventListener("beforeunload", beforeUnload);
     window.removeEventListener("online", online);
+    window.removeEventListener("pageshow", seen);
+    document.removeEventListener("visibilitychange", seen);
   };
 }
 
-/** Ends shells in which nothing happened for `seconds` while the page was hidden. 0: never. */
+/** Lets go of shells in which nothing happened for `seconds` while the page was hidden. 0: never. */
 export function watchHidden(seconds: number): () => void {
   if (seconds <= 0) return () => {};
   let stop = () => {};
   const changed = () => {
     stop();
-    stop = document.hidden ? endSilent(seconds) : () => {};
+    stop = document.hidden ? letGoOfSilent(seconds) : () => {};
   };
   changed();
   document.addEventListener("visibilitychange", changed);
@@ -44,17 +57,11 @@ export function watchHidden(seconds: number): () => void {
   };
 }
 
-function endSilent(seconds: number): () => void {
+function letGoOfSilent(seconds: number): () => void {
   const silence = new Silence<Shell>(seconds * 1000, Date.now());
   const timer = setInterval(() => {
-    for (const shell of silence.look(liveShells(), Date.now())) shell.endHidden(seconds);
+    const here = liveShells().filter((shell) => shell.here);
+    for (const shell of silence.look(here, Date.now())) shell.letGo(seconds);
   }, CHECK_MS);
   return () => clearInterval(timer);
-}
-
-/** Ends every shell and empties the dock, as on signing out. */
-export function endAllShells(): void {
-  const { shells } = dock.get();
-  dock.update((state) => ({ ...state, shells: [], activeId: "", closing: null, capped: null, layout: "panel" }));
-  for (const shell of shells) shell.dispose();
 }

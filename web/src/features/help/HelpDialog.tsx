@@ -33,6 +33,7 @@ const PAGE: Section[] = [
     keys: [
       [["Enter"], "Open the pod"],
       [["x"], "End the shell"],
+      [["o"], "Open your own shell here"],
     ],
   },
 ];

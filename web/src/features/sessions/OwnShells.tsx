@@ -9,15 +9,22 @@ import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
 import { parseSort, sortSessions } from "./columns.ts";
 import { EndDialog } from "./EndDialog.tsx";
 import { SessionTable } from "./SessionTable.tsx";
+import { TakeOverDialog } from "./TakeOverDialog.tsx";
 
 const COLUMNS = ["pod", "reason", "state", "started", "idle"] as const;
 
+interface OwnShellsProps {
+  isHere(sessionId: string): boolean;
+  onOpenHere(session: ExecSession): void;
+}
+
 /** One's own shells, as part of another page. */
-export function OwnShells({ isHere }: { isHere(sessionId: string): boolean }) {
+export function OwnShells({ isHere, onOpenHere }: OwnShellsProps) {
   const list = useQuery(sessionsQuery());
   const navigate = useNavigate();
   const [sort, setSort] = useState(() => parseSort(""));
   const [ending, setEnding] = useState<ExecSession | null>(null);
+  const [taking, setTaking] = useState<ExecSession | null>(null);
   const own = useMemo(
     () => sortSessions(list.data?.sessions.filter((session) => session.own) ?? [], sort),
     [list.data, sort],
@@ -35,6 +42,7 @@ export function OwnShells({ isHere }: { isHere(sessionId: string): boolean }) {
           onSort={setSort}
           isHere={isHere}
           onEnd={setEnding}
+          onOpenHere={(session) => (session.state === "attached" ? setTaking(session) : onOpenHere(session))}
           onOpenPod={({ cluster, namespace, pod }) =>
             void navigate({ to: "/clusters/$cluster/pods/$namespace/$pod", params: { cluster, namespace, pod } })
           }
@@ -52,6 +60,7 @@ export function OwnShells({ isHere }: { isHere(sessionId: string): boolean }) {
         </Empty>
       )}
       {ending ? <EndDialog session={ending} here={isHere(ending.sessionId)} onClose={() => setEnding(null)} /> : null}
+      {taking ? <TakeOverDialog session={taking} onClose={() => setTaking(null)} onTakeOver={onOpenHere} /> : null}
     </div>
   );
 }

@@ -21,9 +21,11 @@ interface SessionTableProps {
   isHere(sessionId: string): boolean;
   onEnd(session: ExecSession): void;
   onOpenPod(session: ExecSession): void;
+  /** Takes one's own shell over into this window. */
+  onOpenHere(session: ExecSession): void;
 }
 
-const ACTIONS = "64px";
+const ACTIONS = "156px";
 
 /** At most a thousand rows, as many as the server tells at once. */
 export function SessionTable(props: SessionTableProps) {
@@ -35,7 +37,10 @@ export function SessionTable(props: SessionTableProps) {
     ids,
     reveal: (index) => body.current?.children[index]?.scrollIntoView({ block: "nearest" }),
     open: (index) => sessions[index] && props.onOpenPod(sessions[index]),
-    actions: { x: (index) => sessions[index] && props.onEnd(sessions[index]) },
+    actions: {
+      x: (index) => sessions[index] && props.onEnd(sessions[index]),
+      o: (index) => sessions[index] && canOpenHere(sessions[index], props) && props.onOpenHere(sessions[index]),
+    },
   });
   const columns = (props.columns ?? COLUMN_IDS).filter((id) => id !== "who" || everybodys);
   const template = `${columns.map((id) => LOOKS[id].width).join(" ")} ${ACTIONS}`;
@@ -133,7 +138,8 @@ function Line({ table, session, current, columns, template }: RowProps) {
           {CELLS[id](session, table.isHere(session.sessionId))}
         </span>
       ))}
-      <span role="cell" className="flex justify-end">
+      <span role="cell" className="flex justify-end gap-2">
+        <OpenHereButton table={table} session={session} />
         <EndButton session={session} onEnd={table.onEnd} />
       </span>
     </div>
@@ -226,6 +232,20 @@ function State({ session, here }: { session: ExecSession; here: boolean }) {
   );
 }
 
+/** One's own, in a terminal: without one there is nothing that a terminal could show. */
+function canOpenHere(session: ExecSession, { isHere }: Pick<SessionTableProps, "isHere">): boolean {
+  return session.own && session.tty && session.transport !== "" && !isHere(session.sessionId);
+}
+
+function OpenHereButton({ table, session }: { table: SessionTableProps; session: ExecSession }) {
+  if (!canOpenHere(session, table)) return null;
+  return (
+    <Button size="sm" aria-label={`Open the shell in ${session.pod} here`} onClick={() => table.onOpenHere(session)}>
+      Open here
+    </Button>
+  );
+}
+
 function EndButton({ session, onEnd }: { session: ExecSession; onEnd(session: ExecSession): void }) {
   return (
     <Button
@@ -259,7 +279,10 @@ function Card({ table, session, current }: RowProps) {
               {formatBytes(session.bytesOut)} printed
             </span>
           </span>
-          <EndButton session={session} onEnd={table.onEnd} />
+          <span className="flex gap-2">
+            <OpenHereButton table={table} session={session} />
+            <EndButton session={session} onEnd={table.onEnd} />
+          </span>
         </span>
       </div>
     </div>

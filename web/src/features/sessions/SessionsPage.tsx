@@ -12,6 +12,7 @@ import { Empty, Fault, Skeleton, Strip } from "../../ui/states.tsx";
 import { filterSessions, formatSort, parseSort, sortSessions } from "./columns.ts";
 import { EndDialog } from "./EndDialog.tsx";
 import { SessionTable } from "./SessionTable.tsx";
+import { TakeOverDialog } from "./TakeOverDialog.tsx";
 
 /** What the address says about the list. */
 export interface SessionsSearch {
@@ -26,14 +27,16 @@ interface SessionsPageProps {
   who: string;
   /** Whether the shell runs in this very window. */
   isHere(sessionId: string): boolean;
+  onOpenHere(session: ExecSession): void;
 }
 
 /** Every shell that is open: one's own, to an administrator everybody's. */
-export function SessionsPage({ search, onSearch, who, isHere }: SessionsPageProps) {
+export function SessionsPage({ search, onSearch, who, isHere, onOpenHere }: SessionsPageProps) {
   const { q = "", sort = "", mine = false } = search;
   const list = useQuery(sessionsQuery());
   const navigate = useNavigate();
   const [ending, setEnding] = useState<ExecSession | null>(null);
+  const [taking, setTaking] = useState<ExecSession | null>(null);
   const filter = useDeferredValue(q);
   const shown = useMemo(() => {
     const all = (list.data?.sessions ?? []).filter((session) => !mine || session.own);
@@ -59,6 +62,7 @@ export function SessionsPage({ search, onSearch, who, isHere }: SessionsPageProp
           onSort={(next) => onSearch({ sort: formatSort(next) })}
           isHere={isHere}
           onEnd={setEnding}
+          onOpenHere={(session) => (session.state === "attached" ? setTaking(session) : onOpenHere(session))}
           onOpenPod={({ cluster, namespace, pod }) =>
             void navigate({ to: "/clusters/$cluster/pods/$namespace/$pod", params: { cluster, namespace, pod } })
           }
@@ -68,6 +72,7 @@ export function SessionsPage({ search, onSearch, who, isHere }: SessionsPageProp
       {list.isPending ? <Skeleton rows={6} label="Loading sessions" /> : null}
       {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
       {ending ? <EndDialog session={ending} here={isHere(ending.sessionId)} onClose={() => setEnding(null)} /> : null}
+      {taking ? <TakeOverDialog session={taking} onClose={() => setTaking(null)} onTakeOver={onOpenHere} /> : null}
     </div>
   );
 }

@@ -56,12 +56,14 @@ let list: SessionList;
 let deletes: string[];
 let asked: number;
 let refuse: { status: number; body: object } | null;
+const onOpenHere = vi.fn();
 
 beforeEach(() => {
   list = { sessions: [bobs, session("1")], scope: "all", total: 2 };
   deletes = [];
   asked = 0;
   refuse = null;
+  onOpenHere.mockClear();
   window.matchMedia = ((media: string) => ({
     matches: false,
     media,
@@ -94,7 +96,9 @@ function open(search: SessionsSearch = {}) {
   const page = createRoute({
     getParentRoute: () => root,
     path: "/",
-    component: () => <SessionsPage search={search} onSearch={onSearch} who="ada" isHere={(id) => id === "1"} />,
+    component: () => (
+      <SessionsPage search={search} onSearch={onSearch} who="ada" isHere={(id) => id === "1"} onOpenHere={onOpenHere} />
+    ),
   });
   const router = createRouter({ routeTree: root.addChildren([page]), history: createMemoryHistory() });
   render(
@@ -206,6 +210,42 @@ describe("ending a session", () => {
     expect(screen.queryByRole("dialog")).toBeNull();
     for (const key of ["j", "j", "x"]) fireEvent.keyDown(window, { key });
     expect(screen.getByRole("dialog").textContent).toMatch(/web-1.*open in this window/);
+  });
+});
+
+describe("opening one's own session here", () => {
+  const mine = session("3", { pod: "api-3", state: "detached" });
+
+  it("is at once where nobody is connected to it", async () => {
+    list = { sessions: [mine], scope: "self", total: 1 };
+    open();
+    fireEvent.click(await screen.findByRole("button", { name: "Open the shell in api-3 here" }));
+    expect(onOpenHere).toHaveBeenCalledWith(mine);
+  });
+
+  it("asks where another window is", async () => {
+    const attached = { ...mine, state: "attached" as const };
+    list = { sessions: [attached], scope: "self", total: 1 };
+    open();
+    const button = await screen.findByRole("button", { name: "Open the shell in api-3 here" });
+    fireEvent.click(button);
+    fireEvent.click(screen.getByRole("button", { name: "Leave it there" }));
+    expect(onOpenHere).not.toHaveBeenCalled();
+    for (const key of ["j", "o"]) fireEvent.keyDown(window, { key });
+    const dialog = screen.getByRole("dialog", { name: "Open this shell here?" });
+    expect(dialog.textContent).toMatch(/api-3.*that window is told/);
+    fireEvent.click(within(dialog).getByRole("button", { name: "Open here" }));
+    expect(onOpenHere).toHaveBeenCalledWith(attached);
+    expect(screen.queryByRole("dialog")).toBeNull();
+  });
+
+  it("is not offered for others' shells, for those in this window, and without a terminal", async () => {
+    list = { sessions: [bobs, session("1"), session("4", { tty: false })], scope: "all", total: 3 };
+    open();
+    await screen.findByRole("table", { name: "Sessions" });
+    expect(screen.queryAllByRole("button", { name: /here$/ })).toEqual([]);
+    for (const key of ["j", "o"]) fireEvent.keyDown(window, { key });
+    expect(onOpenHere).not.toHaveBeenCalled();
   });
 });
 

@@ -1,0 +1,453 @@
+import { act, fireEvent, render, screen } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { notice } from "../../lib/notice.ts";
+import type { TerminalEvents } from "../../term/terminal.ts";
+import { ComebackBanner } from "./ComebackBanner.tsx";
+import { EndedBar } from "./EndedBar.tsx";
+import { type FakeLocks, fakeBrowser, fakeTerminal, newestSocket, sockets, terminals } from "./fakes.ts";
+import { SCREEN_LIMIT, SCREENS_LIMIT } from "./keep.ts";
+import { pillWords } from "./pill.ts";
+import { endAllShells, keepShells, openHere } from "./restore.ts";
+import type { Shell } from "./shell.ts";
+import { closeShell, dock, openShell, renewShell } from "./store.ts";
+import { watchPage } from "./watch.ts";
+
+vi.mock("../../term/terminal.ts", () => ({ createTerminal: (events: TerminalEvents) => fakeTerminal(events) }));
+
+const TARGET = { cluster: "demo", namespace: "shop", pod: "web-0", container: "app", reason: "" };
+
+function hello(change: Record<string, unknown> = {}) {
+  const ids = { sessionId: "s1", container: "app", shell: "bash", resumeToken: "key-1", resumeSeconds: 600 };
+  return { type: "hello", ...ids, resumed: false, offset: 0, stdinOffset: 0, ...change };
+}
+const again = (change: Record<string, unknown> = {}) => hello({ resumed: true, resumeToken: null, ...change });
+
+let locks: FakeLocks;
+let stop: () => void;
+
+beforeEach(() => {
+  locks = fakeBrowser();
+  sessionStorage.clear();
+  vi.stubGlobal("fetch", () => Promise.resolve(Response.json({ subject: "ada" })));
+  stop = keepShells("ada");
+});
+afterEach(() => {
+  endAllShells();
+  stop();
+  hide(false);
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+function hide(hidden: boolean): void {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+
+const shells = () => dock.get().shells;
+const words = (shell: Shell | undefined) => (shell ? pillWords(shell.state.get()) : "no shell");
+
+function only(): Shell {
+  const shell = shells().at(-1);
+  if (!shell) throw new Error("no shell");
+  return shell;
+}
+
+/** Until the page has made its n-th connection. */
+const connections = (n: number) => vi.waitFor(() => expect(sockets).toHaveLength(n));
+
+function answer(frame: Record<string, unknown>): void {
+  newestSocket().onopen?.();
+  newestSocket().say(frame);
+}
+
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  const data = new ArrayBuffer(bytes.length);
+  new Uint8Array(data).set(bytes);
+  newestSocket().onmessage?.({ data });
+}
+
+/** A connected shell that has printed something. */
+async function connected(sessionId = "s1", printed = "hello $ "): Promise<Shell> {
+  const before = sockets.length;
+  openShell(TARGET);
+  only().mount(document.createElement("div"));
+  await connections(before + 1);
+  answer(hello({ sessionId, resumeToken: `key of ${sessionId}` }));
+  print(printed);
+  return only();
+}
+
+/** As a reload: what is in the page's memory is gone, its connections break, the tab's storage stays. */
+function reload(who = "ada"): void {
+  window.dispatchEvent(new Event("pagehide"));
+  const kept = Object.entries(sessionStorage);
+  stop();
+  endAllShells();
+  for (const [key, value] of kept) sessionStorage.setItem(key, value);
+  sockets.length = 0;
+  terminals.length = 0;
+  stop = keepShells(who);
+}
+
+describe("a page that is loaded anew", () => {
+  it("brings all shells back, each with its screen, at the offset that it shows", async () => {
+    await connected("s1", "first $ ");
+    await connected("s2", "second $ ");
+    dock.update((state) => ({ ...state, layout: "full", activeId: shells()[0]?.id ?? "" }));
+    reload();
+    expect(shells().map((shell) => [shell.sessionId, words(shell)])).toEqual([
+      ["s1", "reconnecting"],
+      ["s2", "reconnecting"],
+    ]);
+    expect(dock.get()).toMatchObject({ layout: "full", activeId: shells()[0]?.id });
+    await connections(2);
+    expect(terminals.map((terminal) => terminal.screen)).toEqual(["first $ ", "second $ "]);
+    sockets[0]?.onopen?.();
+    expect(sockets[0]?.frames[0]).toMatchObject({
+      type: "attach",
+      sessionId: "s1",
+      resumeToken: "key of s1",
+      takeOver: false,
+      offset: 8,
+    });
+    expect(sockets[0]?.url).toContain("/api/clusters/demo/pods/shop/web-0/exec");
+    sockets[0]?.say(again({ offset: 8 }));
+    expect(words(shells()[0])).toBe("same shell resumed");
+    expect(terminals[0]?.replayed).toBe(0);
+    // The next time it has the same key, though it was not told it again.
+    reload();
+    await connections(2);
+    sockets[0]?.onopen?.();
+    expect(sockets[0]?.frames[0]).toMatchObject({ resumeToken: "key of s1" });
+  });
+
+  it("goes on before whatever was not complete on its screen", async () => {
+    await connected("s1", "text\x1b[3");
+    const [terminal] = terminals;
+    if (terminal) terminal.incomplete = 3;
+    reload();
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ offset: 4 });
+  });
+
+  it("keeps the shells where there is no room for screens, and asks for what the server has", async () => {
+    await connected();
+    const real = Storage.prototype.setItem;
+    vi.spyOn(Storage.prototype, "setItem").mockImplementation(function (this: Storage, key, value) {
+      if (key.includes("screen")) throw new DOMException("full", "QuotaExceededError");
+      real.call(this, key, value);
+    });
+    reload();
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", offset: null });
+    newestSocket().say(again({ offset: 5_000 }));
+    expect(terminals[0]?.replayed).toBe(1);
+  });
+
+  it("keeps screens within its bounds, and the newest ones where not all fit", async () => {
+    const big = "x".repeat(SCREEN_LIMIT - 100);
+    for (let i = 0; i < 8; i++) await connected(`s${i}`, big);
+    dock.update((state) => ({ ...state, activeId: shells()[0]?.id ?? "" }));
+    window.dispatchEvent(new Event("pagehide"));
+    const kept = Object.keys(sessionStorage).filter((key) => key.includes("screen"));
+    const size = kept.reduce((sum, key) => sum + (sessionStorage.getItem(key)?.length ?? 0), 0);
+    expect(size).toBeLessThan(SCREENS_LIMIT * 1.01);
+    expect(kept).toHaveLength(6);
+    expect(kept).toContain("periscope.screen.s0");
+  });
+
+  it("warns before it, where shells would be lost", async () => {
+    const left = () => {
+      const event = new Event("beforeunload", { cancelable: true });
+      window.dispatchEvent(event);
+      return event.defaultPrevented;
+    };
+    const unwatch = watchPage();
+    expect(left()).toBe(false);
+    const shell = await connected();
+    expect(left()).toBe(false);
+    // A paste that is still on its way goes with the page.
+    terminals[0]?.events.input(new Uint8Array(100_000));
+    expect(shell.unsent).toBeGreaterThan(0);
+    expect(left()).toBe(true);
+    newestSocket().say({ type: "stdin_ack", offset: 65_536 });
+    newestSocket().say({ type: "stdin_ack", offset: 100_000 });
+    expect(left()).toBe(false);
+    vi.spyOn(Storage.prototype, "setItem").mockImplementation(() => {
+      throw new DOMException("no", "SecurityError");
+    });
+    dock.update((state) => ({ ...state, layout: "full" }));
+    expect(left()).toBe(true);
+    unwatch();
+  });
+
+  it("warns where the server keeps nothing", async () => {
+    const unwatch = watchPage();
+    openShell(TARGET);
+    only().mount(document.createElement("div"));
+    await connections(1);
+    answer(hello({ resumeSeconds: 0 }));
+    const event = new Event("beforeunload", { cancelable: true });
+    window.dispatchEvent(event);
+    expect(event.defaultPrevented).toBe(true);
+    expect(sessionStorage).toHaveLength(0);
+    unwatch();
+  });
+
+  it("forgets what ended, and everything on signing out", async () => {
+    await connected("s1");
+    await connected("s2");
+    window.dispatchEvent(new Event("pagehide"));
+    expect(sessionStorage).toHaveLength(3);
+    newestSocket().say({ type: "closed", reason: "completed", exitCode: 0, message: "" });
+    expect(JSON.stringify(sessionStorage)).not.toContain("s2");
+    expect(sessionStorage).toHaveLength(2);
+    endAllShells();
+    expect(sessionStorage).toHaveLength(0);
+  });
+
+  it("gives nobody else's shells to whoever signs in next", async () => {
+    await connected();
+    reload("eve");
+    expect(shells()).toEqual([]);
+    expect(sessionStorage).toHaveLength(0);
+    stop();
+    await connected();
+    stop = keepShells("ada");
+    expect(shells()).toEqual([]);
+  });
+
+  it.each([
+    "{",
+    "null",
+    "[]",
+    '{"version":2,"owner":"ada","shells":[]}',
+    '{"version":1,"owner":"ada","shells":7}',
+    '{"version":1,"owner":"ada","shells":[null,7,{"sessionId":"a","token":"b"},{"sessionId":"a","token":"b","resumeSeconds":1,"connectedAt":1,"target":{}}]}',
+  ])("takes nonsense in its storage for nothing: %s", (text) => {
+    stop();
+    sessionStorage.setItem("periscope.shells", text);
+    stop = keepShells("ada");
+    expect(shells()).toEqual([]);
+  });
+
+  it("says so where the shell is gone, and since when nobody was connected to it", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    await connected();
+    reload();
+    vi.setSystemTime(Date.now() + 11 * 60_000);
+    await connections(1);
+    answer({ type: "error", code: "E_NOT_FOUND", message: "There is no such shell." });
+    newestSocket().say({ type: "closed", reason: "refused", exitCode: null, message: "There is no such shell." });
+    expect(words(only())).toBe("ended: the shell is gone");
+    expect(only().state.get().ending?.detail).toBe(
+      "No page was connected to it for 11 minutes; the server keeps a shell for 10 minutes.",
+    );
+    expect(terminals[0]?.ended).toBe("the shell is gone");
+    expect(sessionStorage).toHaveLength(0);
+    render(<EndedBar shell={only()} signIn={() => {}} />);
+    fireEvent.click(screen.getByRole("button", { name: "New shell" }));
+    only().mount(document.createElement("div"));
+    await connections(2);
+    expect(newestSocket().frames[0]?.type ?? "not yet").not.toBe("attach");
+    answer(hello({ sessionId: "s2" }));
+    expect(newestSocket().frames[0]).toMatchObject({ type: "open" });
+    expect(words(only())).toBe("new shell");
+    expect(terminals[1]?.notes).toEqual(["new shell; the one before ended: the shell is gone"]);
+  });
+});
+
+describe("a tab that was duplicated", () => {
+  it("does not take the first one's shells, but offers to", async () => {
+    await connected();
+    reload();
+    await connections(1);
+    answer(again({ offset: 8 }));
+    expect(locks.holds("s1")).toBe(true);
+
+    reload();
+    const release = locks.hold("s1");
+    await vi.waitFor(() => expect(words(only())).toBe("open in another window"));
+    expect(sockets).toHaveLength(0);
+    expect(only().live).toBe(false);
+    expect(terminals[0]?.screen).toBe("hello $ ");
+    render(<ComebackBanner shell={only()} />);
+    fireEvent.click(screen.getByRole("button", { name: "Open here" }));
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ resumeToken: null, takeOver: true, offset: 8 });
+    act(() => newestSocket().say(again({ offset: 8, resumeToken: "key-9" })));
+    expect(words(only())).toBe("same shell resumed");
+    // The first tab is told, and lets go of it.
+    release();
+    await vi.waitFor(() => expect(locks.holds("s1")).toBe(true));
+  });
+
+  it("keeps the key all the same: where the first tab is closed it comes back on the next reload", async () => {
+    await connected();
+    reload();
+    const release = locks.hold("s1");
+    await vi.waitFor(() => expect(words(only())).toBe("open in another window"));
+    reload();
+    release();
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ resumeToken: "key of s1" });
+  });
+
+  it("lets a shell go with its tab", async () => {
+    const shell = await connected();
+    await vi.waitFor(() => expect(locks.holds("s1")).toBe(true));
+    closeShell(shell);
+    await vi.waitFor(() => expect(locks.holds("s1")).toBe(false));
+  });
+});
+
+describe("a shell that another window took", () => {
+  it("stays as it is, does not fight, and can be taken back", async () => {
+    const shell = await connected();
+    newestSocket().say({ type: "closed", reason: "taken_over", exitCode: null, message: "" });
+    newestSocket().drop(4001);
+    expect(words(shell)).toBe("taken over elsewhere");
+    expect(shell.live).toBe(false);
+    expect(terminals[0]?.ended).toBe("");
+    expect(sessionStorage).toHaveLength(0);
+    await vi.waitFor(() => expect(locks.holds("s1")).toBe(false));
+    render(<ComebackBanner shell={shell} />);
+    fireEvent.click(screen.getByRole("button", { name: "Take it back" }));
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", resumeToken: null, takeOver: true, offset: 8 });
+    act(() => newestSocket().say(again({ offset: 8, resumeToken: "key-2", stdinOffset: 40 })));
+    expect(words(shell)).toBe("same shell resumed");
+    print("more");
+    expect(terminals[0]?.screen).toBe("hello $ more");
+  });
+});
+
+describe("one's own shell from elsewhere", () => {
+  it("opens in a tab of its own, with what the server has of it", async () => {
+    openHere({ ...TARGET, sessionId: "far" });
+    only().mount(document.createElement("div"));
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({
+      type: "attach",
+      sessionId: "far",
+      resumeToken: null,
+      takeOver: true,
+      offset: null,
+    });
+    newestSocket().say(again({ sessionId: "far", resumeToken: "key-5", offset: 900 }));
+    print("old output");
+    expect(terminals[0]?.replayed).toBe(1);
+    expect(JSON.stringify(sessionStorage)).toContain("key-5");
+  });
+
+  it("is shown where it is here already", async () => {
+    const first = await connected("s1");
+    await connected("s2");
+    openHere({ ...TARGET, sessionId: "s1" });
+    expect(shells()).toHaveLength(2);
+    expect(dock.get().activeId).toBe(first.id);
+    expect(sockets).toHaveLength(2);
+  });
+});
+
+describe("a lost connection", () => {
+  it("is told in the pill, with a button from the second try on", async () => {
+    const shell = await connected();
+    render(<ComebackBanner shell={shell} />);
+    act(() => newestSocket().drop());
+    expect(words(shell)).toBe("reconnecting (1)");
+    expect(screen.queryByRole("button")).toBeNull();
+    act(() => newestSocket().drop());
+    await connections(3);
+    await screen.findByRole("button", { name: "Reconnect now" });
+    expect(words(shell)).toBe("reconnecting (2)");
+    fireEvent.click(screen.getByRole("button", { name: "Reconnect now" }));
+    expect(words(shell)).toBe("reconnecting (3)");
+    act(() => answer(again({ offset: 8 })));
+    expect(words(shell)).toBe("same shell resumed");
+    expect(screen.queryByRole("button")).toBeNull();
+  });
+
+  it("asks whether the login still stands, which a refused WebSocket does not tell", async () => {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", (path: string) => {
+      asked.push(path);
+      return Promise.resolve(Response.json({ error: "E_UNAUTHENTICATED" }, { status: 401 }));
+    });
+    vi.spyOn(performance, "now").mockReturnValue(1_000_000_000);
+    await connected();
+    newestSocket().drop();
+    newestSocket().drop();
+    expect(asked).toEqual(["/api/whoami"]);
+  });
+
+  it("writes a line into the terminal where output is missing, and only there", async () => {
+    await connected();
+    newestSocket().drop();
+    answer(again({ offset: 8 }));
+    expect(terminals[0]?.notes).toEqual([]);
+    newestSocket().say({ type: "gap", from: 8, to: 2_056, why: "buffer" });
+    expect(terminals[0]?.notes).toEqual(["2.0 KiB of older output are no longer kept"]);
+  });
+
+  it("says what it does not keep of the typing meanwhile", async () => {
+    await connected();
+    newestSocket().drop();
+    terminals[0]?.events.input(new Uint8Array(65_536));
+    expect(notice.get()?.text ?? "").not.toContain("Not typed");
+    terminals[0]?.events.input(new Uint8Array(1));
+    expect(notice.get()?.text).toContain("Not typed: only 64 KiB are kept");
+  });
+});
+
+describe("a page that is hidden for long", () => {
+  it("lets go of the shell, which the server keeps, and comes back when it is looked at", async () => {
+    const shell = await connected();
+    const unwatch = watchPage();
+    shell.letGo(300);
+    expect(newestSocket().of("detach")).toHaveLength(1);
+    expect(words(shell)).toBe("paused: the page was hidden");
+    expect(shell.live).toBe(true);
+    shell.letGo(300);
+    expect(shell.state.get().phase).toBe("away");
+    hide(true);
+    expect(sockets).toHaveLength(1);
+    hide(false);
+    await connections(2);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", offset: 8, resumeToken: "key of s1" });
+    newestSocket().say(again({ offset: 8 }));
+    expect(words(shell)).toBe("same shell resumed");
+    unwatch();
+  });
+
+  it("comes back to it on a reload as well", async () => {
+    const shell = await connected();
+    shell.letGo(300);
+    reload();
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", offset: 8 });
+  });
+});
+
+it("renews a shell that never opened without a word about the one before", async () => {
+  openShell(TARGET);
+  only().mount(document.createElement("div"));
+  await connections(1);
+  newestSocket().drop();
+  renewShell(only());
+  only().mount(document.createElement("div"));
+  await connections(2);
+  answer(hello());
+  expect(words(only())).toBe("");
+  expect(terminals.at(-1)?.notes).toEqual([]);
+});
