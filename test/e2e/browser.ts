@@ -24,9 +24,9 @@ export function address(): string {
   return url;
 }
 
-export async function launch(): Promise<Browser> {
+export async function launch(more: string[] = []): Promise<Browser> {
   mkdirSync(SHOTS, { recursive: true });
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [...ARGS, ...more] });
 }
 
 export interface Look {
@@ -40,20 +40,29 @@ export interface Look {
 }
 
 /** A fresh browser profile, whose terminal can be read from the page. */
-export async function newContext(browser: Browser, look: Look = {}): Promise<BrowserContext> {
+export async function newContext(browser: Browser, look: Look = {}, baseURL = address()): Promise<BrowserContext> {
   const context = await browser.newContext({
     viewport: { width: look.width ?? 1440, height: look.height ?? 900 },
     colorScheme: look.theme ?? "light",
     hasTouch: look.touch ?? false,
     isMobile: look.touch ?? false,
     permissions: ["clipboard-read", "clipboard-write"],
-    baseURL: address(),
+    baseURL,
   });
   await context.addInitScript((warning) => {
     localStorage.setItem("periscope.renderer", "dom");
     if (localStorage.getItem("periscope.pasteWarning") === null) localStorage.setItem("periscope.pasteWarning", warning);
   }, String(look.pasteWarning ?? false));
   return context;
+}
+
+/** Ends the shells of whoever this browser is: a page that closes leaves them to the server for a while. */
+export async function endShells(context: BrowserContext): Promise<void> {
+  const answer = await context.request.get("/api/exec/sessions");
+  if (!answer.ok()) return; // nobody is signed in, and a shell stands on a login
+  const { sessions } = await answer.json();
+  const own = sessions.filter((session: { own: boolean }) => session.own);
+  for (const { sessionId } of own) await context.request.delete(`/api/exec/sessions/${sessionId}`);
 }
 
 export const dock = (page: Page): Locator => page.getByRole("region", { name: "Terminal dock" });

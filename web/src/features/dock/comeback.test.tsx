@@ -288,6 +288,17 @@ describe("a tab that was duplicated", () => {
     await vi.waitFor(() => expect(locks.holds("s1")).toBe(true));
   });
 
+  it("goes on where the other one was only slow to go", async () => {
+    await connected();
+    reload();
+    const release = locks.hold("s1");
+    await vi.waitFor(() => expect(words(only())).toBe("open in another window"));
+    release();
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ resumeToken: "key of s1", takeOver: false, offset: 8 });
+  });
+
   it("keeps the key all the same: where the first tab is closed it comes back on the next reload", async () => {
     await connected();
     reload();

@@ -1,5 +1,7 @@
-/** Of a page that is being loaded anew the browser may still hold the lock for a moment. */
-export const RELOAD_MS = 500;
+/** Of a page that is being loaded anew the browser mostly still holds the lock for a moment, */
+export const SOON_MS = 500;
+/** and on a busy computer for longer. Later than that, whoever lets go of it is loading anew as well. */
+export const LATE_MS = 10_000;
 
 const name = (sessionId: string) => `periscope.shell.${sessionId}`;
 

@@ -13,7 +13,7 @@ import { ClipboardGate } from "./consent.ts";
 import { armCtrl } from "./ctrl.ts";
 import { type Away, type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
 import { gapNote } from "./gap.ts";
-import { Hold, RELOAD_MS } from "./hold.ts";
+import { Hold, LATE_MS, SOON_MS } from "./hold.ts";
 import type { KeptScreen, KeptShell } from "./keep.ts";
 
 export interface ShellTarget {
@@ -144,6 +144,8 @@ export class Shell {
   #loading: Promise<TerminalView> | null = null;
   #stream: ExecStream | null = null;
   #hold: Hold | null = null;
+  /** Asked for, and still with another window. */
+  #hoped: Hold | null = null;
   #visible = false;
   #lastActivity = Date.now();
   /** Since when no page is connected to it, by the wall clock; 0: one is, or that is not known. */
@@ -323,6 +325,7 @@ export class Shell {
     if (this.state.get().phase !== "away" || !sessionId || !terminal) return;
     const kept = this.#back?.kind === "kept" ? (this.#back.screen?.offset ?? null) : null;
     const offset = this.#stream?.position ?? kept;
+    this.#stopHoping();
     this.#set({ phase: "reconnecting", away: null, tries: 0 });
     this.#start(terminal, { kind: "attach", sessionId, token: null, offset, resumeSeconds: TAKE_OVER_SECONDS });
     this.focus();
@@ -349,6 +352,7 @@ export class Shell {
     clearInterval(this.#progress);
     clearTimeout(this.#remark);
     this.#hold?.release();
+    this.#stopHoping();
     this.#terminal?.dispose();
     this.#terminal = null;
   }
@@ -375,9 +379,29 @@ export class Shell {
   /** Shows what the shell showed when this page was left, and sees whether it is still this tab's own. */
   async #comeTo(terminal: TerminalView, { shell, screen }: Extract<Return, { kind: "kept" }>): Promise<void> {
     const hold = new Hold();
-    const [held] = await Promise.all([hold.take(shell.sessionId, RELOAD_MS), screen && terminal.draw(screen)]);
-    if (held) this.#hold = hold;
-    else this.#set({ phase: "away", away: "elsewhere" });
+    const held = hold.take(shell.sessionId, LATE_MS);
+    await (screen && terminal.draw(screen));
+    const soon = new Promise<false>((resolve) => setTimeout(resolve, SOON_MS, false));
+    if (await Promise.race([held, soon])) this.#hold = hold;
+    else {
+      this.#set({ phase: "away", away: "elsewhere" });
+      this.#hoped = hold;
+      void held.then((late) => late && this.#heldLate(terminal, hold));
+    }
+  }
+
+  #heldLate(terminal: TerminalView, hold: Hold): void {
+    if (this.#hoped !== hold) return;
+    this.#hoped = null;
+    this.#hold = hold;
+    this.#set({ phase: "reconnecting", away: null });
+    this.#connect(terminal);
+  }
+
+  /** It is held by another window for good, or is not wanted any more. */
+  #stopHoping(): void {
+    this.#hoped?.release();
+    this.#hoped = null;
   }
 
   #connect(terminal: TerminalView): void {
