@@ -9,6 +9,7 @@ import type { Shell } from "./shell.ts";
 import {
   activeShell,
   dock,
+  focusActive,
   moveShell,
   moveShellBy,
   requestClose,
@@ -126,7 +127,7 @@ function tabKey(event: KeyboardEvent, shell: Shell): void {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   const step = STEPS[event.key];
   if (step && event.shiftKey) moveShellBy(shell.id, step);
-  else if (step) document.getElementById(`${walkTabs(step)}-tab`)?.focus();
+  else if (step) document.getElementById(`${walkTabs(shell.id, step)}-tab`)?.focus();
   else if (event.key === "F2") setRenaming(shell.id);
   else if (event.key === "Delete") requestClose(shell);
   else return;
@@ -224,7 +225,10 @@ function SizeButtons() {
         label={on ? "Leave full screen" : "Full screen"}
         keys="Ctrl+Shift+Enter"
         icon={on ? <Shrink className="size-4" /> : <Expand className="size-4" />}
-        onClick={() => void toggleFullScreen()}
+        onClick={() => {
+          void toggleFullScreen();
+          focusActive();
+        }}
         className="max-sm:hidden"
       />
       <IconButton

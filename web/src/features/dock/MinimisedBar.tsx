@@ -74,15 +74,17 @@ function NewsCount({ states }: { states: { unread: boolean; rang: boolean }[] })
       {rang > 0 ? (
         <span className="flex items-center gap-1.5 text-attention">
           <Bell aria-hidden className="size-3" />
-          {rang}
-          <span className="max-sm:sr-only">rang</span>
+          <span>
+            {rang} <span className="max-sm:sr-only">rang</span>
+          </span>
         </span>
       ) : null}
       {unread > rang ? (
         <span className="flex items-center gap-1.5 text-text">
           <span aria-hidden className="size-1.5 rounded-full bg-accent" />
-          {unread - rang}
-          <span className="max-sm:sr-only">with new output</span>
+          <span>
+            {unread - rang} <span className="max-sm:sr-only">with new output</span>
+          </span>
         </span>
       ) : null}
     </span>

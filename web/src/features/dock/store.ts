@@ -180,6 +180,8 @@ export function closeShell(shell: Shell): void {
     renaming: "",
   });
   shell.dispose();
+  // The other pane is there already; a tab that comes into view takes the keyboard by itself.
+  focusActive();
 }
 
 /** Brings a shell into view and the keyboard to it. */
@@ -194,9 +196,9 @@ export function selectNeighbour(step: 1 | -1): void {
   selectShell(neighbour(arrangement(dock.get()), step));
 }
 
-/** The next tab, while the keyboard stays with the tabs. Returns its shell. */
-export function walkTabs(step: 1 | -1): string {
-  const id = neighbour(arrangement(dock.get()), step);
+/** The tab after that of `from`, while the keyboard stays with the tabs. Returns its shell. */
+export function walkTabs(from: string, step: 1 | -1): string {
+  const id = neighbour({ ...arrangement(dock.get()), activeId: from }, step);
   walking = true;
   arrange((now) => select(now, id), inView());
   return id;
@@ -280,7 +282,9 @@ export function setPicking(picking: DockState["picking"]): void {
 }
 
 export function setLayout(layout: DockLayout): void {
+  walking = false;
   set({ layout, searching: false, renaming: "", picking: "" });
+  focusActive();
 }
 
 export function toggleDock(): void {

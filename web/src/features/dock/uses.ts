@@ -38,8 +38,8 @@ function use(key: KeyUse): void {
 /** Out of the terminal to what lies around it: first a question that waits for an answer, else the shell's tab. */
 function focusControls(): void {
   const section = document.getElementById(DOCK_ID);
-  const target = section?.querySelector<HTMLElement>("[data-asks] button, [role=tab][aria-selected=true]");
-  target?.focus();
+  const question = section?.querySelector<HTMLElement>("[data-active] [data-asks] button, [data-asks] button");
+  (question ?? section?.querySelector<HTMLElement>("[role=tab][aria-selected=true]"))?.focus();
 }
 
 export const DOCK_ID = "dock";
