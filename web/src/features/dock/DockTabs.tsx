@@ -55,6 +55,7 @@ function TabList() {
     document.getElementById(`${activeId}-tab`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [activeId]);
 
+  const owned = shells.filter(({ shell }) => shell.id !== renaming);
   const over = (event: DragEvent) => {
     if (!event.dataTransfer.types.includes(DRAGGED)) return;
     event.preventDefault();
@@ -77,7 +78,7 @@ function TabList() {
       <div
         role="tablist"
         aria-label="Shells"
-        aria-owns={shells.map(({ shell }) => tabId(shell)).join(" ")}
+        aria-owns={owned.map(({ shell }) => tabId(shell)).join(" ")}
         className="sr-only"
       />
       <div

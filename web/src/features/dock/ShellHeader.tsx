@@ -75,7 +75,9 @@ function Where({ shell }: { shell: Shell }) {
   return (
     <span className="flex min-w-0 items-center gap-1.5 font-mono text-xs whitespace-nowrap text-muted">
       {name ? (
-        <strong className="max-w-40 truncate font-sans font-semibold text-text @max-4xl:hidden">{name}</strong>
+        <strong className="max-w-40 min-w-8 shrink-9 truncate font-sans font-semibold text-text @max-md:hidden">
+          {name}
+        </strong>
       ) : null}
       <span className="max-w-32 shrink-0 truncate @max-md:max-w-20">{cluster}</span>
       <span>·</span>

@@ -42,11 +42,15 @@ export function Tab({ shell, state, name, selected, inView, renaming, dropHere, 
             dropHere === "before" ? "before:left-0" : dropHere === "after" ? "before:right-0" : "before:hidden"
           } before:absolute before:inset-y-1 before:w-0.5 before:rounded before:bg-accent before:content-['']`}
         >
-          {renaming ? (
-            <NameField shell={shell} name={name} />
-          ) : (
-            <TabButton shell={shell} state={state} name={name} selected={selected} onKeyDown={onKeyDown} />
-          )}
+          {renaming ? <NameField shell={shell} name={name} /> : null}
+          <TabButton
+            shell={shell}
+            state={state}
+            name={name}
+            selected={selected}
+            renaming={renaming}
+            onKeyDown={onKeyDown}
+          />
           <button
             type="button"
             tabIndex={selected ? 0 : -1}
@@ -70,9 +74,10 @@ function look(selected: boolean, inView: boolean): string {
   return "text-muted hover:bg-hover hover:text-text";
 }
 
-type TabButtonProps = Pick<TabProps, "shell" | "state" | "name" | "selected" | "onKeyDown">;
+type TabButtonProps = Pick<TabProps, "shell" | "state" | "name" | "selected" | "renaming" | "onKeyDown">;
 
-function TabButton({ shell, state, name, selected, onKeyDown }: TabButtonProps) {
+/** While its name is typed the tab is out of sight, but its panel is still called by it. */
+function TabButton({ shell, state, name, selected, renaming, onKeyDown }: TabButtonProps) {
   const { cluster, namespace, pod, container } = shell.target;
   const words = newsWords(state);
   const label = name === pod ? `${pod}, ${container}` : `${name}, ${pod}, ${container}`;
@@ -88,7 +93,7 @@ function TabButton({ shell, state, name, selected, onKeyDown }: TabButtonProps) 
       onClick={() => selectShell(shell.id)}
       onDoubleClick={() => setRenaming(shell.id)}
       onKeyDown={onKeyDown}
-      className="flex h-full min-w-0 items-center gap-2 outline-offset-[-2px]"
+      className={`h-full min-w-0 items-center gap-2 outline-offset-[-2px] ${renaming ? "hidden" : "flex"}`}
     >
       <PhaseDot phase={state.phase} />
       <TailName
