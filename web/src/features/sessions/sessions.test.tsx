@@ -31,6 +31,7 @@ function session(id: string, change: Partial<ExecSession> = {}): ExecSession {
     tty: true,
     transport: "ws",
     reason: "",
+    file: "",
     startedAt: ago(600),
     lastActivityAt: ago(30),
     bytesIn: 10,
