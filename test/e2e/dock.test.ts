@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { dock, faults, focusTerminal, type Look, launch, newContext, onScreen, screen, shot, typeLine } from "./browser.ts";
+import { dock, endShells, faults, focusTerminal, type Look, launch, newContext, onScreen, screen, shot, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -14,6 +14,7 @@ beforeAll(async () => {
 afterAll(() => browser.close());
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await endShells(context);
   await context.close();
   expect(errors).toEqual([]);
 });
@@ -25,9 +26,6 @@ async function start(look: Look = {}): Promise<void> {
   page = await context.newPage();
   errors.length = 0;
   page.on("pageerror", (error) => errors.push(String(error)));
-  await page.goto("/");
-  // A cluster takes five shells of one person; those of earlier tests end with their pages.
-  await eventually(async () => (await (await page.request.get("/api/exec/sessions")).json()).total).toBe(0);
   await page.goto("/clusters/demo/pods/tools/toolbox");
 }
 
@@ -444,10 +442,13 @@ test("without Keyboard Lock, or where full screen is refused, nothing breaks", a
 test("who stays after Ctrl+W asked to leave is told once what to press", async () => {
   await start();
   await openShell();
+  // Of Ctrl+W the page gets to know that Ctrl was pressed.
   const asked = async () => {
+    await page.keyboard.down("Control");
     const [question] = await Promise.all([page.waitForEvent("dialog"), page.close({ runBeforeUnload: true })]);
     expect(question.type()).toBe("beforeunload");
     await question.dismiss();
+    await page.keyboard.up("Control");
   };
   await asked();
   const hint = dock(page).getByText(/Ctrl\+W closes the browser’s tab/);

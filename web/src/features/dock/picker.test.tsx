@@ -3,8 +3,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { TipProvider } from "../../ui/Tip.tsx";
 import { MinimisedBar } from "./MinimisedBar.tsx";
 import { titleMark, watchNews } from "./news.ts";
+import { endAllShells } from "./restore.ts";
 import { activeShell, dock, openShell, renameShell, renewShell, setLayout, splitWith } from "./store.ts";
-import { endAllShells } from "./watch.ts";
 
 function open(pod: string, cluster = "demo") {
   openShell({ cluster, namespace: "shop", pod, container: "app", reason: "" });

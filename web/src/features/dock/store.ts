@@ -227,8 +227,7 @@ export function splitWith(id: string): void {
 export function splitNew(): void {
   const active = activeShell(dock.get());
   if (!active) return;
-  const number = nextNumber(named(dock.get().shells), active.target);
-  const shell = new Shell(active.target, shellHost, { number });
+  const shell = newShell(active.target);
   walking = false;
   const among = [...dock.get().shells, shell];
   arrange((now) => showBeside({ ...now, order: [...now.order, shell.id] }, shell.id), inView(), among);
