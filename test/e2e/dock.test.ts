@@ -109,6 +109,8 @@ test("four shells fold into a bar, and one is found and brought back", async () 
   await typeLine(page, "sleep 2; echo news-of-delta");
   await page.keyboard.press("Control+`");
   expect(await tabs().count()).toBe(0);
+  // The keyboard is not lost with the terminal.
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toContain("4 shells");
   const bar = dock(page);
   expect(await bar.textContent()).toContain("4 shells");
   expect(await bar.textContent()).toContain("delta");
@@ -124,6 +126,11 @@ test("four shells fold into a bar, and one is found and brought back", async () 
   expect(await dock(page).getByRole("tab", { selected: true }).textContent()).toBe("bravo");
   await typeLine(page, "echo in-bravo");
   await onScreen(page, (text) => /^in-bravo$/m.test(text), "what was typed into the shell that was chosen");
+  // What was full height is so again.
+  await dock(page).getByRole("button", { name: "Full height" }).click();
+  await page.keyboard.press("Control+`");
+  await page.keyboard.press("Control+`");
+  await dock(page).getByRole("button", { name: "Leave full height" }).click();
   // By keys alone, from the terminal and back into it.
   await page.keyboard.press("Control+Shift+Backquote");
   await page.keyboard.press("ArrowDown");
@@ -386,6 +393,11 @@ test("a program sets the clipboard only with consent, and never reads it", async
   await onScreen(page, (text) => /^done$/m.test(text), "that the program asked again");
   expect(await bar.count()).toBe(0);
   expect(await clipboard()).toBe("third");
+  await dock(page).getByRole("button", { name: "More for this shell" }).click();
+  await page.getByRole("menuitem", { name: "Ask again about the clipboard" }).click();
+  await focusTerminal(page);
+  await typeLine(page, `clear; ${setClipboard("evil")}`);
+  await bar.waitFor();
   await typeLine(page, "clear; printf '\\033]52;c;?\\a'; IFS= read -rs -t 1 answer; echo \"got=${#answer}=\"");
   await onScreen(page, (text) => /^got=0=$/m.test(text), "that nothing answers a question about the clipboard");
 });

@@ -7,7 +7,8 @@ import { session, signIn } from "../features/auth/session.ts";
 import { Chooser } from "../features/dock/Chooser.tsx";
 import { Dock } from "../features/dock/Dock.tsx";
 import { requestShell } from "../features/dock/request.ts";
-import { pageKeys, toggleDock } from "../features/dock/store.ts";
+import { pageKeys } from "../features/dock/store.ts";
+import { runDockUse } from "../features/dock/uses.ts";
 import { HelpDialog } from "../features/help/HelpDialog.tsx";
 import type { Command, PaletteActions } from "../features/palette/entries.ts";
 import { Palette } from "../features/palette/Palette.tsx";
@@ -86,7 +87,10 @@ function usePalette(showHelp: () => void): { commands: Command[]; actions: Palet
         { name: "Show open shells", words: "sessions end kill", run: () => void navigate({ to: "/sessions" }) },
         { name: "Switch between light and dark", words: "theme appearance", run: toggleTheme },
         { name: "Theme as the system", words: "appearance", run: () => changeSettings({ theme: "system" }) },
-        { name: "Minimise or restore the terminals", words: "dock shell", run: toggleDock },
+        { name: "Minimise or restore the terminals", words: "dock shell", run: () => runDockUse("toggleDock") },
+        { name: "Find a shell among the open ones", words: "dock tabs list", run: () => runDockUse("pickShell") },
+        { name: "Two shells side by side, or one", words: "dock split pane", run: () => runDockUse("split") },
+        { name: "Terminal in full screen", words: "dock keyboard ctrl-w", run: () => runDockUse("fullScreen") },
         {
           name: "Your sessions",
           words: "account browsers logins",

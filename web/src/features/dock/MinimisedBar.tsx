@@ -1,4 +1,5 @@
 import { Bell, ChevronsUpDown, ChevronUp, SquareTerminal } from "lucide-react";
+import { useEffect, useRef } from "react";
 import { IconButton } from "../../ui/Button.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { LivePill, PhaseDot } from "./marks.tsx";
@@ -13,11 +14,17 @@ export function MinimisedBar() {
   const shells = useShells();
   const { activeId, picking } = useStore(dock);
   const active = shells.find(({ shell }) => shell.id === activeId);
+  const bar = useRef<HTMLButtonElement>(null);
+  // The terminal that had the keyboard has left the page.
+  useEffect(() => {
+    if (document.activeElement === document.body) bar.current?.focus();
+  }, []);
   const restore = () => selectShell(activeId);
   const count = `${shells.length} ${shells.length === 1 ? "shell" : "shells"}`;
   return (
     <div className="flex h-9 shrink-0 items-center gap-1 bg-bg pr-1 max-sm:h-11">
       <button
+        ref={bar}
         type="button"
         onClick={restore}
         title="Restore (Ctrl+`)"
@@ -30,7 +37,11 @@ export function MinimisedBar() {
         {active ? (
           <span className="flex min-w-0 items-center gap-2">
             <PhaseDot phase={active.state.phase} />
-            <TailName name={active.name} className={active.state.name ? "font-medium" : "font-mono"} />
+            <TailName
+              name={active.name}
+              given={active.state.name !== ""}
+              className={active.state.name ? "font-medium" : "font-mono"}
+            />
             <span className="contents max-sm:hidden">
               <LivePill state={active.state} />
             </span>
@@ -47,10 +58,11 @@ export function MinimisedBar() {
         trigger={
           <button
             type="button"
+            aria-label="All shells"
             title="All shells (Ctrl+Shift+`)"
-            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong bg-surface px-2.5 text-xs hover:bg-hover data-[state=open]:bg-hover max-sm:h-9"
+            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong bg-surface px-2.5 text-xs hover:bg-hover data-[state=open]:bg-hover max-sm:size-9 max-sm:justify-center max-sm:px-0"
           >
-            All shells
+            <span className="max-sm:hidden">All shells</span>
             <ChevronsUpDown aria-hidden className="size-3.5 text-muted" />
           </button>
         }

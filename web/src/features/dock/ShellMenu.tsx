@@ -1,4 +1,5 @@
 import {
+  ClipboardCheck,
   Columns2,
   CopyPlus,
   Eraser,
@@ -41,6 +42,7 @@ export function afterMenu(event: Event): void {
 export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; kit: Kit }) {
   useStore(shell.state);
   const { shells, activeId } = useStore(dock);
+  const { consent } = useStore(shell.clipboard.state);
   const at = shells.indexOf(shell);
   const terminal = shell.terminal;
   const isTab = Item === ContextItem;
@@ -74,6 +76,11 @@ export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; k
       <Item disabled={!terminal || terminal.alternateScreen} onSelect={() => terminal?.clear()}>
         <Entry icon={<Eraser />} name="Clear screen and scrollback" />
       </Item>
+      {consent === "ask" ? null : (
+        <Item onSelect={() => shell.clipboard.askAgain()}>
+          <Entry icon={<ClipboardCheck />} name="Ask again about the clipboard" />
+        </Item>
+      )}
       <Line />
       {isTab ? (
         <>

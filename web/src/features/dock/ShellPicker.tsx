@@ -172,6 +172,7 @@ function Row({ seen: { shell, state, name }, current }: { seen: SeenShell; curre
         <span className="flex min-w-0 items-center gap-2">
           <TailName
             name={name}
+            given={state.name !== ""}
             className={`text-xs ${state.name ? "font-medium" : "font-mono"} ${state.unread ? "font-bold" : ""}`}
           />
           <NewsMark state={state} />

@@ -98,6 +98,7 @@ function TabButton({ shell, state, name, selected, renaming, onKeyDown }: TabBut
       <PhaseDot phase={state.phase} />
       <TailName
         name={name}
+        given={state.name !== ""}
         className={`text-xs ${state.name ? "font-medium" : "font-mono"} ${state.unread ? "font-bold text-text" : ""}`}
       />
       {state.idleUntil === null ? null : <Hourglass aria-hidden className="size-3 shrink-0 text-attention" />}

@@ -1,5 +1,7 @@
 interface TailNameProps {
   name: string;
+  /** Somebody chose it: it says what it is about at its beginning, and is cut at its end. */
+  given?: boolean;
   className?: string;
 }
 
@@ -7,7 +9,8 @@ interface TailNameProps {
 const TAIL = /.{0,6}(?: \(\d+\))?$/u;
 
 /** A name that is cut in the middle where there is no room: its end tells it from its siblings. */
-export function TailName({ name, className = "" }: TailNameProps) {
+export function TailName({ name, given = false, className = "" }: TailNameProps) {
+  if (given) return <span className={`truncate ${className}`}>{name}</span>;
   const tail = TAIL.exec(name)?.[0] ?? "";
   return (
     <span className={`flex min-w-0 whitespace-pre ${className}`}>

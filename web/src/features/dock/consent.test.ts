@@ -67,6 +67,16 @@ describe("a program that wants the clipboard", () => {
     expect(g.state.get()).toEqual({ consent: "never", asked: null });
   });
 
+  it.each(["always", "never"] as const)("is asked again once its owner takes %s back", async (answer) => {
+    const { gate: g, clipboard } = gate();
+    g[answer]();
+    g.askAgain();
+    g.ask("one");
+    await settled();
+    expect(clipboard).toEqual([]);
+    expect(g.state.get()).toMatchObject({ consent: "ask", asked: { bytes: 3 } });
+  });
+
   it("is not even asked about where the setting says never", () => {
     const { gate: g } = gate({ forbidden: true });
     g.ask("one");

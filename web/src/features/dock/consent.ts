@@ -58,6 +58,11 @@ export class ClipboardGate {
     this.state.set({ consent: "never", asked: null });
   }
 
+  /** Takes "always" and "never" back. */
+  askAgain(): void {
+    this.state.update((now) => ({ ...now, consent: "ask" }));
+  }
+
   #answer(): void {
     const text = this.#waiting;
     this.#waiting = null;

@@ -119,10 +119,13 @@ function arrange(change: (now: Arrangement) => Arrangement, more: Partial<DockSt
   set({ shells: order.flatMap((id) => byId.get(id) ?? []), activeId, panes, ...more });
 }
 
+/** What the dock goes back to from its bar. */
+let opened: Exclude<DockLayout, "minimised"> = "panel";
+
 /** What a shell that comes into view takes with it: the panel opens, and what was about another shell closes. */
 function inView(): Partial<DockState> {
   const { layout } = dock.get();
-  return { layout: layout === "minimised" ? "panel" : layout, searching: false, renaming: "", picking: "" };
+  return { layout: layout === "minimised" ? opened : layout, searching: false, renaming: "", picking: "" };
 }
 
 /** True while somebody walks along the tabs with the arrow keys: what comes into view leaves the keyboard there. */
@@ -281,6 +284,8 @@ export function setPicking(picking: DockState["picking"]): void {
 }
 
 export function setLayout(layout: DockLayout): void {
+  const { layout: before } = dock.get();
+  if (before !== "minimised") opened = before;
   walking = false;
   set({ layout, searching: false, renaming: "", picking: "" });
   focusActive();
@@ -288,7 +293,7 @@ export function setLayout(layout: DockLayout): void {
 
 export function toggleDock(): void {
   if (dock.get().shells.length === 0) return;
-  setLayout(dock.get().layout === "minimised" ? "panel" : "minimised");
+  setLayout(dock.get().layout === "minimised" ? opened : "minimised");
 }
 
 export function setHeight(height: number, roomPx: number): void {

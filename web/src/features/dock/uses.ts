@@ -1,4 +1,5 @@
 import { type DockUse, dockUse } from "../../lib/chords.ts";
+import { notify } from "../../lib/notice.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import { toggleFullScreen } from "./fullscreen.ts";
 import {
@@ -21,6 +22,12 @@ const DOCK_USES: Record<DockUse, () => void> = {
   nextTab: () => selectNeighbour(1),
   previousTab: () => selectNeighbour(-1),
 };
+
+/** Does what a key or a command of the page asks of the dock, where there is one. */
+export function runDockUse(use: DockUse): void {
+  if (dock.get().shells.length > 0) DOCK_USES[use]();
+  else notify("No shell is open");
+}
 
 function isDockUse(use: KeyUse): use is DockUse {
   return Object.hasOwn(DOCK_USES, use);

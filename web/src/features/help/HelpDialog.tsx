@@ -105,11 +105,9 @@ export function HelpDialog({ onClose }: { onClose(): void }) {
           {PAGE.map((section) => (
             <KeyList key={section.title} {...section} />
           ))}
-        </div>
-        <div className="flex flex-col gap-6">
-          <KeyList {...TERMINAL[platform]} />
           <KeyList {...TAB_ROW} />
         </div>
+        <KeyList {...TERMINAL[platform]} />
       </div>
       <p className="mt-5 text-xs text-muted">
         Links in a terminal open with {commandKeyName} held. The mouse menu of the browser copies and pastes too.
