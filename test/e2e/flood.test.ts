@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Browser, CDPSession, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
 const MIB = 1 << 20;
 const SECONDS = Number(process.env.PERISCOPE_FLOOD_SECONDS || 10);
@@ -40,7 +40,10 @@ beforeAll(async () => {
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, "failed-flood");
 });
-afterAll(() => browser.close());
+afterAll(async () => {
+  await endShells(page.context());
+  await browser.close();
+});
 
 test("a flood is held by nobody, and Ctrl-C is answered at once", { timeout: LIMIT_MS }, async () => {
   await openShell();

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dock, launch, newContext, onScreen, shot } from "./browser.ts";
+import { dock, endShells, launch, newContext, onScreen, shot } from "./browser.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -206,7 +206,7 @@ async function openWithReason(page: Page): Promise<void> {
   await dialog.getByRole("button", { name: "Open shell" }).click();
 }
 
-/** Two shells in another window, which live as long as it does. */
+/** Two shells in another window. */
 async function shellsBeside(page: Page): Promise<void> {
   const other = await page.context().newPage();
   await other.setViewportSize({ width: 1440, height: 900 });
@@ -243,6 +243,7 @@ for (const width of [1440, 360]) {
           expect(await faults(page), theme).toEqual([]);
         }
       } finally {
+        await endShells(context);
         await context.close();
       }
     });

@@ -88,8 +88,8 @@ async function buffer(): Promise<string> {
 
 /** What the terminal holds between two lines of the shell's own. */
 async function between(from: string, to: string): Promise<string> {
-  const text = await buffer();
-  return text.slice(text.indexOf(`\n${from}\n`) + from.length + 2, text.indexOf(`\n${to}\n`) + 1);
+  const lines = (await buffer()).split("\n");
+  return lines.slice(lines.lastIndexOf(from) + 1, lines.lastIndexOf(to)).map((line) => `${line}\n`).join("");
 }
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
@@ -171,3 +171,190 @@ test("vim with unsaved text and a counter: a silent network, a reload, a proxy t
   await page.keyboard.press("Enter");
   await onScreen(page, (text) => /^unsaved words typed in the dark and after$/m.test(text), "what vim has written");
 });
+
+/** Breaks every connection at random moments, until `over` says that it is enough. Returns how often. */
+async function storm(cuts: number, over: () => boolean): Promise<number> {
+  let done = 0;
+  while (done < cuts && !over()) {
+    await new Promise((next) => setTimeout(next, 40 + Math.random() * 160));
+    network.breakAll();
+    done++;
+  }
+  return done;
+}
+
+/** MiB through a shell in the storm: a few in `make test`, 64 in `make soak`. */
+const STORM_MIB = Number(process.env.PERISCOPE_STORM_MIB ?? 3);
+/** What the terminal keeps at most is 50,000 lines; each has 64 letters. */
+const ROUND_LINES = 24_000;
+
+test("a storm of cuts loses and doubles nothing that is printed", { timeout: 120_000 + STORM_MIB * 60_000 }, async () => {
+  await start();
+  await page.evaluate(() => localStorage.setItem("periscope.scrollback", "50000"));
+  await page.reload();
+  await openShell();
+  const rounds = Math.ceil((STORM_MIB * 1024 * 1024) / (ROUND_LINES * 65));
+  let cuts = 0;
+  for (let round = 0; round < rounds; round++) {
+    await typeLine(page, `F=/tmp/storm-$$; head -c ${ROUND_LINES * 48} /dev/urandom | base64 -w 64 > $F; clear; echo be''gin; cat $F; echo e''nd`);
+    let printed = false;
+    const cutting = storm(Math.ceil(200 / rounds), () => printed);
+    await onScreen(page, (text) => /^end$/m.test(text), "the end of the output", 120_000);
+    printed = true;
+    cuts += await cutting;
+    await resumed();
+    await typeLine(page, "sha256sum < $F; rm $F");
+    const sum = /^([0-9a-f]{64}) {2}-$/m;
+    const expected = sum.exec(await onScreen(page, (text) => sum.test(text), "its sum"))?.[1];
+    const shown = await between("begin", "end");
+    expect(shown.length).toBe(ROUND_LINES * 65);
+    expect(sha256(shown)).toBe(expected);
+  }
+  console.log(`${rounds * ROUND_LINES * 65} bytes of output through ${cuts} cuts`);
+  expect(cuts).toBeGreaterThan(3);
+});
+
+test("a storm of cuts loses and doubles nothing that is pasted", { timeout: 240_000 }, async () => {
+  await start();
+  await openShell();
+  const size = 1024 * 1024;
+  const text = Array.from({ length: size / 64 }, (_, i) => `${String(i).padStart(63, "paste ")}\n`).join("");
+  expect(text.length).toBe(size);
+  // The program reads slowly, so that there is something to cut.
+  await typeLine(page, `stty -echo; echo rea''dy; for i in $(seq 128); do head -c 8192; sleep 0.05; done | sha256sum`);
+  await onScreen(page, (seen) => /^ready$/m.test(seen), "that the command reads");
+  await page.evaluate((value) => navigator.clipboard.writeText(value), text);
+  await page.keyboard.press("Control+Shift+V");
+  let read = false;
+  const cutting = storm(200, () => read);
+  await onScreen(page, (seen) => /^[0-9a-f]{64} {2}-$/m.test(seen), "the sum of what was pasted", 200_000);
+  read = true;
+  const cuts = await cutting;
+  console.log(`${size} bytes of a paste through ${cuts} cuts`);
+  expect(cuts).toBeGreaterThan(3);
+  await resumed();
+  expect(await screen(page)).toContain(sha256(text));
+});
+
+test("a duplicated tab leaves the shell to the first one, and takes it over when asked", async () => {
+  await start();
+  await openShell();
+  await typeLine(page, "clear; echo here-$$");
+  const first = await onScreen(page, (text) => /^here-\d+$/m.test(text), "the shell's own number");
+  const number = /^here-(\d+)$/m.exec(first)?.[1] ?? "";
+  // As "Duplicate tab" does: a window of its own with a copy of the tab's storage.
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  const kept = await page.evaluate(() => {
+    window.dispatchEvent(new Event("pagehide"));
+    return Object.entries({ ...sessionStorage });
+  });
+  const original = page;
+  await context.addInitScript((entries) => {
+    if (sessionStorage.length === 0) for (const [key, value] of entries) sessionStorage.setItem(key, value);
+  }, kept);
+  page = await newPage();
+  await phase("away");
+  expect(await pill().textContent()).toBe("open in another window");
+  await onScreen(page, (text) => text.includes(`here-${number}`), "the screen, though the shell is elsewhere");
+  expect(await original.getByTestId("shell-state").getAttribute("data-phase")).toBe("connected");
+  await shot(page, "resume-elsewhere");
+
+  await page.getByRole("button", { name: "Open here" }).click();
+  await resumed();
+  await typeLine(page, "echo again-$$");
+  await onScreen(page, (text) => text.includes(`again-${number}`), "the same shell");
+  await expect.poll(() => original.getByTestId("shell-state").textContent()).toBe("taken over elsewhere");
+  await original.bringToFront();
+  await original.getByRole("button", { name: "Take it back" }).click();
+  await expect.poll(() => original.getByTestId("shell-state").getAttribute("data-phase")).toBe("connected");
+  await expect.poll(() => pill().textContent()).toBe("taken over elsewhere");
+  page = original;
+  await focusTerminal(page);
+  await typeLine(page, "echo back-$$");
+  await onScreen(page, (text) => text.includes(`back-${number}`) && text.includes(`again-${number}`), "all of it");
+});
+
+test("a shell is taken over into another browser from the list of sessions", async () => {
+  await start();
+  await openShell();
+  await typeLine(page, "clear; echo far-$$");
+  const number = /^far-(\d+)$/m.exec(await onScreen(page, (text) => /^far-\d+$/m.test(text), "its number"))?.[1];
+  const far = page;
+  const other = await newContext(browser, {}, HERE);
+  page = await other.newPage();
+  await page.goto("/sessions");
+  await page.getByRole("button", { name: "Open the shell in toolbox here" }).click();
+  await page.getByRole("dialog", { name: "Open this shell here?" }).getByRole("button", { name: "Open here" }).click();
+  await resumed();
+  await onScreen(page, (text) => text.includes(`far-${number}`), "what the shell had printed");
+  await focusTerminal(page);
+  await typeLine(page, "echo near-$$");
+  await onScreen(page, (text) => text.includes(`near-${number}`), "the same shell");
+  await expect.poll(() => far.getByTestId("shell-state").textContent()).toBe("taken over elsewhere");
+  // Its window closes, and the shell waits for somebody: no question is left.
+  await other.close();
+  page = far;
+  await page.goto("/sessions");
+  await page.getByText("Detached").waitFor();
+  await page.getByRole("button", { name: "Open the shell in toolbox here" }).click();
+  await resumed();
+  await onScreen(page, (text) => text.includes(`near-${number}`), "the same shell once more");
+});
+
+test("a shell that is gone is not pretended to be there", async () => {
+  await start();
+  await openShell();
+  await page.reload();
+  await resumed();
+  await network.set("refusing");
+  await phase("reconnecting");
+  await shot(page, "resume-reconnecting");
+  expect(await faults(page)).toEqual([]);
+  // Ended from elsewhere, past the network that is cut; and its end is kept, but not for somebody else's token.
+  const kept = await page.evaluate(() => JSON.parse(sessionStorage.getItem("periscope.shells") ?? "{}"));
+  await page.evaluate(() => sessionStorage.clear());
+  await network.set("open");
+  await page.getByRole("button", { name: "Reconnect now" }).click();
+  await resumed();
+  kept.shells[0].token = "not-the-token";
+  await page.route("**/api/**", (route) => route.continue());
+  await context.addInitScript((index) => sessionStorage.setItem("periscope.shells", index), JSON.stringify(kept));
+  await page.reload();
+  await phase("ended");
+  expect(await pill().textContent()).toBe("ended: the shell is gone");
+  await page.getByText("What ran in it has ended").waitFor();
+  await shot(page, "resume-gone");
+  expect(await faults(page)).toEqual([]);
+  await dock(page).getByRole("button", { name: "New shell" }).click();
+  await resumed();
+  expect(await pill().textContent()).toBe("new shell");
+  await onScreen(page, (text) => /new shell; the one before ended: the shell is gone/.test(text), "why it is new");
+  await shot(page, "resume-new-shell");
+});
+
+for (const theme of ["light", "dark"] as const) {
+  for (const width of [1440, 360]) {
+    test(`how coming back looks, ${theme}, ${width} px`, async () => {
+      await start({ theme, width, height: width === 360 ? 740 : 900 });
+      await openShell();
+      await typeLine(page, "clear; uname -s; echo the work of an hour");
+      await onScreen(page, (text) => /^the work of an hour$/m.test(text), "some output");
+      await network.set("refusing");
+      await page.getByRole("button", { name: "Reconnect now" }).waitFor({ timeout: 30_000 });
+      const name = `${theme}-${width}`;
+      await shot(page, `resume-reconnecting-${name}`);
+      expect(await faults(page)).toEqual([]);
+      await network.set("open");
+      await page.getByRole("button", { name: "Reconnect now" }).click();
+      await expect.poll(() => pill().textContent()).toBe("same shell resumed");
+      await shot(page, `resume-resumed-${name}`);
+      await focusTerminal(page);
+      await typeLine(page, "exit 3");
+      await phase("ended");
+      await shot(page, `resume-ended-${name}`);
+      await dock(page).getByRole("button", { name: "New shell" }).click();
+      await expect.poll(() => pill().textContent()).toBe("new shell");
+      await shot(page, `resume-new-shell-${name}`);
+    });
+  }
+}

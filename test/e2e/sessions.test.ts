@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { dock, focusTerminal, launch, newContext, onScreen, screen as screenOf, shot, typeLine } from "./browser.ts";
+import { dock, endShells, focusTerminal, launch, newContext, onScreen, screen as screenOf, shot, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -20,6 +20,7 @@ beforeEach(async () => {
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await endShells(context);
   await context.close();
   expect(errors).toEqual([]);
 });
@@ -155,12 +156,14 @@ async function pass(seconds: number): Promise<void> {
   }
 }
 
-test("a page hidden for long closes its silent shells and says so", async () => {
+test("a page hidden for long lets go of its silent shells, and comes back to them when it is looked at", async () => {
   await page.clock.install();
   await page.goto("/");
   await noShells();
   await openShell(page, "demo", "toolbox");
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  await focusTerminal(page);
+  await typeLine(page, "KEPT=still''-here; clear");
   const hide = (hidden: boolean) =>
     page.evaluate((value) => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
@@ -172,12 +175,14 @@ test("a page hidden for long closes its silent shells and says so", async () => 
   expect(await state(page)).toContain("connected");
   await hide(true);
   await pass(5 * 60 + 20);
-  await hide(false);
-  await expect.poll(() => state(page)).toContain("the page was hidden too long");
-  expect(await dock(page).textContent()).toContain("hidden for 5 minutes");
+  await expect.poll(() => state(page)).toBe("paused: the page was hidden");
   await shot(page, "hidden");
-  await dock(page).getByRole("button", { name: "New shell" }).click();
-  await onScreen(page, (text) => PROMPT.test(text), "a prompt again");
+  const list = await (await page.request.get("/api/exec/sessions")).json();
+  expect(list.sessions.map((session: { state: string }) => session.state)).toEqual(["detached"]);
+  await hide(false);
+  await expect.poll(() => state(page)).toBe("same shell resumed");
+  await typeLine(page, "echo $KEPT");
+  await onScreen(page, (text) => /^still-here$/m.test(text), "the same shell");
 });
 
 test("a cluster without shells offers none anywhere, and says so", async () => {

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { dock, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { dock, endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -20,6 +20,7 @@ beforeEach(async () => {
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await endShells(context);
   await context.close();
   expect(errors).toEqual([]);
 });
@@ -117,12 +118,17 @@ test("the end of the program is told, and a new shell is one click away", async 
   await onScreen(page, (text) => PROMPT.test(text), "a prompt again");
 });
 
-test("a lost connection is told honestly", async () => {
+test("a lost connection is told, and the same shell comes back", async () => {
   await openShell(/^checkout-/);
+  await typeLine(page, "KEPT=still''-here; clear");
+  const phase = () => page.getByTestId("shell-state").getAttribute("data-phase");
   await context.setOffline(true);
-  await expect.poll(() => page.getByTestId("shell-state").textContent(), { timeout: 60_000 }).toContain("ended");
-  await shot(page, "connection-lost");
+  await expect.poll(phase, { timeout: 60_000 }).toBe("reconnecting");
   await context.setOffline(false);
+  await expect.poll(phase, { timeout: 30_000 }).toBe("connected");
+  await focusTerminal(page);
+  await typeLine(page, "echo $KEPT");
+  await onScreen(page, (text) => /^still-here$/m.test(text), "the same shell");
 });
 
 test("a pod without a shell says what to do", async () => {

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { address, dock, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { address, dock, endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -23,6 +23,7 @@ beforeEach(async () => {
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await endShells(context);
   await context.close();
   expect(errors).toEqual([]);
 });

@@ -5,7 +5,7 @@
  */
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { address, dock, focusTerminal, type Look, launch, newContext, onScreen, shot, typeLine } from "../browser.ts";
+import { address, dock, endShells, focusTerminal, launch, type Look, newContext, onScreen, shot, typeLine } from "../browser.ts";
 
 const PASSWORD = process.env.PERISCOPE_DEMO_PASSWORD ?? "";
 const IDP = process.env.PERISCOPE_IDP ?? "";
@@ -29,6 +29,7 @@ afterEach(async ({ task }) => {
   for (const [index, context] of open.entries()) {
     const page = context.pages()[0];
     if (task.result?.state === "fail" && page) await shot(page, `failed-${task.name.replace(/\W+/g, "-")}-${index}`);
+    await endShells(context);
     await context.close();
   }
   expect(errors).toEqual([]);

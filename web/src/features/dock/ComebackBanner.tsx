@@ -23,9 +23,7 @@ function isApart({ phase, tries }: ShellState): boolean {
 
 function Words({ state: { phase, away } }: { state: ShellState }) {
   if (phase === "reconnecting") {
-    return (
-      <span>The connection is lost. The shell goes on without it; what you type is kept and sent afterwards.</span>
-    );
+    return <span>Connection lost. The shell goes on, and what you type is kept.</span>;
   }
   if (away === "taken") return <span>You took this shell over in another window, where it goes on.</span>;
   if (away === "elsewhere") return <span>This shell is open in another window of this browser.</span>;
