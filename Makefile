@@ -32,8 +32,9 @@ check: deps ## formatting, linters, types, generated files
 	@build/check.sh "$(LINT)"
 
 .PHONY: bench
-bench: build devcluster ## print the ratios of docs/performance.md
+bench: build devcluster bin/demo ## print the ratios of docs/performance.md
 	@go run ./test/bench
+	@build/bench-browser.sh
 
 .PHONY: soak
 soak: build devcluster bin/demo ## flood a browser for a minute, leave shells alone behind a proxy with an idle limit for 15

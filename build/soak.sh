@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Floods a browser's terminal for a minute. Then leaves shells alone behind a real
+# Floods a browser's terminal for a minute, and cuts its connections while 64 MiB go through them. Then leaves shells alone behind a real
 # proxy for as long as $1 says, with the idle limit of a common load balancer, and
 # asks them something at the end.
 set -euo pipefail
@@ -12,6 +12,9 @@ trap 'rm -rf "$TMPDIR"' EXIT
 echo "A flood in a browser, for 60 s"
 npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
 PERISCOPE_FLOOD_SECONDS=60 bin/demo --dir "$TMPDIR/demo" -- npm --prefix test/e2e run --silent test -- flood
+
+echo "64 MiB and a paste through a storm of cuts, in a browser"
+PERISCOPE_STORM_MIB=64 bin/demo --dir "$TMPDIR/demo" -- npm --prefix test/e2e run --silent test -- resume -t storm
 
 echo "Quiet shells behind a proxy, for $1; a line each minute"
 go test -race -count=1 -v -timeout 2h ./test/proxy -limit 20s -quiet "$1"

@@ -109,7 +109,7 @@ type Features struct {
 // ExecFeatures are those of shells.
 type ExecFeatures struct {
 	Resume              bool `json:"resume" doc:"Whether a shell survives a lost connection"`
-	ClientHiddenSeconds int  `json:"clientHiddenSeconds" doc:"After how long a hidden, silent tab closes its shell"`
+	ClientHiddenSeconds int  `json:"clientHiddenSeconds" doc:"After how long a hidden, silent tab lets go of its shell"`
 }
 
 // clientHidden is the default of the UI's own timer, in seconds.

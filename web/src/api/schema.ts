@@ -703,7 +703,7 @@ export interface components {
         ExecFeatures: {
             /**
              * Format: int64
-             * @description After how long a hidden, silent tab closes its shell
+             * @description After how long a hidden, silent tab lets go of its shell
              */
             clientHiddenSeconds: number;
             /** @description Whether a shell survives a lost connection */

@@ -29,7 +29,7 @@ export interface Settings {
   bell: boolean;
   /** Keeps a copy of the terminal's screen that a screen reader can read. */
   screenReader: boolean;
-  /** After how many minutes a hidden page closes its silent shells. 0: never; null: as the server says. */
+  /** After how many minutes a hidden page lets go of its silent shells. 0: never; null: as the server says. */
   hiddenMinutes: number | null;
 }
 

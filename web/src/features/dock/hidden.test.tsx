@@ -73,7 +73,7 @@ describe("a hidden page", () => {
     vi.useRealTimers();
   });
 
-  it("closes its silent shells in time, and says so to whoever comes back", () => {
+  it("closes its silent shells in time where they cannot wait, and says so to whoever comes back", () => {
     const shell = open();
     const stop = watchHidden(300);
     vi.advanceTimersByTime(20 * MINUTE);

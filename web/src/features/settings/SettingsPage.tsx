@@ -113,11 +113,11 @@ export function SettingsPage({ who, version, hiddenSeconds, onSignOut }: Setting
             />
           </Setting>
           <Setting
-            name="Close shells of a hidden page"
-            note="Where nothing was typed or printed in them for so long. Time in which the computer sleeps does not count."
+            name="Let go of the shells of a hidden page"
+            note="Where nothing was typed or printed in them for so long. The server keeps them for a while; they come back when you look again. Time in which the computer sleeps does not count."
           >
             <Select
-              label="Close shells of a hidden page"
+              label="Let go of the shells of a hidden page"
               value={now.hiddenMinutes ?? hiddenSeconds / 60}
               options={hiddenOptions(hiddenSeconds / 60)}
               onChange={(hiddenMinutes) => changeSettings({ hiddenMinutes })}

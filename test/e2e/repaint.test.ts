@@ -1,0 +1,132 @@
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { dock, endShells, focusTerminal, launch, newContext, onScreen, screen, shot, typeLine } from "./browser.ts";
+
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await endShells(context);
+  await context.close();
+});
+
+const PROMPT = /[#$] ?$/m;
+
+interface Program {
+  name: string;
+  start: string;
+  /** It has drawn its screen. */
+  drawn: RegExp;
+  /** Keys after which the terminal's state is not the simplest one. */
+  work: string[];
+  /** Keys that it answers by scrolling and by changing parts of its screen. */
+  more: string[];
+  /** Draws everything anew, from what the program knows alone. */
+  redraw: string;
+}
+
+const PROGRAMS: Program[] = [
+  {
+    name: "vim",
+    start: "vim -n -u NONE -c 'set number nowrap mouse=a laststatus=2 | syntax on' /tmp/lines-$$",
+    drawn: /^ +1 line 1 /m,
+    work: ["2", "0", "G", "o", "typed", "Escape", "Control+E"],
+    more: ["d", "d", "Control+E", "Control+Y", "O", "x", "Escape", "1", "0", "j"],
+    redraw: "Control+L",
+  },
+  {
+    name: "less",
+    start: "less -S /tmp/lines-$$",
+    drawn: /^line 1 /m,
+    work: ["Space", "j", "j"],
+    more: ["j", "k", "k", "Space", "b"],
+    redraw: "r",
+  },
+  { name: "top", start: "top -d 600", drawn: /^ *PID USER/m, work: ["1"], more: ["c", "Shift+M"], redraw: "Control+L" },
+];
+
+async function start(program: Program): Promise<string> {
+  context = await newContext(browser);
+  page = await context.newPage();
+  await page.goto("/clusters/demo/pods/tools/toolbox");
+  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  await focusTerminal(page);
+  await typeLine(page, "seq 500 | sed 's/.*/line & of a longer text/' > /tmp/lines-$$; clear");
+  await typeLine(page, program.start);
+  await onScreen(page, (text) => program.drawn.test(text), program.name);
+  return press(program.work);
+}
+
+async function press(keys: string[]): Promise<string> {
+  for (const key of keys) {
+    if (key.length > 1 && /^[a-z]+$/.test(key)) await page.keyboard.type(key);
+    else await page.keyboard.press(key);
+  }
+  return calm();
+}
+
+/** The screen once the program has answered everything: it stays the same for a while. */
+async function calm(): Promise<string> {
+  let last = "";
+  let since = Date.now();
+  return onScreen(
+    page,
+    (text) => {
+      if (text !== last) since = Date.now();
+      last = text;
+      return text !== "" && Date.now() - since > 700;
+    },
+    "a calm screen",
+  );
+}
+
+/** How it looks, colours and all. */
+const looks = () =>
+  dock(page)
+    .locator(".xterm-rows:visible > div")
+    .evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => [cell.className, cell.textContent])));
+
+const connected = () =>
+  expect.poll(() => page.getByTestId("shell-state").getAttribute("data-phase"), { timeout: 30_000 }).toBe("connected");
+
+/** What changes by itself in a list of processes. */
+const still = (text: string) => text.replace(/[\d.,:]+/g, "0").replace(/ +/g, " ");
+
+for (const program of PROGRAMS) {
+  test(`${program.name} comes back as it was, and goes on without drawing anew`, async () => {
+    const before = await start(program);
+    const picture = await looks();
+    await page.reload();
+    await connected();
+    expect(await calm()).toBe(before);
+    expect(await looks()).toEqual(picture);
+    await focusTerminal(page);
+    const after = await press(program.more);
+    expect(still(after)).not.toBe(still(before));
+    expect(still(await press([program.redraw]))).toBe(still(after));
+  });
+
+  test(`${program.name} is drawn by the program itself where its screen could not be kept`, async () => {
+    const before = await start(program);
+    await page.evaluate(() => {
+      const setItem = Storage.prototype.setItem;
+      Storage.prototype.setItem = function (key, value) {
+        if (key.startsWith("periscope.screen")) throw new DOMException("full", "QuotaExceededError");
+        setItem.call(this, key, value);
+      };
+    });
+    await page.reload();
+    await connected();
+    expect(still(await calm())).toBe(still(before));
+    await focusTerminal(page);
+    const after = await press(program.more);
+    expect(still(await press([program.redraw]))).toBe(still(after));
+  });
+}
