@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { address, endShells, focusTerminal, launch, newContext, onScreen, typeLine } from "./browser.ts";
+import { address, endShells, focusTerminal, launch, newContext, onScreen, screen, typeLine } from "./browser.ts";
 import { CuttableNetwork } from "./wire.ts";
 
 /** Row 10 of docs/performance.md: `make bench` asks for 20 of each; `make test` looks whether it can be measured. */
@@ -42,13 +42,25 @@ afterAll(async () => {
   await network.stop();
 });
 
-const phase = (wanted: string) =>
-  expect.poll(() => page.getByTestId("shell-state").getAttribute("data-phase"), { timeout: 40_000 }).toBe(wanted);
+/** Waits until nothing new comes: what was on its way has arrived. */
+async function still(): Promise<void> {
+  let last = "";
+  await expect
+    .poll(
+      async () => {
+        const before = last;
+        last = await screen(page);
+        return last === before;
+      },
+      { interval: 300 },
+    )
+    .toBe(true);
+}
 
 /** From the moment at which the network is back to the first new line on the screen. */
 async function afterCut(): Promise<number> {
   await network.set("silent");
-  await phase("reconnecting");
+  await still();
   await network.set("open");
   return page.evaluate(
     () =>

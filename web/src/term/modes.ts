@@ -1,7 +1,7 @@
 import type { IDisposable, Terminal } from "@xterm/xterm";
 
-/** Private modes that the serializer leaves out: the cursor's visibility, and how the mouse is reported. */
-const PRIVATE = [25, 1006, 1016];
+/** Private modes that the serializer leaves out: whether the cursor blinks and shows, and how the mouse is reported. */
+const PRIVATE = [12, 25, 1006, 1016];
 
 /**
  * Follows what a program has set and no picture of the screen holds: the scroll region, the cursor's shape, and some
