@@ -49,6 +49,9 @@ const (
 	AuthDenied = "auth.denied"
 )
 
+// DebugCreate is the verb of debug containers.
+const DebugCreate = "pod.debug.create"
+
 // The verbs of personal access tokens.
 const (
 	TokenCreate = "token.create"

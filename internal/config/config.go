@@ -129,6 +129,9 @@ type Exec struct {
 	ReplayBytes int
 	// Transport is auto, ws or spdy.
 	Transport string
+	// DebugImages are for debug containers, the default first; without any there
+	// are none.
+	DebugImages []string
 }
 
 // ExecPolicy is what shells into one cluster are bound by.

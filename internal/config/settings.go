@@ -76,6 +76,8 @@ var settings = []Setting{
 		read: func(c *Config, v string) error { return mebibytes(v, 0, maxFileMiB, &c.Exec.MaxFile) }},
 	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: ws, spdy or auto, which is WebSocket, and SPDY where that fails: after three failed upgrades in a row for 30 minutes without another try",
 		read: func(c *Config, v string) error { return oneOf(v, &c.Exec.Transport, "auto", "ws", "spdy") }},
+	{Env: "PERISCOPE_DEBUG_IMAGES", Meaning: "Images for debug containers in pods without a shell, with commas, the default first, such as busybox:1.37; each must hold sh; empty: there are no debug containers",
+		read: debugImages},
 	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once after the start, in the background, so that the first shell finds credentials and protocol ready",
 		read: func(c *Config, v string) error { return truth(v, &c.ProbeClustersOnBoot) }},
 	{Env: "PERISCOPE_DEV_ALLOW_ORIGINS", Meaning: "Further origins of this machine that dev mode takes, with commas, such as http://localhost:5173",
@@ -92,7 +94,7 @@ var later = []string{
 	"PERISCOPE_AUDIT_DB_PATH", "PERISCOPE_AUDIT_RETENTION_DAYS", "PERISCOPE_AUDIT_MAX_SIZE_MB",
 	"PERISCOPE_AUDIT_VACUUM_INTERVAL", "PERISCOPE_AUDIT_FAILURE_MODE", "PERISCOPE_AUDIT_KEY_FILE",
 	"PERISCOPE_AGENT_LISTEN_ADDR", "PERISCOPE_AGENT_TUNNEL_SANS", "PERISCOPE_WATCH_STREAMS",
-	"PERISCOPE_WATCH_PER_USER_LIMIT", "PERISCOPE_DEBUG_IMAGES",
+	"PERISCOPE_WATCH_PER_USER_LIMIT",
 }
 
 // Kubernetes gives every pod variables for each Service of its namespace, such

@@ -27,7 +27,7 @@ func (s *server) routes() []route {
 	all = append(all, s.sessionRoutes()...)
 	all = append(all, s.loginRoutes()...)
 	all = append(all, s.tokenRoutes()...)
-	return append(all, s.execRoute())
+	return append(all, s.execRoute(), s.debugRoute())
 }
 
 // clusterRoutes are what the way to a shell needs of a cluster.
@@ -110,13 +110,17 @@ type Features struct {
 type ExecFeatures struct {
 	Resume              bool `json:"resume" doc:"Whether a shell survives a lost connection"`
 	ClientHiddenSeconds int  `json:"clientHiddenSeconds" doc:"After how long a hidden, silent tab lets go of its shell"`
+	// DebugImages is what a page may offer where an image has no shell.
+	DebugImages []string `json:"debugImages" doc:"Images for debug containers, the default first; none where there are no debug containers"`
 }
 
 // clientHidden is the default of the UI's own timer, in seconds.
 const clientHidden = 300
 
 func (s *server) features(*call) (Features, error) {
-	return Features{Version: s.Version, Tokens: s.Tokens.Limits().Enabled, Exec: ExecFeatures{ClientHiddenSeconds: clientHidden}}, nil
+	return Features{Version: s.Version, Tokens: s.Tokens.Limits().Enabled, Exec: ExecFeatures{
+		ClientHiddenSeconds: clientHidden, DebugImages: append([]string{}, s.Debug.Images...),
+	}}, nil
 }
 
 // ClusterList is the answer of listClusters.

@@ -110,7 +110,7 @@ func TestEveryRouteSaysWhatATokenMayDo(t *testing.T) {
 	want := map[string]token.Scope{
 		"whoami": token.Read, "authWhoami": token.Read, "features": token.Read, "listClusters": token.Read, "canI": token.Read,
 		"listNamespaces": token.Read, "listPods": token.Read, "getPod": token.Read, "listPodEvents": token.Read,
-		"listExecSessions": token.Read, "endExecSession": token.Exec, "exec": token.Exec,
+		"listExecSessions": token.Read, "endExecSession": token.Exec, "exec": token.Exec, "debugPod": token.Exec,
 		"listLogins": "", "endLogin": "", "listTokens": "", "createToken": "", "revokeToken": "", "revokeTokens": "",
 	}
 	got := map[string]token.Scope{}

@@ -22,6 +22,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/peer"
+	"github.com/periscope-console/periscope/internal/poddebug"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/quota"
 )
@@ -55,6 +56,7 @@ type Options struct {
 	Tokens   *token.Keeper
 	Clusters *clusters.Registry
 	Sessions *podexec.Sessions
+	Debug    *poddebug.Maker
 	Rights   *kube.Rights
 	Who      Who
 	Pages    fs.FS // the built UI

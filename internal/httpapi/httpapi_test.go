@@ -22,6 +22,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/leak"
+	"github.com/periscope-console/periscope/internal/poddebug"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
@@ -55,6 +56,7 @@ func newHandlerWith(t *testing.T, change func(*Options)) http.Handler {
 	opt := Options{
 		Guard:  Guard{Hosts: []string{"console.example"}, Origins: []string{"https://console.example"}, Probes: true, TLS: true},
 		Logins: logins{}, Clusters: none, Tokens: newKeeper(t),
+		Debug: poddebug.New(poddebug.Options{Clusters: none, Audit: audit.NewLines(io.Discard), Log: slog.New(slog.DiscardHandler)}),
 		Pages: fstest.MapFS{
 			"index.html":      {Data: []byte("<!doctype html>" + strings.Repeat("page ", 1000))},
 			"assets/a-123.js": {Data: []byte(strings.Repeat("let a;", 1000))},

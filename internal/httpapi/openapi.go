@@ -13,6 +13,7 @@ import (
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/token"
+	"github.com/periscope-console/periscope/internal/poddebug"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
@@ -81,6 +82,8 @@ func schemaName(t reflect.Type, hint string) string {
 		return "AuthConfig"
 	case reflect.TypeFor[podexec.Info]():
 		return "ExecSession"
+	case reflect.TypeFor[poddebug.Container]():
+		return "DebugContainer"
 	}
 	return huma.DefaultSchemaNamer(t, hint)
 }

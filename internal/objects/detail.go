@@ -44,6 +44,7 @@ type PodCondition struct {
 type Container struct {
 	Name    string `json:"name" doc:"Name"`
 	Kind    string `json:"kind" enum:"container,init,ephemeral" doc:"Kind"`
+	Target  string `json:"target" doc:"Container whose processes an ephemeral one sees; empty for any other"`
 	Image   string `json:"image" doc:"Image as the pod names it"`
 	ImageID string `json:"imageID" doc:"Image that was pulled"`
 	ContainerState
@@ -118,7 +119,7 @@ func ownerOf(p *corev1.Pod) *Owner {
 
 func containerOf(m member) Container {
 	c := Container{
-		Name: m.name, Kind: m.kind, Image: m.image, ImageID: m.status.ImageID,
+		Name: m.name, Kind: m.kind, Target: m.target, Image: m.image, ImageID: m.status.ImageID,
 		ContainerState: describeState(m.status.State),
 		Restarts:       int(m.status.RestartCount), Ready: m.status.Ready, Ports: []Port{},
 	}

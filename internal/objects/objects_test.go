@@ -54,11 +54,11 @@ func TestSummaryJSON(t *testing.T) {
 	p.CreationTimestamp = metav1.NewTime(time.Unix(0, 0).In(time.FixedZone("x", 3600)))
 	p.Spec.NodeName, p.Status.PodIP = "n1", "10.0.0.7"
 	p.Annotations = map[string]string{DefaultContainer: "b"}
-	p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "dbg"}}}
+	p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "dbg"}, TargetContainerName: "a"}}
 	want := `{"namespace":"shop","name":"web-0","uid":"u-1","status":"CrashLoopBackOff","phase":"Running","reason":"","readyContainers":2,"totalContainers":3,` +
 		`"restarts":2,"lastRestartAt":"1970-01-01T00:00:50Z","createdAt":"1970-01-01T00:00:00Z","node":"n1","ip":"10.0.0.7","defaultContainer":"b","containers":[` +
-		`{"name":"a","kind":"container","state":"running","ready":true},{"name":"b","kind":"container","state":"waiting","ready":false},` +
-		`{"name":"s","kind":"init","state":"running","ready":true},{"name":"dbg","kind":"ephemeral","state":"waiting","ready":false}]}`
+		`{"name":"a","kind":"container","state":"running","ready":true,"target":""},{"name":"b","kind":"container","state":"waiting","ready":false,"target":""},` +
+		`{"name":"s","kind":"init","state":"running","ready":true,"target":""},{"name":"dbg","kind":"ephemeral","state":"waiting","ready":false,"target":"a"}]}`
 	got, _ := json.Marshal(Summarize(p))
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -77,7 +77,7 @@ func TestDetailJSON(t *testing.T) {
 	p.Status.ContainerStatuses[0].ImageID = "sha256:1"
 	want := `"labels":{"app":"web"},"annotations":{},"owner":{"kind":"ReplicaSet","name":"web-5f"},"serviceAccount":"sa","qosClass":"Burstable","hostIP":"10.0.0.1","os":"linux",` +
 		`"conditions":[{"type":"Ready","status":"False","reason":"ContainersNotReady","message":"","lastTransitionAt":null}],` +
-		`"containers":[{"name":"a","kind":"container","image":"web:1","imageID":"sha256:1","state":"terminated","reason":"Error","message":"","exitCode":1,"startedAt":null,"finishedAt":null,` +
+		`"containers":[{"name":"a","kind":"container","target":"","image":"web:1","imageID":"sha256:1","state":"terminated","reason":"Error","message":"","exitCode":1,"startedAt":null,"finishedAt":null,` +
 		`"restarts":1,"ready":false,"ports":[{"name":"http","port":8080,"protocol":"TCP"}],` +
 		`"lastState":{"state":"terminated","reason":"","message":"","exitCode":0,"startedAt":null,"finishedAt":"1970-01-01T00:00:50Z"}}]}`
 	got, _ := json.Marshal(Describe(p))

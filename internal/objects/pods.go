@@ -125,6 +125,8 @@ type ContainerSummary struct {
 	Kind  string `json:"kind" enum:"container,init,ephemeral" doc:"Kind"`
 	State string `json:"state" enum:"running,waiting,terminated" doc:"State"`
 	Ready bool   `json:"ready" doc:"Whether it is ready"`
+	// Target makes an ephemeral container known as one for debugging.
+	Target string `json:"target" doc:"Container whose processes an ephemeral one sees; empty for any other"`
 }
 
 // Pods lists a page of them.
@@ -171,7 +173,7 @@ func Summarize(p *corev1.Pod) PodSummary {
 	out := PodSummary{Pod: podOf(p), Containers: []ContainerSummary{}}
 	for _, m := range members(p) {
 		out.Containers = append(out.Containers, ContainerSummary{
-			Name: m.name, Kind: m.kind, State: stateOf(m.status.State), Ready: m.status.Ready,
+			Name: m.name, Kind: m.kind, State: stateOf(m.status.State), Ready: m.status.Ready, Target: m.target,
 		})
 	}
 	return out
@@ -213,18 +215,19 @@ type member struct {
 	name, kind, image string
 	ports             []corev1.ContainerPort
 	status            corev1.ContainerStatus
+	target            string // of an ephemeral one, where it has one
 }
 
 func members(p *corev1.Pod) []member {
 	var all []member
 	for _, c := range p.Spec.Containers {
-		all = append(all, member{c.Name, KindContainer, c.Image, c.Ports, statusOf(p.Status.ContainerStatuses, c.Name)})
+		all = append(all, member{c.Name, KindContainer, c.Image, c.Ports, statusOf(p.Status.ContainerStatuses, c.Name), ""})
 	}
 	for _, c := range p.Spec.InitContainers {
-		all = append(all, member{c.Name, KindInit, c.Image, c.Ports, statusOf(p.Status.InitContainerStatuses, c.Name)})
+		all = append(all, member{c.Name, KindInit, c.Image, c.Ports, statusOf(p.Status.InitContainerStatuses, c.Name), ""})
 	}
 	for _, c := range p.Spec.EphemeralContainers {
-		all = append(all, member{c.Name, KindEphemeral, c.Image, c.Ports, statusOf(p.Status.EphemeralContainerStatuses, c.Name)})
+		all = append(all, member{c.Name, KindEphemeral, c.Image, c.Ports, statusOf(p.Status.EphemeralContainerStatuses, c.Name), c.TargetContainerName})
 	}
 	return all
 }

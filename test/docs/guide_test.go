@@ -240,11 +240,13 @@ func size(n int64) string {
 func TestFiguresInWords(t *testing.T) {
 	src, p := code(t), readPage(t, guide)
 	text := strings.Join(strings.Fields(p.text), " ")
-	words := map[int64]string{3: "three", 4: "four", 5: "5", 30: "30"}
+	words := map[int64]string{3: "three", 4: "four", 5: "5", 16: "16", 20: "20", 30: "30"}
 	for _, c := range []struct{ constant, sentence string }{
 		{"internal/podexec/transport.tripsAfter", "%s in a row pin it to SPDY"},
 		{"internal/bootprobe.atATime", "once after the start, %s at a time"},
 		{"internal/podexec.retryAfter", "Clients are told to come back after %s s"},
+		{"internal/config.maxDebugImages", "At most %s images may be listed"},
+		{"internal/poddebug.maxPerPod", "A pod gets %s of them at most"},
 	} {
 		if want := fmt.Sprintf(c.sentence, words[src.constant(t, c.constant)]); !strings.Contains(text, want) {
 			t.Errorf("%s is %d, and the page does not say %q", c.constant, src.constant(t, c.constant), want)
@@ -307,7 +309,8 @@ func TestErrorCodes(t *testing.T) {
 
 func TestAuditEvents(t *testing.T) {
 	p := readPage(t, guide)
-	same(t, "audit events", p.table(t, "event").keys(t), code(t).literals("pod.exec."))
+	known := append(code(t).literals("pod.exec."), code(t).literals("pod.debug.")...)
+	same(t, "audit events", p.table(t, "event").keys(t), known)
 	var fields []string
 	for f := range reflect.TypeFor[audit.Event]().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -330,16 +333,23 @@ var writers = map[string][]string{
 	"auditAttachDenied": {"attach"},
 	"killEvent":         {"kill"},
 	"End":               {"kill"},
+
+	"poddebug.event":     {"debug"},
+	"poddebug.requested": {"debug"},
+	"poddebug.completed": {"debug"},
+	"poddebug.refused":   {"debug"},
 }
 
 func TestAuditExtra(t *testing.T) {
 	in := map[string][]string{}
-	for fn, fields := range code(t).extras("internal/podexec") {
-		if writers[fn] == nil {
-			t.Errorf("%s writes fields of an audit event: say in this test of which", fn)
-		}
-		for _, f := range fields {
-			in[f] = append(in[f], writers[fn]...)
+	for dir, prefix := range map[string]string{"internal/podexec": "", "internal/poddebug": "poddebug."} {
+		for fn, fields := range code(t).extras(dir) {
+			if writers[prefix+fn] == nil {
+				t.Errorf("%s%s writes fields of an audit event: say in this test of which", prefix, fn)
+			}
+			for _, f := range fields {
+				in[f] = append(in[f], writers[prefix+fn]...)
+			}
 		}
 	}
 	tb := readPage(t, guide).table(t, "field of `extra`")
@@ -352,7 +362,7 @@ func TestAuditExtra(t *testing.T) {
 
 // shellCode is where every line of the log belongs on the page; of the lines of
 // other folders it names those that help with shells.
-var shellCode = []string{"internal/podexec", "internal/podexec/transport", "internal/bootprobe"}
+var shellCode = []string{"internal/podexec", "internal/poddebug", "internal/podexec/transport", "internal/bootprobe"}
 
 func TestLogLines(t *testing.T) {
 	src, tb := code(t), readPage(t, guide).table(t, "line")
@@ -445,7 +455,7 @@ func TestEveryWordIsKnown(t *testing.T) {
 		{"variable", regexp.MustCompile(`^(PERISCOPE_[A-Z_]+)(=|$)`), settings},
 		{"error code", regexp.MustCompile(`^(E_[A-Z_]+)$`), codes},
 		{"metric", regexp.MustCompile(`^(periscope_exec_[a-z_]+)$`), p.table(t, "metric").keys(t)},
-		{"event", regexp.MustCompile(`^(pod\.exec\.[a-z_]+)$`), p.table(t, "event").keys(t)},
+		{"event", regexp.MustCompile(`^(pod\.(?:exec|debug)\.[a-z_]+)$`), p.table(t, "event").keys(t)},
 		{"key", regexp.MustCompile(`^(exec\.[a-z]+[A-Z][A-Za-z]*|exec\.enabled)`), p.table(t, "key").keys(t)},
 		{"line", regexp.MustCompile(`^(exec\.[a-z]+(?:\.[a-z]+)+|cluster\.[a-z.]+|audit\.[a-z]+|http\.[a-z]+)$`), p.table(t, "line").keys(t)},
 		{"reason", regexp.MustCompile(`^([a-z]+_(?:close|idle|exit|deleted|closed|timeout|lost|over)|server_[a-z]+)$`), reasons},

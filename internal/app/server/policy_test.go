@@ -14,7 +14,7 @@ import (
 )
 
 // withPolicy is one cluster, named real, under the exec block of clusters.yaml.
-func withPolicy(t *testing.T, cluster *kubetest.Cluster, exec string) *product {
+func withPolicy(t *testing.T, cluster *kubetest.Cluster, exec string, environ ...string) *product {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clusters.yaml")
 	text := "clusters:\n  - {name: real, backend: kubeconfig, kubeconfigPath: " + strconv.Quote(cluster.Kubeconfig) + ", exec: " + exec + "}\n"
@@ -22,7 +22,7 @@ func withPolicy(t *testing.T, cluster *kubetest.Cluster, exec string) *product {
 		t.Fatal(err)
 	}
 	args := authFiles(t, cluster, "anybody")
-	return startWith(t, []string{args[0], args[1], "--clusters", path})
+	return startWith(t, []string{args[0], args[1], "--clusters", path}, environ...)
 }
 
 // refusal is the answer to a plain client, and its error code.

@@ -38,6 +38,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/life"
+	"github.com/periscope-console/periscope/internal/poddebug"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
 	"github.com/periscope-console/periscope/internal/quota"
@@ -286,9 +287,15 @@ func (s *Server) handler() http.Handler {
 	return httpapi.New(httpapi.Options{
 		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens,
 		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.quota(),
-		Clusters: s.clusters, Sessions: s.sessions, Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
+		Clusters: s.clusters, Sessions: s.sessions, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
 		Ready: s.ready, AuditLogin: s.auditLogin(audit.NewLines(s.opt.Audit)),
+	})
+}
+
+func (s *Server) debug() *poddebug.Maker {
+	return poddebug.New(poddebug.Options{
+		Clusters: s.clusters, Images: s.cfg.Exec.DebugImages, Audit: audit.NewLines(s.opt.Audit), Log: s.opt.Log,
 	})
 }
 

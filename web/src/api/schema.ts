@@ -283,6 +283,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/clusters/{cluster}/pods/{namespace}/{pod}/debug": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A debug container that sees the processes of another; one that has not ended is used again
+         * @description A token needs the scope exec.
+         */
+        post: operations["debugPod"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/clusters/{cluster}/pods/{namespace}/{pod}/events": {
         parameters: {
             query?: never;
@@ -610,6 +630,8 @@ export interface components {
              * @enum {string}
              */
             state: "running" | "waiting" | "terminated";
+            /** @description Container whose processes an ephemeral one sees; empty for any other */
+            target: string;
         };
         ContainerState: {
             /**
@@ -652,6 +674,26 @@ export interface components {
              * @enum {string}
              */
             state: "running" | "waiting" | "terminated";
+            /** @description Container whose processes an ephemeral one sees; empty for any other */
+            target: string;
+        };
+        DebugContainer: {
+            /** @description Name of the debug container, in which a shell may be opened once it runs */
+            container: string;
+            /** @description Whether it was made now; false where one was there already */
+            created: boolean;
+            /** @description Its image */
+            image: string;
+            /** @description Container whose processes it sees */
+            target: string;
+        };
+        DebugRequest: {
+            /** @description Container whose processes are to be seen */
+            container: string;
+            /** @description One of debugImages of the features; the first when empty */
+            image?: string;
+            /** @description Why, in one line of at most 512 bytes */
+            reason?: string;
         };
         Decision: {
             /** @description Whether the caller may */
@@ -706,6 +748,8 @@ export interface components {
              * @description After how long a hidden, silent tab lets go of its shell
              */
             clientHiddenSeconds: number;
+            /** @description Images for debug containers, the default first; none where there are no debug containers */
+            debugImages: string[];
             /** @description Whether a shell survives a lost connection */
             resume: boolean;
         };
@@ -1570,6 +1614,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PodDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    debugPod: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+                namespace: string;
+                pod: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DebugRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DebugContainer"];
                 };
             };
             /** @description What went wrong */
