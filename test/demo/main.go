@@ -49,13 +49,14 @@ type demo struct {
 	login                *login // nil: whoever comes is in
 	rbac                 string
 	more                 string // further clusters
+	debugImages          string // for pods without a shell
 	log                  io.Writer
 	parts                []*proc.Process // in the order of their start
 	url, pid             string          // Periscope's
 }
 
 func run(ctx context.Context, args []string) error {
-	d := &demo{}
+	d := &demo{debugImages: "registry.local/platform/debug:1.0,registry.local/platform/netshoot:0.14"}
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.StringVar(&d.bin, "bin", "bin", "folder of the built programs")
 	flags.StringVar(&d.seed, "seed", "devcluster/seed", "folder of the demo's manifests")
@@ -68,6 +69,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	if flags.NArg() > 0 {
 		d.more = testClusters
+		d.debugImages += ",registry.invalid/platform/missing:1.0" // one that no node can fetch
 	}
 	if *oidc {
 		d.login = &login{admin: flags.NArg() > 0}
@@ -174,6 +176,7 @@ func (d *demo) start(ctx context.Context) error {
 			"PORT=" + d.port, "PERISCOPE_BIND_ADDRESS=127.0.0.1",
 			"PERISCOPE_CLUSTERS_FILE=" + d.path("clusters.yaml"), "PERISCOPE_AUTH_FILE=" + d.path("auth.yaml"),
 			"PERISCOPE_DATABASE_URL=" + d.database(),
+			"PERISCOPE_DEBUG_IMAGES=" + d.debugImages,
 		},
 	})
 	if err != nil {

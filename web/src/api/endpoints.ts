@@ -6,6 +6,8 @@ import type {
   AccessTokenList,
   AuthConfig,
   Cluster,
+  DebugContainer,
+  DebugRequest,
   Features,
   KubernetesEvent,
   LoggedOut,
@@ -75,6 +77,10 @@ export const pod = (ref: PodRef, signal?: AbortSignal) => request<Pod>(podPath(r
 export async function podEvents(ref: PodRef, signal?: AbortSignal): Promise<KubernetesEvent[]> {
   return (await request<{ events: KubernetesEvent[] }>(`${podPath(ref)}/events`, { signal })).events ?? [];
 }
+
+/** Adds a debug container, or finds the one that is there. It may not run yet. */
+export const debugPod = (ref: PodRef, body: DebugRequest, signal?: AbortSignal) =>
+  request<DebugContainer>(`${podPath(ref)}/debug`, { method: "POST", body, signal });
 
 export async function canI(cluster: string, checks: AccessCheck[], signal?: AbortSignal): Promise<AccessResult[]> {
   const path = `/api/clusters/${part(cluster)}/can-i`;

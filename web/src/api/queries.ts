@@ -82,6 +82,24 @@ export function execCheck(namespace: string): AccessCheck {
   return { verb: "create", group: "", resource: "pods", subresource: "exec", namespace, name: "" };
 }
 
+/** Whether the caller may add debug containers in a namespace. */
+export const debugRightQuery = (cluster: string, namespace: string) => ({
+  queryKey: ["debug-right", cluster, namespace] as const,
+  queryFn: async ({ signal }: QueryContext) => {
+    const check = {
+      verb: "patch",
+      group: "",
+      resource: "pods",
+      subresource: "ephemeralcontainers",
+      namespace,
+      name: "",
+    };
+    return (await api.canI(cluster, [check], signal))[0] ?? { allowed: false, decided: false, reason: "" };
+  },
+  staleTime: 60_000,
+  refetchInterval: 60_000,
+});
+
 /** In which of these namespaces the caller may open shells; "" stands for all of them. */
 export const execRightsQuery = (cluster: string, namespaces: readonly string[]) => {
   const asked = ["", ...namespaces].slice(0, MAX_CHECKS);

@@ -75,7 +75,7 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
   },
   E_NO_SHELL: {
     title: "This container has no shell",
-    next: "Its image holds neither bash nor sh. Try another container of the pod, or kubectl debug.",
+    next: "Its image holds neither bash nor sh. Use a debug container, or try another container of the pod.",
   },
   E_NOT_FOUND: {
     title: "This does not exist, or no longer",
@@ -178,7 +178,7 @@ export const CLOSE_SENTENCES: Record<CloseReason, Sentence> = {
   },
   no_shell: {
     title: "no shell in the container",
-    next: "Its image holds neither bash nor sh. Try another container of the pod, or kubectl debug.",
+    next: "Its image holds neither bash nor sh. Use a debug container, or try another container of the pod.",
   },
   server_error: {
     title: "the shell broke",

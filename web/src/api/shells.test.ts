@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { shellContainers, whyNoShell } from "./shells.ts";
+import { kindWord, noteShellless, shellContainers, shellless, shelllessKey, whyNoDebug, whyNoShell } from "./shells.ts";
 import type { ContainerSummary } from "./types.ts";
 
 const container = (name: string, state: ContainerSummary["state"], kind: ContainerSummary["kind"] = "container") => ({
@@ -7,6 +7,7 @@ const container = (name: string, state: ContainerSummary["state"], kind: Contain
   kind,
   state,
   ready: true,
+  target: kind === "ephemeral" ? "app" : "",
 });
 const pod = {
   namespace: "shop",
@@ -61,5 +62,32 @@ describe("whether a shell can be opened", () => {
   it("knows clusters without shells and pods without a running container", () => {
     expect(whyNoShell({ execEnabled: false }, pod, undefined)).toMatch(/switched off/);
     expect(whyNoShell(open, { ...pod, containers: [container("app", "waiting")] }, undefined)).toMatch(/running/);
+  });
+});
+
+describe("what is known of debug containers", () => {
+  it("names the missing right, and the tier that lacks it", () => {
+    const denied = { ...no, reason: "" };
+    expect(whyNoDebug(denied, "shop", "triage")).toBe(
+      'You may not debug in shop: your tier (triage) lacks the right "patch pods/ephemeralcontainers".',
+    );
+    expect(whyNoDebug(denied, "shop")).toMatch(/you lack the right/);
+    for (const right of [undefined, { ...yes, reason: "" }, { ...unknown, reason: "" }]) {
+      expect(whyNoDebug(right, "shop")).toBe("");
+    }
+  });
+
+  it("says what a container is for", () => {
+    expect(pod.containers.map(kindWord)).toEqual(["", "init", "debug · app"]);
+    expect(kindWord({ kind: "ephemeral", target: "" })).toBe("ephemeral");
+  });
+
+  it("remembers where there was no shell, the newest five hundred", () => {
+    const ref = { cluster: "c", namespace: "n", pod: "p" };
+    for (let i = 0; i < 510; i++) noteShellless(ref, `app-${i}`);
+    noteShellless(ref, "app-509");
+    expect(shellless.get().size).toBe(500);
+    expect(shellless.get().has(shelllessKey(ref, "app-509"))).toBe(true);
+    expect(shellless.get().has(shelllessKey(ref, "app-0"))).toBe(false);
   });
 });

@@ -1,3 +1,5 @@
+import { Store } from "../lib/store.ts";
+import type { PodRef } from "./endpoints.ts";
 import type { AccessResult, Cluster, ContainerSummary, PodSummary } from "./types.ts";
 
 type PodWithContainers = Pick<PodSummary, "containers" | "defaultContainer">;
@@ -29,6 +31,34 @@ export function whyNoShell(
   }
   if (shellContainers(pod).length === 0) return "No container of this pod is running.";
   return "";
+}
+
+/** Why no debug container can be added, as far as rights go; empty where one can, or where the server decides. */
+export function whyNoDebug(right: AccessResult | undefined, namespace: string, tier = ""): string {
+  if (!right?.decided || right.allowed) return "";
+  const why = tier ? `your tier (${tier}) lacks` : "you lack";
+  return `You may not debug in ${namespace}: ${why} the right "patch pods/ephemeralcontainers".`;
+}
+
+/** What a container is, where it is none of the usual ones. */
+export function kindWord({ kind, target }: Pick<ContainerSummary, "kind" | "target">): string {
+  if (kind === "ephemeral" && target) return `debug · ${target}`;
+  return kind === "container" ? "" : kind;
+}
+
+/** Containers in which this page has met no shell. */
+export const shellless = new Store<ReadonlySet<string>>(new Set());
+
+/** As many as are remembered: the oldest are forgotten. */
+const MAX_SHELLLESS = 500;
+
+export function shelllessKey({ cluster, namespace, pod }: PodRef, container: string): string {
+  return [cluster, namespace, pod, container].join("/");
+}
+
+export function noteShellless(ref: PodRef, container: string): void {
+  const key = shelllessKey(ref, container);
+  shellless.update((known) => (known.has(key) ? known : new Set([...known, key].slice(-MAX_SHELLLESS))));
 }
 
 function denied(rights: ShellRights, namespace: string): boolean {

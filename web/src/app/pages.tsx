@@ -87,6 +87,7 @@ export function PodRoute() {
           tier={tier}
           onTab={(next) => void navigate({ search: { tab: next === "containers" ? undefined : next }, replace: true })}
           onOpenShell={(pod, container) => requestShell({ cluster, pod, container })}
+          onDebug={(pod, container, debug) => requestShell({ cluster, pod, container, debug })}
           onGone={() =>
             void navigate({
               to: "/clusters/$cluster",

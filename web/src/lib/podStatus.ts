@@ -14,12 +14,14 @@ export function podTone(pod: { status: string; readyContainers: number; totalCon
 }
 
 export function containerTone(container: {
+  /** Nobody asks an ephemeral one whether it is ready. */
+  kind?: string;
   state: string;
   ready: boolean;
   reason?: string;
   exitCode?: number | null;
 }): Tone {
-  if (container.state === "running") return container.ready ? "ok" : "attention";
+  if (container.state === "running") return container.ready || container.kind === "ephemeral" ? "ok" : "attention";
   if (container.state === "terminated") return container.exitCode === 0 ? "neutral" : "broken";
   return BROKEN.test(container.reason ?? "") ? "broken" : "attention";
 }

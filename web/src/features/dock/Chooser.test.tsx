@@ -6,9 +6,10 @@ import { Chooser } from "./Chooser.tsx";
 import { asked, requestShell } from "./request.ts";
 import { endAllShells } from "./restore.ts";
 import { dock } from "./store.ts";
+import { placeOf } from "./target.ts";
 
 const container = (name: string, state: "running" | "waiting" = "running") =>
-  ({ name, kind: "container", state, ready: true }) as const;
+  ({ name, kind: "container", state, ready: true, target: "" }) as const;
 const cluster = { name: "demo", execEnabled: true, requireReason: false };
 const pod = { namespace: "shop", name: "web-0", containers: [container("web")], defaultContainer: "web" };
 const two = { ...pod, containers: [container("proxy"), container("web"), container("late", "waiting")] };
@@ -26,6 +27,27 @@ describe("asking for a shell", () => {
     requestShell({ cluster, pod: two, container: "proxy" });
     expect(targets()).toMatchObject([{ container: "web" }, { container: "proxy" }]);
     expect(asked.get()).toBeNull();
+  });
+
+  it("keeps apart what is a debug container and what is to get one", () => {
+    requestShell({ cluster, pod, container: "web", debug: "busybox" });
+    const dbg = { ...container("debug-1"), kind: "ephemeral", target: "web" } as const;
+    requestShell({ cluster, pod: { ...pod, containers: [...pod.containers, dbg] }, container: "debug-1" });
+    expect(targets().map(placeOf)).toEqual(["debug · web", "debug · web"]);
+    expect(targets()).toMatchObject([
+      { container: "web", debug: "busybox" },
+      { container: "debug-1", of: "web" },
+    ]);
+    expect(placeOf({ container: "web" })).toBe("web");
+  });
+
+  it("asks for the reason of a debug container too", () => {
+    requestShell({ cluster: { ...cluster, requireReason: true }, pod: two, container: "web", debug: "busybox" });
+    render(<Chooser />, { wrapper: TipProvider });
+    expect(screen.getByRole("dialog", { name: "Debug container" })).toBeTruthy();
+    fireEvent.change(screen.getByLabelText("Why are you here?"), { target: { value: "ticket 7" } });
+    fireEvent.click(screen.getByRole("button", { name: "Debug container" }));
+    expect(targets()).toMatchObject([{ container: "web", debug: "busybox", reason: "ticket 7" }]);
   });
 
   it("says why where none can be opened", () => {

@@ -1,13 +1,10 @@
-import { SquareTerminal } from "lucide-react";
+import { Bug, SquareTerminal } from "lucide-react";
 import { type FormEvent, useId, useState } from "react";
-import { shellContainers } from "../../api/shells.ts";
-import type { ContainerSummary } from "../../api/types.ts";
+import { kindWord, shellContainers } from "../../api/shells.ts";
 import { Button } from "../../ui/Button.tsx";
 import { Modal } from "../../ui/Modal.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { asked, type ShellRequest, startShell } from "./request.ts";
-
-const KINDS: Record<ContainerSummary["kind"], string> = { container: "", init: "init", ephemeral: "ephemeral" };
 
 /** Asks which container, and why, where that is not plain. */
 export function Chooser() {
@@ -23,6 +20,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
   const [reason, setReason] = useState("");
   const ready = chosen !== "" && (!request.cluster.requireReason || isReason(reason));
 
+  const title = request.debug ? "Debug container" : "Open shell";
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!ready) return;
@@ -30,7 +28,11 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
     startShell(request, chosen, reason.trim());
   };
   return (
-    <Modal onClose={onClose} title="Open shell" description={`${request.pod.namespace}/${request.pod.name}`}>
+    <Modal
+      onClose={onClose}
+      title={request.debug ? "Debug container" : "Open shell"}
+      description={`${request.pod.namespace}/${request.pod.name}`}
+    >
       <form onSubmit={submit}>
         <fieldset>
           <legend className="mb-1 text-xs font-medium text-muted">Container</legend>
@@ -51,7 +53,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
                 />
                 <span className="truncate font-mono text-sm">{container.name}</span>
                 <span className="ml-auto text-xs text-muted">
-                  {container.name === request.pod.defaultContainer ? "default" : KINDS[container.kind]}
+                  {container.name === request.pod.defaultContainer ? "default" : kindWord(container)}
                 </span>
               </label>
             ))}
@@ -61,8 +63,8 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
         <div className="mt-5 flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look="primary" disabled={!ready}>
-            <SquareTerminal aria-hidden className="size-4" />
-            Open shell
+            {request.debug ? <Bug aria-hidden className="size-4" /> : <SquareTerminal aria-hidden className="size-4" />}
+            {title}
           </Button>
         </div>
       </form>

@@ -1,6 +1,7 @@
 import { Button } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/Copy.tsx";
 import { useStore } from "../../ui/useStore.ts";
+import { DebugNote, DebugOffer, wantsDebug } from "./DebugOffer.tsx";
 import { type Ending, inTheWay } from "./ending.ts";
 import type { Shell } from "./shell.ts";
 import { makeRoom, renewShell, requestClose } from "./store.ts";
@@ -10,6 +11,7 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
   const { phase, ending } = useStore(shell.state);
   if (phase !== "ended" || !ending) return null;
   const room = inTheWay(ending, shell.target.cluster).length > 0;
+  const debug = wantsDebug(shell, ending);
   return (
     <div
       role={ending.calm ? "status" : "alert"}
@@ -22,9 +24,10 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
         </p>
         {ending.detail ? <p className="wrap-anywhere">{ending.detail}</p> : null}
         {ending.next ? <p className="text-muted">{ending.next}</p> : null}
+        {debug ? <DebugNote /> : null}
         <ReportIds ending={ending} sessionId={shell.state.get().hello?.sessionId ?? ""} />
       </div>
-      <div className="flex gap-2">
+      <div className="flex flex-wrap gap-2">
         {ending.signIn ? (
           <Button size="sm" look="primary" onClick={signIn}>
             Sign in
@@ -35,7 +38,12 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
             End another one
           </Button>
         ) : null}
-        <Button size="sm" look={ending.signIn || room ? "plain" : "primary"} onClick={() => renewShell(shell)}>
+        {debug ? <DebugOffer shell={shell} /> : null}
+        <Button
+          size="sm"
+          look={ending.signIn || room || (debug && !shell.target.debug) ? "plain" : "primary"}
+          onClick={() => renewShell(shell)}
+        >
           {ending.code ? "Try again" : "New shell"}
         </Button>
         <Button size="sm" onClick={() => requestClose(shell)}>

@@ -6,6 +6,7 @@ import { CtrlWHint } from "./CtrlWHint.tsx";
 import { EndedBar } from "./EndedBar.tsx";
 import { IdleBanner } from "./IdleBanner.tsx";
 import { PasteProgress } from "./PasteProgress.tsx";
+import { Preparing } from "./Preparing.tsx";
 import { SearchBar } from "./SearchBar.tsx";
 import { ShellHeader } from "./ShellHeader.tsx";
 import type { Shell } from "./shell.ts";
@@ -38,6 +39,7 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
       className="@container flex min-h-0 min-w-0 flex-col"
     >
       <ShellHeader shell={shell} active={active} split={split} />
+      <Preparing shell={shell} />
       <div className="relative min-h-0 flex-1 bg-terminal">
         <Surface shell={shell} />
         <div

@@ -11,6 +11,7 @@ import { ShellPicker } from "./ShellPicker.tsx";
 import type { Shell } from "./shell.ts";
 import { findIn, showInPane } from "./store.ts";
 import { TailName } from "./TailName.tsx";
+import { lookedInto, placeOf } from "./target.ts";
 
 interface ShellHeaderProps {
   shell: Shell;
@@ -71,7 +72,7 @@ export function ShellHeader({ shell, active, split }: ShellHeaderProps) {
 function Where({ shell }: { shell: Shell }) {
   const { hello, name } = useStore(shell.state);
   const { cluster, namespace, pod } = shell.target;
-  const container = hello?.container || shell.target.container;
+  const container = lookedInto(shell.target) ? placeOf(shell.target) : hello?.container || shell.target.container;
   return (
     <span className="flex min-w-0 items-center gap-1.5 font-mono text-xs whitespace-nowrap text-muted">
       {name ? (

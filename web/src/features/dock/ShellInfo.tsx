@@ -4,6 +4,7 @@ import { clock } from "../../lib/clock.ts";
 import { CopyButton } from "../../ui/Copy.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import type { Shell } from "./shell.ts";
+import { lookedInto } from "./target.ts";
 import { transportText } from "./transport.ts";
 
 /** Everything known about one shell, for a report or out of curiosity. */
@@ -12,6 +13,7 @@ export function ShellInfo({ shell }: { shell: Shell }) {
   // The counters move while the popover is open; once a second is often enough.
   const now = useStore(clock);
   const { bytesIn, bytesOut } = shell.traffic;
+  const into = lookedInto(shell.target);
   return (
     <dl className="grid grid-cols-[auto_1fr] gap-x-4 gap-y-1.5 text-xs">
       <Row name="Session">
@@ -29,6 +31,7 @@ export function ShellInfo({ shell }: { shell: Shell }) {
         {shell.target.namespace}/{shell.target.pod}
       </Row>
       <Row name="Container">{hello?.container || shell.target.container}</Row>
+      {into ? <Row name="Debugs">{into}</Row> : null}
       <Row name="Program">{hello?.shell || "–"}</Row>
       <Row name="You act as">{hello?.user || "–"}</Row>
       <Row name="Transport">{hello ? transportText(hello, now) : "–"}</Row>

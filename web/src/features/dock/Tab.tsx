@@ -8,6 +8,7 @@ import type { Shell, ShellState } from "./shell.ts";
 import { dock, focusActive, renameShell, requestClose, selectShell, setRenaming } from "./store.ts";
 import { TailName } from "./TailName.tsx";
 import { tabId } from "./tabs.ts";
+import { placeOf } from "./target.ts";
 
 interface TabProps {
   shell: Shell;
@@ -78,7 +79,8 @@ type TabButtonProps = Pick<TabProps, "shell" | "state" | "name" | "selected" | "
 
 /** While its name is typed the tab is out of sight, but its panel is still called by it. */
 function TabButton({ shell, state, name, selected, renaming, onKeyDown }: TabButtonProps) {
-  const { cluster, namespace, pod, container } = shell.target;
+  const { cluster, namespace, pod } = shell.target;
+  const container = placeOf(shell.target);
   const words = newsWords(state);
   const label = name === pod ? `${pod}, ${container}` : `${name}, ${pod}, ${container}`;
   return (

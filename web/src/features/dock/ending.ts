@@ -26,7 +26,7 @@ const CALM = new Set(["client_close", "completed", "taken_over"]);
 /** Ends in which the exit code is the shell's own and means something. */
 const SHELLS_OWN = new Set(["completed", "container_exit"]);
 
-const nothingMore = {
+export const nothingMore = {
   detail: "",
   exitCode: null,
   calm: false,
@@ -46,6 +46,14 @@ export function hiddenEnding(seconds: number): Ending {
     next: "Open a new shell to go on. How long a hidden page waits is in the settings.",
   };
 }
+
+/** Its owner gave up before there was a shell. */
+export const cancelledEnding: Ending = {
+  ...nothingMore,
+  title: "you cancelled",
+  calm: true,
+  next: "The debug container may come up all the same; a new shell uses it then.",
+};
 
 export const pageEnding: Ending = {
   ...nothingMore,

@@ -175,5 +175,7 @@ function isKeptShell(value: unknown): value is KeptShell {
   if (typeof sessionId !== "string" || typeof token !== "string" || !sessionId || !token) return false;
   if (typeof name !== "string" || !isCount(number)) return false;
   if (!isCount(resumeSeconds) || !isCount(connectedAt) || typeof target !== "object" || target === null) return false;
+  const { of } = target as Record<string, unknown>;
+  if (of !== undefined && typeof of !== "string") return false;
   return TARGET.every((part) => typeof (target as Record<string, unknown>)[part] === "string");
 }

@@ -1,4 +1,5 @@
 import { INVISIBLE } from "../../lib/invisible.ts";
+import { lookedInto, placeOf, type ShellTarget } from "./target.ts";
 
 export const NAME_LIMIT = 64;
 
@@ -14,20 +15,24 @@ export interface Named {
   name: string;
   /** Which of the shells in the same container this is. It stays when others close: a label that moves misleads. */
   number: number;
-  target: { cluster: string; namespace: string; pod: string; container: string };
+  target: Omit<ShellTarget, "reason">;
 }
 
 /** The number of a new shell beside the others in the same container. */
 export function nextNumber(others: readonly Named[], target: Named["target"]): number {
-  const alike = others.filter((other) => PARTS.every((part) => other.target[part] === target[part]));
+  const alike = others.filter((other) => PARTS.every((part) => partOf(other.target, part) === partOf(target, part)));
   return 1 + Math.max(0, ...alike.map(({ number }) => number));
 }
 
 const PARTS = ["pod", "cluster", "namespace", "container"] as const;
 
+function partOf(target: Named["target"], part: (typeof PARTS)[number]): string {
+  return part === "container" ? placeOf(target) : target[part];
+}
+
 /**
  * What each tab is called: the name it was given, else its pod's, with what tells it from another pod of that name:
- * cluster, namespace, container, number. No two shells that nobody named are called alike.
+ * cluster, namespace, container, number; one beside another container always says so. No two shells that nobody named are called alike.
  */
 export function tabNames(shells: readonly Named[]): Map<string, string> {
   return new Map(shells.map((shell) => [shell.id, shell.name || ownName(shell, shells)]));
@@ -36,7 +41,11 @@ export function tabNames(shells: readonly Named[]): Map<string, string> {
 function ownName({ target, number }: Named, shells: readonly Named[]): string {
   const alike = shells.filter((other) => !other.name && other.target.pod === target.pod);
   const [, ...telling] = PARTS;
-  const parts = telling.filter((part) => alike.some((other) => other.target[part] !== target[part]));
-  const name = [target.pod, ...parts.map((part) => target[part])].join(" · ");
+  const parts = telling.filter(
+    (part) =>
+      (part === "container" && lookedInto(target) !== "") ||
+      alike.some((other) => partOf(other.target, part) !== partOf(target, part)),
+  );
+  const name = [target.pod, ...parts.map((part) => partOf(target, part))].join(" · ");
   return number > 1 ? `${name} (${number})` : name;
 }

@@ -7,10 +7,10 @@ const AWAY: Record<AwayWhy, string> = {
 };
 
 /** What the pill says; empty: connected, and for how long. */
-export function pillWords({ phase, doubtful, tries, away, remark, ending }: ShellState): string {
+export function pillWords({ phase, preparing, doubtful, tries, away, remark, ending }: ShellState): string {
   switch (phase) {
     case "connecting":
-      return "connecting";
+      return preparing ? "starting debug container" : "connecting";
     case "reconnecting":
       return tries > 0 ? `reconnecting (${tries})` : "reconnecting";
     case "away":

@@ -10,6 +10,8 @@ export interface ShellRequest {
   pod: Pick<PodSummary, "namespace" | "name" | "containers" | "defaultContainer">;
   /** Already chosen by the reader. */
   container?: string;
+  /** The image of a debug container that looks into it, where that is wanted. */
+  debug?: string;
 }
 
 /** The request that a dialog is asking about. */
@@ -28,6 +30,7 @@ export function requestShell(request: ShellRequest): void {
   else asked.set(request);
 }
 
-export function startShell({ cluster, pod }: ShellRequest, container: string, reason: string): void {
-  openShell({ cluster: cluster.name, namespace: pod.namespace, pod: pod.name, container, reason });
+export function startShell({ cluster, pod, debug }: ShellRequest, container: string, reason: string): void {
+  const of = pod.containers.find(({ name }) => name === container)?.target;
+  openShell({ cluster: cluster.name, namespace: pod.namespace, pod: pod.name, container, reason, debug, of });
 }

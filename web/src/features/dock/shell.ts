@@ -1,4 +1,5 @@
 import { execUrl } from "../../api/endpoints.ts";
+import { noteShellless } from "../../api/shells.ts";
 import { formatBytes } from "../../lib/bytes.ts";
 import { copyText } from "../../lib/clipboard.ts";
 import { notify } from "../../lib/notice.ts";
@@ -11,19 +12,14 @@ import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalView } from "../../term/terminal.ts";
 import { ClipboardGate } from "./consent.ts";
 import { armCtrl } from "./ctrl.ts";
-import { type Away, type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
+import { NotStarted, startDebug } from "./debug.ts";
+import { type Away, cancelledEnding, type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
 import { gapNote } from "./gap.ts";
 import { Hold, LATE_MS, SOON_MS } from "./hold.ts";
 import type { KeptScreen, KeptShell } from "./keep.ts";
+import { lookedInto, type ShellTarget } from "./target.ts";
 
-export interface ShellTarget {
-  cluster: string;
-  namespace: string;
-  pod: string;
-  container: string;
-  /** Why the shell is opened, where the cluster wants to know. */
-  reason: string;
-}
+export type { ShellTarget } from "./target.ts";
 
 /** Why a shell that lives is not connected here: the page was hidden; another window took it, or has had it all along. */
 export type AwayWhy = "hidden" | "taken" | "elsewhere";
@@ -38,6 +34,8 @@ export interface ShellState {
    * lives, but not here.
    */
   phase: "connecting" | "connected" | "reconnecting" | "away" | "ended";
+  /** What is done before the shell can be opened; empty: nothing. */
+  preparing: string;
   hello: HelloFrame | null;
   connectedAt: number;
   endedAt: number;
@@ -123,6 +121,7 @@ export class Shell {
     name: "",
     number: 1,
     phase: "connecting",
+    preparing: "",
     hello: null,
     connectedAt: 0,
     endedAt: 0,
@@ -143,6 +142,7 @@ export class Shell {
   #terminal: TerminalView | null = null;
   #loading: Promise<TerminalView> | null = null;
   #stream: ExecStream | null = null;
+  #preparing: AbortController | null = null;
   #hold: Hold | null = null;
   /** Asked for, and still with another window. */
   #hoped: Hold | null = null;
@@ -205,12 +205,12 @@ export class Shell {
     const key = this.#stream?.key;
     // One that was not come back to yet, or that another window has, is kept as it was.
     if (!key?.token) return this.#back?.kind === "kept" ? { ...this.#back.shell, name, number } : null;
-    const { container, ...target } = this.target;
+    const { container, debug: _, ...target } = this.target;
     return {
       sessionId: key.sessionId,
       token: key.token,
       resumeSeconds: key.resumeSeconds,
-      target: { ...target, container: hello?.container || container },
+      target: { ...target, container: hello?.container || container, of: lookedInto(this.target) || undefined },
       connectedAt,
       name,
       number,
@@ -280,6 +280,7 @@ export class Shell {
   /** Asks the server to end the shell. */
   disconnect(): void {
     if (this.#stream) this.#stream.close();
+    else if (this.#preparing) this.#end(cancelledEnding);
     else this.#end(endingOf({ kind: "lost", hadShell: false, why: "closed" }));
   }
 
@@ -349,6 +350,7 @@ export class Shell {
   }
 
   #tidy(): void {
+    this.#preparing?.abort();
     clearInterval(this.#progress);
     clearTimeout(this.#remark);
     this.#hold?.release();
@@ -405,12 +407,29 @@ export class Shell {
   }
 
   #connect(terminal: TerminalView): void {
-    if (this.#stream || !this.live) return;
-    this.#start(terminal, this.#beginning());
+    if (this.#stream || this.#preparing || !this.live) return;
+    const { debug, container } = this.target;
+    if (debug && !this.#back) void this.#prepare(terminal, debug);
+    else this.#start(terminal, this.#beginning(container));
   }
 
-  #beginning(): Beginning {
-    const { container, reason } = this.target;
+  /** Has a debug container made, then connects to that. */
+  async #prepare(terminal: TerminalView, image: string): Promise<void> {
+    this.#preparing = new AbortController();
+    const { signal } = this.#preparing;
+    try {
+      const container = await startDebug({ ...this.target, image }, signal, (words) => this.#set({ preparing: words }));
+      this.#set({ preparing: "" });
+      if (!this.live || signal.aborted) return;
+      terminal.note(`beside ${this.target.container}: ps shows its processes, /proc/PID/root its files`);
+      this.#start(terminal, this.#beginning(container));
+    } catch (thrown) {
+      if (!signal.aborted) this.#end(thrown instanceof NotStarted ? thrown.ending : pageEnding);
+    }
+  }
+
+  #beginning(container: string): Beginning {
+    const { reason } = this.target;
     const back = this.#back;
     if (!back) return { kind: "open", container, reason, command: [], tty: true };
     if (back.kind === "takeOver") {
@@ -560,10 +579,13 @@ export class Shell {
 
   #end(ending: Ending): void {
     if (this.state.get().phase === "ended") return;
+    this.#preparing?.abort();
     clearInterval(this.#progress);
     this.#hold?.release();
+    if (ending.code === "E_NO_SHELL") noteShellless(this.target, this.target.container);
     this.#set({
       phase: "ended",
+      preparing: "",
       ending,
       endedAt: Date.now(),
       away: null,

@@ -151,12 +151,12 @@ export function show(shell: Shell): void {
   arrange((now) => add(now, shell.id), inView(), [...dock.get().shells, shell]);
 }
 
-/** A fresh shell in the place of one that ended. */
-export function renewShell(old: Shell): void {
+/** A fresh shell in the place of one that ended, or of one in another container. */
+export function renewShell(old: Shell, target: ShellTarget = old.target): void {
   const { name, number, ending } = old.state.get();
   // One that never opened was not a shell that could be missed.
   const insteadOf = old.sessionId ? ending?.title : "";
-  const fresh = new Shell(old.target, shellHost, { number, name, insteadOf });
+  const fresh = new Shell(target, shellHost, { number, name, insteadOf });
   const among = [...dock.get().shells, fresh];
   walking = false;
   arrange((now) => select(replace(now, old.id, fresh.id), fresh.id), { searching: false }, among);

@@ -1,11 +1,13 @@
 import { SquareTerminal } from "lucide-react";
 import type { ReactNode } from "react";
+import { kindWord } from "../../api/shells.ts";
 import type { Container, ContainerState, Pod } from "../../api/types.ts";
 import { notify } from "../../lib/notice.ts";
 import { containerTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Button } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/Copy.tsx";
+import { DebugButton } from "../../ui/DebugButton.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Tip } from "../../ui/Tip.tsx";
 
@@ -16,9 +18,21 @@ interface ContainersProps {
   /** Why no shell can be opened in this pod; empty where one can. */
   whyNot: string;
   onOpenShell(container: string): void;
+  debug: DebugProps;
 }
 
-export function Containers({ pod, shells, whyNot, onOpenShell }: ContainersProps) {
+/** Debug containers, for what has no shell. */
+export interface DebugProps {
+  /** The default first; none where they are not offered. */
+  images: string[];
+  /** Why none can be added in this pod; empty where one can. */
+  whyNot: string;
+  /** A shell was asked for there, and the image had none. */
+  shellless(container: string): boolean;
+  onDebug(container: string, image: string): void;
+}
+
+export function Containers({ pod, shells, whyNot, onOpenShell, debug }: ContainersProps) {
   return (
     <ul aria-label="Containers" className="flex flex-col gap-3">
       {pod.containers.map((container) => (
@@ -27,6 +41,7 @@ export function Containers({ pod, shells, whyNot, onOpenShell }: ContainersProps
           container={container}
           whyNot={whyNot || (container.state === "running" ? "" : "This container is not running.")}
           onOpenShell={shells ? () => onOpenShell(container.name) : null}
+          debug={debug}
         />
       ))}
     </ul>
@@ -37,37 +52,60 @@ function ContainerCard({
   container,
   whyNot,
   onOpenShell,
+  debug,
 }: {
   container: Container;
   whyNot: string;
   /** Null: not offered. */
   onOpenShell: (() => void) | null;
+  debug: DebugProps;
 }) {
+  const kind = kindWord(container);
+  const shellless = debug.shellless(container.name);
   return (
     <li className="rounded-lg border border-line bg-surface px-4 py-3">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
         <h2 className="font-mono text-sm font-bold">{container.name}</h2>
-        {container.kind === "container" ? null : (
-          <span className="rounded border border-line bg-sunken px-1.5 text-xs text-muted">{container.kind}</span>
-        )}
+        {kind ? <span className="rounded border border-line bg-sunken px-1.5 text-xs text-muted">{kind}</span> : null}
         <span className="text-sm">
           <Status tone={containerTone(container)} word={stateWord(container)} />
         </span>
         {onOpenShell ? (
-          <Tip text={whyNot}>
-            <Button
-              size="sm"
-              aria-label={`Open shell in ${container.name}`}
-              aria-disabled={whyNot !== ""}
-              onClick={() => (whyNot ? notify(whyNot) : onOpenShell())}
-              className="ml-auto"
-            >
-              <SquareTerminal aria-hidden className="size-3.5" />
-              Shell
-            </Button>
-          </Tip>
+          <span className="ml-auto flex gap-2">
+            {debug.images.length > 0 && container.kind !== "ephemeral" ? (
+              <DebugButton
+                text="Debug"
+                look={shellless ? "primary" : "plain"}
+                label={`Debug container for ${container.name}`}
+                images={debug.images}
+                whyNot={debug.whyNot || whyNot}
+                onDebug={(image) => debug.onDebug(container.name, image)}
+              />
+            ) : null}
+            <Tip text={whyNot}>
+              <Button
+                size="sm"
+                aria-label={`Open shell in ${container.name}`}
+                aria-disabled={whyNot !== ""}
+                onClick={() => (whyNot ? notify(whyNot) : onOpenShell())}
+              >
+                <SquareTerminal aria-hidden className="size-3.5" />
+                Shell
+              </Button>
+            </Tip>
+          </span>
         ) : null}
       </div>
+      {shellless ? (
+        <p className="mt-1 text-sm text-muted">
+          Its image has no shell.{" "}
+          {debug.images.length > 0
+            ? debug.whyNot
+              ? debug.whyNot
+              : "A debug container looks into it from beside."
+            : NO_IMAGES}
+        </p>
+      ) : null}
       {container.message ? <p className="mt-1 text-sm text-muted wrap-anywhere">{container.message}</p> : null}
       <dl className="mt-2 grid gap-x-6 gap-y-1 text-xs grid-cols-[6rem_1fr]">
         <Line name="Image">
@@ -104,8 +142,12 @@ function ContainerCard({
   );
 }
 
-function stateWord({ state, ready, reason, exitCode }: Container): string {
-  if (state === "running") return ready ? "Running" : "Running, not ready";
+const NO_IMAGES =
+  "Debug containers are not set up here: whoever runs Periscope can list an image for them in PERISCOPE_DEBUG_IMAGES.";
+
+/** Nobody asks an ephemeral container whether it is ready. */
+function stateWord({ kind, state, ready, reason, exitCode }: Container): string {
+  if (state === "running") return ready || kind === "ephemeral" ? "Running" : "Running, not ready";
   if (state === "waiting") return reason || "Waiting";
   return `${reason || "Terminated"}${exitCode === null ? "" : ` (exit code ${exitCode})`}`;
 }

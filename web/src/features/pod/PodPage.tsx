@@ -5,8 +5,8 @@ import type { ReactNode } from "react";
 import type { PodRef } from "../../api/endpoints.ts";
 import { explain } from "../../api/explain.ts";
 import { asFault } from "../../api/fault.ts";
-import { execRightsQuery, podQuery } from "../../api/queries.ts";
-import { shellContainers, whyNoShell } from "../../api/shells.ts";
+import { debugRightQuery, execRightsQuery, featuresQuery, podQuery } from "../../api/queries.ts";
+import { kindWord, shellContainers, shellless, shelllessKey, whyNoDebug, whyNoShell } from "../../api/shells.ts";
 import type { Cluster, Pod } from "../../api/types.ts";
 import { notify } from "../../lib/notice.ts";
 import { podTone } from "../../lib/podStatus.ts";
@@ -17,8 +17,9 @@ import { Menu, MenuItem } from "../../ui/Menu.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Fault, Skeleton } from "../../ui/states.tsx";
+import { useStore } from "../../ui/useStore.ts";
 import { Conditions } from "./Conditions.tsx";
-import { Containers } from "./Containers.tsx";
+import { Containers, type DebugProps } from "./Containers.tsx";
 import { Events } from "./Events.tsx";
 import { Facts } from "./Facts.tsx";
 import { useShellKey } from "./useShellKey.ts";
@@ -42,12 +43,15 @@ export interface PodPageProps {
   /** Of whoever is signed in; empty where there are no tiers. */
   tier: string;
   onOpenShell(pod: Pod, container?: string): void;
+  /** A shell in a debug container that looks into another. */
+  onDebug(pod: Pod, container: string, image: string): void;
   onGone(): void;
 }
 
-export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, onGone }: PodPageProps) {
+export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, onDebug, onGone }: PodPageProps) {
   const query = useQuery(podQuery(target));
   const rights = useQuery(execRightsQuery(target.cluster, [target.namespace])).data;
+  const debugs = useDebug(cluster, target, tier);
   const pod = query.data;
   const gone = pod !== undefined && query.isRefetchError && asFault(query.error).status === 404;
 
@@ -84,15 +88,36 @@ export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, o
           )}
         </Heading>
         <Facts pod={pod} />
-        <PodTabs {...{ cluster, target, tab, onTab, who, onOpenShell }} pod={pod} whyNot={whyNot} />
+        <PodTabs
+          {...{ cluster, target, tab, onTab, who, onOpenShell }}
+          pod={pod}
+          whyNot={whyNot}
+          debug={{ ...debugs, onDebug: (container, image) => onDebug(pod, container, image) }}
+        />
       </div>
     </div>
   );
 }
 
-type PodTabsProps = Omit<PodPageProps, "onGone" | "tier"> & { pod: Pod; whyNot: string };
+/** What there is to know of debug containers in a pod. */
+function useDebug(cluster: Cluster, target: PodRef, tier: string): Omit<DebugProps, "onDebug"> {
+  const images = useQuery(featuresQuery()).data?.exec?.debugImages ?? [];
+  const asked = {
+    ...debugRightQuery(target.cluster, target.namespace),
+    enabled: images.length > 0 && cluster.execEnabled,
+  };
+  const right = useQuery(asked).data;
+  const known = useStore(shellless);
+  return {
+    images,
+    whyNot: whyNoDebug(right, target.namespace, tier),
+    shellless: (container) => known.has(shelllessKey(target, container)),
+  };
+}
 
-function PodTabs({ cluster, target, tab, onTab, who, onOpenShell, pod, whyNot }: PodTabsProps) {
+type PodTabsProps = Omit<PodPageProps, "onGone" | "onDebug" | "tier"> & { pod: Pod; whyNot: string; debug: DebugProps };
+
+function PodTabs({ cluster, target, tab, onTab, who, onOpenShell, pod, whyNot, debug }: PodTabsProps) {
   return (
     <Tabs.Root value={tab} onValueChange={(next) => onTab(next as PodTab)}>
       <Tabs.List aria-label="About the pod" className="mb-4 flex gap-1 overflow-x-auto border-b border-line">
@@ -112,6 +137,7 @@ function PodTabs({ cluster, target, tab, onTab, who, onOpenShell, pod, whyNot }:
           shells={cluster.execEnabled}
           whyNot={whyNot}
           onOpenShell={(container) => onOpenShell(pod, container)}
+          debug={debug}
         />
       </Tabs.Content>
       <Tabs.Content value="events">
@@ -195,7 +221,7 @@ function ShellAction({ pod, whyNot, onOpen }: { pod: Pod; whyNot: string; onOpen
         <MenuItem key={container.name} onSelect={() => onOpen(container.name)}>
           <span className="font-mono text-xs">{container.name}</span>
           <span className="ml-auto pl-4 text-xs text-muted">
-            {container.name === pod.defaultContainer ? "default" : container.kind === "container" ? "" : container.kind}
+            {container.name === pod.defaultContainer ? "default" : kindWord(container)}
           </span>
         </MenuItem>
       ))}

@@ -1,6 +1,7 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { act, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { noteShellless, shellless } from "../../api/shells.ts";
 import type { AccessResult, Cluster, Pod } from "../../api/types.ts";
 import { notice } from "../../lib/notice.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
@@ -26,17 +27,30 @@ const WHY = 'You may not open shells in shop: your tier (read) lacks the right "
 
 let rights: AccessResult;
 let refusal: object | null;
+let images: string[];
+let debugRight: AccessResult;
+const onDebug = vi.fn();
 
 beforeEach(() => {
   rights = { allowed: false, decided: true, reason: "You may not create pods/exec in namespace shop." };
   refusal = null;
+  images = [];
+  debugRight = { allowed: true, decided: true, reason: "" };
+  onDebug.mockReset();
   notice.set(null);
-  vi.stubGlobal("fetch", (path: string) => {
+  vi.stubGlobal("fetch", (path: string, init?: RequestInit) => {
+    if (path.endsWith("/features")) return Promise.resolve(Response.json({ exec: { debugImages: images } }));
+    if (String(init?.body).includes("ephemeralcontainers")) {
+      return Promise.resolve(Response.json({ results: [debugRight] }));
+    }
     if (path.endsWith("/can-i")) return Promise.resolve(Response.json({ results: [rights, rights] }));
     return Promise.resolve(refusal ? Response.json(refusal, { status: 403 }) : Response.json(pod));
   });
 });
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  act(() => shellless.set(new Set()));
+});
 
 let client: QueryClient;
 
@@ -54,6 +68,7 @@ function open(tier: string) {
           who={`rita@example.com, tier ${tier}`}
           tier={tier}
           onOpenShell={onOpenShell}
+          onDebug={onDebug}
           onGone={() => {}}
         />
       </TipProvider>
@@ -100,5 +115,39 @@ describe("the page of a pod, for whoever may not open shells", () => {
     open("read");
     expect((await screen.findByRole("alert")).textContent).toContain(message);
     expect(screen.getByText("rita@example.com, tier read")).toBeTruthy();
+  });
+});
+
+describe("the page of a pod, for whoever debugs it", () => {
+  beforeEach(() => {
+    rights = { allowed: true, decided: true, reason: "" };
+  });
+
+  it("offers a debug container for each container", async () => {
+    images = ["busybox:1"];
+    open("admin");
+    fireEvent.click(await screen.findByRole("button", { name: "Debug container for app" }));
+    expect(onDebug).toHaveBeenCalledWith(pod, "app", "busybox:1");
+  });
+
+  it("offers none where no image is listed, and says whom to ask where one is missed", async () => {
+    open("admin");
+    await screen.findByRole("button", { name: "Open shell in app" });
+    expect(screen.queryByRole("button", { name: /Debug/ })).toBeNull();
+    act(() => noteShellless({ cluster: "prod", namespace: "shop", pod: "web-0" }, "app"));
+    expect(screen.getByText(/Its image has no shell/).textContent).toMatch(/PERISCOPE_DEBUG_IMAGES/);
+  });
+
+  it("says which right is missing", async () => {
+    images = ["busybox:1"];
+    debugRight = { allowed: false, decided: true, reason: "" };
+    open("triage");
+    const button = () => screen.getByRole("button", { name: "Debug container for app" });
+    await waitFor(() => expect(button().getAttribute("aria-disabled")).toBe("true"));
+    fireEvent.click(button());
+    expect(notice.get()?.text).toBe(
+      'You may not debug in shop: your tier (triage) lacks the right "patch pods/ephemeralcontainers".',
+    );
+    expect(onDebug).not.toHaveBeenCalled();
   });
 });

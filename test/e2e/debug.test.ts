@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { dock, focusTerminal, launch, type Look, newContext, onScreen, shot, typeLine } from "./browser.ts";
+
+// Pods of the demo whose image holds one program and no shell.
+const POD = /^payment-gateway-/;
+const PROMPT = /[#$] ?$/m;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await context.close();
+});
+
+async function fresh(look: Look = {}): Promise<void> {
+  context = await newContext(browser, look);
+  page = await context.newPage();
+}
+
+/** The page of a pod without a shell, by mouse from the list. */
+async function podPage(): Promise<void> {
+  await page.goto("/clusters/demo?namespace=shop&q=payment-gateway");
+  await page.getByRole("link", { name: POD }).first().click();
+  await page.getByRole("list", { name: "Containers" }).waitFor();
+}
+
+/** A shell there, which comes to nothing. */
+async function noShell(): Promise<void> {
+  await podPage();
+  await page.getByRole("button", { name: "Open shell", exact: true }).click();
+  const item = page.getByRole("menu").getByRole("menuitem", { name: /^gateway/ });
+  const offer = dock(page).getByRole("button", { name: "Debug container" });
+  await item.or(offer).first().waitFor(); // a debug container is one to choose from
+  if (await item.isVisible()) await item.click();
+  await offer.waitFor();
+}
+
+async function debugBy(image: RegExp): Promise<void> {
+  await dock(page).getByRole("button", { name: "Debug container" }).click();
+  const menu = page.getByRole("menu");
+  await menu.waitFor();
+  await menu.getByRole("menuitem", { name: image }).click();
+}
+
+const header = () => dock(page).getByRole("tabpanel").locator("p").first();
+
+async function violations(): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const result = await (window as any).axe.run({ exclude: [[".xterm"]] }, { runOnly: ["wcag2a", "wcag2aa"] });
+    return result.violations.map((v: any) => `${v.id}: ${v.nodes.map((n: any) => n.target.join(" ")).join(", ")}`);
+  });
+}
+
+const looks: [string, Look][] = [
+  ["light", { theme: "light" }],
+  ["dark", { theme: "dark" }],
+  ["phone", { theme: "light", width: 360, height: 740 }],
+];
+
+test.each(looks)("by mouse alone from a pod without a shell to a prompt beside it (%s)", async (name, look) => {
+  await fresh(look);
+  await noShell();
+  await shot(page, `debug-offer-${name}`);
+  expect(await violations()).toEqual([]);
+  await debugBy(/debug:1\.0.*default/);
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  expect(await header().textContent()).toContain("debug · gateway");
+  expect(await dock(page).getByRole("tab").last().getAttribute("aria-label")).toContain("debug · gateway");
+
+  await focusTerminal(page);
+  await typeLine(page, "clear; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'settled . payment'; ls /proc/1/root/");
+  await onScreen(page, (text) => /^settled 1 payment$/m.test(text) && /\bapp\b/.test(text), "the target's process and files");
+  await shot(page, `debug-shell-${name}`);
+  expect(await violations()).toEqual([]);
+});
+
+test("the pod's page offers it beside the container, and uses the one that runs", async () => {
+  await fresh();
+  await noShell();
+  await debugBy(/debug:1\.0/);
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+  await page.getByRole("button", { name: "Minimise" }).click();
+  const cards = page.getByRole("list", { name: "Containers" }).getByRole("listitem");
+  const beside = cards.filter({ hasText: "debug · gateway" });
+  await beside.first().waitFor();
+  expect(await beside.count()).toBe(1);
+  const name = (await beside.getByRole("heading").textContent()) ?? "";
+  await cards.filter({ hasText: "Its image has no shell." }).waitFor();
+  await shot(page, "debug-pod");
+
+  await page.getByRole("button", { name: "Debug container for gateway" }).click();
+  await page.getByRole("menuitem", { name: /debug:1\.0/ }).click();
+  await onScreen(page, (text) => PROMPT.test(text), "a second prompt");
+  await dock(page).getByRole("button", { name: "About this shell" }).click();
+  expect(await page.getByLabel("About this shell").last().textContent()).toContain(name);
+  await page.keyboard.press("Escape");
+  expect(await beside.count()).toBe(1);
+
+  await page.getByRole("button", { name: `Open shell in ${name}` }).click();
+  await onScreen(page, (text) => PROMPT.test(text), "a third prompt");
+  expect(await header().textContent()).toContain("debug · gateway");
+});
+
+test("an image that cannot be fetched is told in the node's words, and another one helps", async () => {
+  await fresh();
+  await noShell();
+  await debugBy(/missing/);
+  const state = page.getByTestId("shell-state");
+  await expect.poll(() => state.textContent()).toContain("starting debug container");
+  await shot(page, "debug-starting");
+  await expect.poll(() => state.textContent(), { timeout: 60_000 }).toContain("the debug container did not start");
+  const alert = dock(page).getByRole("alert");
+  expect(await alert.textContent()).toMatch(/cannot fetch the image.*registry\.invalid\/platform\/missing/);
+  await shot(page, "debug-failed");
+  expect(await violations()).toEqual([]);
+
+  await dock(page).getByRole("button", { name: "Another image" }).click();
+  await page.getByRole("menuitem", { name: /netshoot/ }).click();
+  await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+});
