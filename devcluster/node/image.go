@@ -18,7 +18,11 @@ type image struct {
 	bare    bool     // nothing but one static program
 	command []string // when the pod names none
 	env     []string
+	user    uint32 // and its group, when the pod names none
 }
+
+// nonroot is the user of distroless images whose tag says so.
+const nonroot = 65532
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -45,6 +49,9 @@ func resolveImage(name string, folders map[string]string, interactive bool) (ima
 	case strings.Contains(name, "distroless"):
 		im.bare = true
 		im.command = []string{shim.ProgramPath}
+		if strings.HasSuffix(name, "nonroot") {
+			im.user = nonroot
+		}
 	default:
 		im.env = append(im.env, "LANG=C.UTF-8")
 		im.command = []string{"sleep", "infinity"}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/periscope-console/periscope/devcluster/shim"
 )
@@ -65,6 +66,16 @@ func (i isolation) home() string {
 		return os.TempDir()
 	}
 	return "/root"
+}
+
+// user is what a status says of a container's first process. Plain processes are
+// this program's user, whatever the pod says.
+func (i isolation) user(p shim.Process) *corev1.ContainerUser {
+	if i == plain {
+		return nil
+	}
+	gid := int64(p.GID)
+	return &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{UID: int64(p.UID), GID: gid, SupplementalGroups: []int64{gid}}}
 }
 
 // chooseIsolation tries the best way first: what is allowed depends on the

@@ -134,6 +134,9 @@ func TestImages(t *testing.T) {
 	if im, _ := resolveImage("r/x-distroless:1", nil, false); !im.bare {
 		t.Error("distroless has a shell")
 	}
+	if im, _ := resolveImage("r/x-distroless:nonroot", nil, false); !im.bare || im.user != nonroot {
+		t.Error("nonroot is root")
+	}
 	if im, _ := resolveImage("busybox", nil, true); !slices.Equal(im.command, []string{"sh"}) {
 		t.Errorf("an interactive container runs %q", im.command)
 	}

@@ -23,6 +23,7 @@ type containerFacts struct {
 	name     string
 	image    string
 	imageID  string
+	user     *corev1.ContainerUser
 	kind     kind
 	state    corev1.ContainerState // none set: not started yet
 	last     corev1.ContainerState
@@ -147,6 +148,9 @@ func (f podFacts) statuses(kinds ...kind) []corev1.ContainerStatus {
 		status := corev1.ContainerStatus{
 			Name: c.name, State: state, LastTerminationState: c.last, Ready: c.ready,
 			RestartCount: c.restarts, Image: c.image, ImageID: c.imageID, Started: &started,
+		}
+		if c.running() {
+			status.User = c.user
 		}
 		if c.id != "" {
 			status.ContainerID = "process://" + c.id

@@ -27,6 +27,7 @@ type tracked struct {
 	target  string // of an ephemeral container
 	kind    kind
 	imageID string
+	user    *corev1.ContainerUser // of its first process; nil where it is not known
 
 	instance *instance // running now
 	state    corev1.ContainerState
@@ -50,7 +51,7 @@ type health struct {
 
 func (t *tracked) facts() containerFacts {
 	f := containerFacts{
-		name: t.spec.Name, image: t.spec.Image, imageID: t.imageID, kind: t.kind,
+		name: t.spec.Name, image: t.spec.Image, imageID: t.imageID, kind: t.kind, user: t.user,
 		state: t.state, last: t.last, restarts: t.restarts, id: t.id,
 		again: t.instance == nil && t.due && t.id != "",
 	}
@@ -301,6 +302,7 @@ func (p *pod) startContainer(ctx context.Context, spec *corev1.Pod, t *tracked) 
 		return nil, waitingError{"CreateContainerError", err}
 	}
 	process := p.process(spec, t, im, env, values)
+	t.user = p.n.isolation.user(process)
 	var paths []shim.Mount
 	if p.n.isolation == plain {
 		process = rewritten(process, mounts)
@@ -416,6 +418,9 @@ func (p *pod) process(spec *corev1.Pod, t *tracked, im image, env []string, valu
 	}
 	if process.Dir == "" {
 		process.Dir = "/"
+	}
+	if p.n.isolation == namespaces { // elsewhere nobody can become another user
+		process.UID, process.GID = im.user, im.user
 	}
 	if c := spec.Spec.SecurityContext; c != nil {
 		process.UID, process.GID = user(c.RunAsUser, c.RunAsGroup, process)
