@@ -147,6 +147,32 @@ func (p *product) mustRecordDebug(ns, pod string, made ...string) {
 	}
 }
 
+// TestDebugAsTheImagesUser: where only the image of the target names a user, the
+// debug container has that one, starts under runAsNonRoot, and sees the target's
+// files. It needs a node that tells users, which as root the dev cluster's does.
+func TestDebugAsTheImagesUser(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns, kubetest.Image("distroless:nonroot"), kubetest.Command("/app", "--every", "78s"))
+	want := "uid=0"
+	if u := pod.Status.ContainerStatuses[0].User; u != nil && u.Linux != nil && u.Linux.UID > 0 {
+		want = "uid=65532"
+	}
+	p := start(t, c, debugImages)
+	name := p.clusterName()
+	a, code := p.debug(name, ns, pod.Name, map[string]any{"container": "main"})
+	if code != http.StatusOK {
+		t.Fatalf("%d %+v", code, a)
+	}
+	awaitDebug(t, c, ns, pod.Name, a.Container, runs)
+	term := p.open(name, ns, pod.Name, map[string]any{"container": a.Container})
+	term.send("id; cat /proc/$(pgrep -f -o '^/app --every 78s')/environ | tr '\\0' ' '; echo se''en\n")
+	term.expect("seen")
+	if out := string(term.out); !strings.Contains(out, want) || want == "uid=65532" && !strings.Contains(out, "HOSTNAME="+pod.Name) {
+		t.Errorf("want %s and the target's environment: %q", want, out)
+	}
+}
+
 // TestTwoDebugAtOnce: thirty people ask for the same, and get one container.
 func TestTwoDebugAtOnce(t *testing.T) {
 	c := kubetest.Shared(t)

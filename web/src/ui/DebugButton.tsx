@@ -14,10 +14,20 @@ interface DebugButtonProps {
   /** What is read out, where the page has several. */
   label?: string;
   text?: string;
+  /** The one that is marked as the default; the first, if not said. */
+  preset?: string;
 }
 
 /** Adds a debug container: at once where there is one image, else by a menu of them. */
-export function DebugButton({ images, onDebug, look, whyNot = "", label, text = "Debug container" }: DebugButtonProps) {
+export function DebugButton({
+  images,
+  onDebug,
+  look,
+  whyNot = "",
+  label,
+  text = "Debug container",
+  preset = images[0],
+}: DebugButtonProps) {
   const [first = ""] = images;
   const menu = images.length > 1 && whyNot === "";
   const button = (
@@ -42,7 +52,7 @@ export function DebugButton({ images, onDebug, look, whyNot = "", label, text = 
       {images.map((image) => (
         <MenuItem key={image} onSelect={() => onDebug(image)}>
           <span className="truncate font-mono text-xs">{image}</span>
-          {image === first ? <span className="ml-auto pl-4 text-xs text-muted">default</span> : null}
+          {image === preset ? <span className="ml-auto pl-4 text-xs text-muted">default</span> : null}
         </MenuItem>
       ))}
     </Menu>

@@ -22,12 +22,14 @@ export function useDebugImages(): string[] | null {
 /** The way on from a container without a shell: a debug container in the same tab. */
 export function DebugOffer({ shell }: { shell: Shell }) {
   const { debug } = shell.target;
-  const images = useDebugImages()?.filter((image) => image !== debug) ?? [];
+  const all = useDebugImages() ?? [];
+  const images = all.filter((image) => image !== debug);
   if (images.length === 0) return null;
   return (
     <DebugButton
       look={debug ? "plain" : "primary"}
       images={images}
+      preset={all[0]}
       text={debug ? "Another image" : "Debug container"}
       onDebug={(image) => renewShell(shell, { ...shell.target, debug: image })}
     />
