@@ -310,7 +310,7 @@ func (s *session) whyNotOpen(err error) error {
 	}
 	if len(s.Command) == 0 {
 		return fault.Wrap(err, fault.NoShell, "podexec.open",
-			"Container %s has no shell in its image. Use a debug container (kubectl debug) to look inside.", s.Container)
+			"Container %s has no shell in its image. Use a debug container to look inside.", s.Container)
 	}
 	return s.noProgram(err)
 }

@@ -4,8 +4,8 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { dock, focusTerminal, launch, type Look, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
-// Pods of the demo whose image holds one program and no shell.
-const POD = /^payment-gateway-/;
+// A pod of the demo whose image holds one program and no shell. It is nobody else's in these tests.
+const POD = /^tax-rates-/;
 const PROMPT = /[#$] ?$/m;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -19,8 +19,15 @@ beforeAll(async () => {
 afterAll(() => browser.close());
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await page.evaluate(endShells);
   await context.close();
 });
+
+/** A shell waits for its page when that goes away, and counts for its owner's limit meanwhile. */
+async function endShells(): Promise<void> {
+  const { sessions } = (await (await fetch("/api/exec/sessions")).json()) as { sessions: { sessionId: string }[] };
+  await Promise.all(sessions.map(({ sessionId }) => fetch(`/api/exec/sessions/${sessionId}`, { method: "DELETE" })));
+}
 
 async function fresh(look: Look = {}): Promise<void> {
   context = await newContext(browser, look);
@@ -29,7 +36,7 @@ async function fresh(look: Look = {}): Promise<void> {
 
 /** The page of a pod without a shell, by mouse from the list. */
 async function podPage(): Promise<void> {
-  await page.goto("/clusters/demo?namespace=shop&q=payment-gateway");
+  await page.goto("/clusters/demo?namespace=shop&q=tax-rates");
   await page.getByRole("link", { name: POD }).first().click();
   await page.getByRole("list", { name: "Containers" }).waitFor();
 }
@@ -38,7 +45,7 @@ async function podPage(): Promise<void> {
 async function noShell(): Promise<void> {
   await podPage();
   await page.getByRole("button", { name: "Open shell", exact: true }).click();
-  const item = page.getByRole("menu").getByRole("menuitem", { name: /^gateway/ });
+  const item = page.getByRole("menu").getByRole("menuitem", { name: /^rates/ });
   const offer = dock(page).getByRole("button", { name: "Debug container" });
   await item.or(offer).first().waitFor(); // a debug container is one to choose from
   if (await item.isVisible()) await item.click();
@@ -75,12 +82,13 @@ test.each(looks)("by mouse alone from a pod without a shell to a prompt beside i
   expect(await violations()).toEqual([]);
   await debugBy(/debug:1\.0.*default/);
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
-  expect(await header().textContent()).toContain("debug · gateway");
-  expect(await dock(page).getByRole("tab").last().getAttribute("aria-label")).toContain("debug · gateway");
+  expect(await header().textContent()).toContain("debug · rates");
+  expect(await dock(page).getByRole("tab").last().getAttribute("aria-label")).toContain("debug · rates");
 
   await focusTerminal(page);
-  await typeLine(page, "clear; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'settled . payment'; ls /proc/1/root/");
-  await onScreen(page, (text) => /^settled 1 payment$/m.test(text) && /\bapp\b/.test(text), "the target's process and files");
+  await typeLine(page, "clear; id -u; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'up . rate'; ls -d /proc/*/root/app");
+  const all = (text: string) => /^65532$/m.test(text) && /^up 1 rate$/m.test(text) && /^\/proc\/\d+\/root\/app$/m.test(text);
+  await onScreen(page, all, "the target's user, process and files");
   await shot(page, `debug-shell-${name}`);
   expect(await violations()).toEqual([]);
 });
@@ -92,14 +100,14 @@ test("the pod's page offers it beside the container, and uses the one that runs"
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
   await page.getByRole("button", { name: "Minimise" }).click();
   const cards = page.getByRole("list", { name: "Containers" }).getByRole("listitem");
-  const beside = cards.filter({ hasText: "debug · gateway" });
+  const beside = cards.filter({ hasText: "debug · rates" });
   await beside.first().waitFor();
   expect(await beside.count()).toBe(1);
   const name = (await beside.getByRole("heading").textContent()) ?? "";
   await cards.filter({ hasText: "Its image has no shell." }).waitFor();
   await shot(page, "debug-pod");
 
-  await page.getByRole("button", { name: "Debug container for gateway" }).click();
+  await page.getByRole("button", { name: "Debug container for rates" }).click();
   await page.getByRole("menuitem", { name: /debug:1\.0/ }).click();
   await onScreen(page, (text) => PROMPT.test(text), "a second prompt");
   await dock(page).getByRole("button", { name: "About this shell" }).click();
@@ -109,7 +117,7 @@ test("the pod's page offers it beside the container, and uses the one that runs"
 
   await page.getByRole("button", { name: `Open shell in ${name}` }).click();
   await onScreen(page, (text) => PROMPT.test(text), "a third prompt");
-  expect(await header().textContent()).toContain("debug · gateway");
+  expect(await header().textContent()).toContain("debug · rates");
 });
 
 test("an image that cannot be fetched is told in the node's words, and another one helps", async () => {
