@@ -24,9 +24,11 @@ const sandbox = "dev.local/busybox:1"
 var images = []struct {
 	names []string // as the kubelet completes them
 	bare  bool     // with nothing but sleep in it
+	user  string   // root where it is empty
 }{
-	{names: []string{sandbox, "docker.io/library/busybox:latest"}},
+	{names: []string{sandbox, "docker.io/library/busybox:latest", "dev.local/tools:1"}},
 	{names: []string{"docker.io/library/distroless:latest"}, bare: true},
+	{names: []string{"docker.io/library/distroless:nonroot"}, bare: true, user: "65532"},
 }
 
 // manifest is an image in an archive's manifest.json.
@@ -56,7 +58,7 @@ func writeImages(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		m, err := a.image(layer)
+		m, err := a.image(layer, im.user)
 		if err != nil {
 			return err
 		}
@@ -76,10 +78,10 @@ func writeImages(ctx context.Context, path string) error {
 }
 
 // image adds an image of one layer.
-func (a *archive) image(layer []byte) (manifest, error) {
+func (a *archive) image(layer []byte, user string) (manifest, error) {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "2147483647"}},
+		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "2147483647"}, "User": user},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
 	})
 	m := manifest{Config: sum(config) + ".json", Layers: []string{sum(layer) + ".tar"}}

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	debugImage  = "registry.local/tools/debug:1"
-	otherImage  = "registry.local/tools/other:1"
+	debugImage  = "dev.local/busybox:1" // images that a real node has, too
+	otherImage  = "dev.local/tools:1"
 	brokenImage = "registry.invalid/tools/missing:1"
 	debugImages = "PERISCOPE_DEBUG_IMAGES=" + debugImage + "," + otherImage + "," + brokenImage
 )
@@ -66,13 +66,22 @@ func ephemerals(t *testing.T, c *kubetest.Cluster, ns, pod string) []string {
 	return names
 }
 
+// targetMark is in the environment of the containers of a marked pod.
+const targetMark = "MARK=is-the-targets"
+
+func marked(p *corev1.Pod) {
+	for i := range p.Spec.Containers {
+		p.Spec.Containers[i].Env = []corev1.EnvVar{{Name: "MARK", Value: "is-the-targets"}}
+	}
+}
+
 // TestADebugContainer goes the whole way: no shell, a debug container, a shell
 // there that sees the target's processes, the same container for the next one, and
 // a fresh one after its end.
 func TestADebugContainer(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
-	pod := c.Pod(t, ns, kubetest.Image("distroless"), kubetest.Command("/app", "--every", "77s"))
+	pod := c.Pod(t, ns, kubetest.Image("distroless"), kubetest.Command(), marked)
 	p := start(t, c, debugImages)
 	name := p.clusterName()
 
@@ -82,9 +91,9 @@ func TestADebugContainer(t *testing.T) {
 	}
 	awaitDebug(t, c, ns, pod.Name, first.Container, runs)
 	term := p.open(name, ns, pod.Name, map[string]any{"container": first.Container})
-	term.send("tr '\\0' ' ' </proc/1/task/1/children; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; echo; echo se''en\n")
+	term.send("cat /proc/[0-9]*/environ | tr '\\0' ' '; echo se''en\n")
 	term.expect("seen")
-	if !strings.Contains(string(term.out), "/app --every 77s") {
+	if !strings.Contains(string(term.out), targetMark) {
 		t.Errorf("the target's process is not to be seen: %q", term.out)
 	}
 	var detail struct {
@@ -104,7 +113,7 @@ func TestADebugContainer(t *testing.T) {
 		t.Errorf("another image: %d %+v", code, other)
 	}
 
-	term.send("pkill -TERM -f 'sleep 2147483647'\n")
+	term.send("pkill -TERM -f \"trap 'exit 0'\"\n")
 	awaitDebug(t, c, ns, pod.Name, first.Container, func(s corev1.ContainerState) bool { return s.Terminated != nil })
 	fresh, code := p.debug(name, ns, pod.Name, map[string]any{"container": "main"})
 	if code != http.StatusOK || !fresh.Created || fresh.Container == first.Container || !strings.HasSuffix(fresh.Container, "-2") {
@@ -149,11 +158,12 @@ func (p *product) mustRecordDebug(ns, pod string, made ...string) {
 
 // TestDebugAsTheImagesUser: where only the image of the target names a user, the
 // debug container has that one, starts under runAsNonRoot, and sees the target's
-// files. It needs a node that tells users, which as root the dev cluster's does.
+// environment. It needs a node that tells users, which as root the dev cluster's
+// does; containerd before 2 does not.
 func TestDebugAsTheImagesUser(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
-	pod := c.Pod(t, ns, kubetest.Image("distroless:nonroot"), kubetest.Command("/app", "--every", "78s"))
+	pod := c.Pod(t, ns, kubetest.Image("distroless:nonroot"), kubetest.Command(), marked)
 	want := "uid=0"
 	if u := pod.Status.ContainerStatuses[0].User; u != nil && u.Linux != nil && u.Linux.UID > 0 {
 		want = "uid=65532"
@@ -166,9 +176,9 @@ func TestDebugAsTheImagesUser(t *testing.T) {
 	}
 	awaitDebug(t, c, ns, pod.Name, a.Container, runs)
 	term := p.open(name, ns, pod.Name, map[string]any{"container": a.Container})
-	term.send("id; cat /proc/$(pgrep -f -o '^/app --every 78s')/environ | tr '\\0' ' '; echo se''en\n")
+	term.send("id; cat /proc/[0-9]*/environ | tr '\\0' ' '; echo se''en\n")
 	term.expect("seen")
-	if out := string(term.out); !strings.Contains(out, want) || want == "uid=65532" && !strings.Contains(out, "HOSTNAME="+pod.Name) {
+	if out := string(term.out); !strings.Contains(out, want) || want == "uid=65532" && !strings.Contains(out, targetMark) {
 		t.Errorf("want %s and the target's environment: %q", want, out)
 	}
 }
