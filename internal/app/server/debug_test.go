@@ -113,7 +113,7 @@ func TestADebugContainer(t *testing.T) {
 		t.Errorf("another image: %d %+v", code, other)
 	}
 
-	term.send("pkill -TERM -f \"trap 'exit 0'\"\n")
+	term.send("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -q '^sh -c trap' && kill ${p#/proc/}; done\n")
 	awaitDebug(t, c, ns, pod.Name, first.Container, func(s corev1.ContainerState) bool { return s.Terminated != nil })
 	fresh, code := p.debug(name, ns, pod.Name, map[string]any{"container": "main"})
 	if code != http.StatusOK || !fresh.Created || fresh.Container == first.Container || !strings.HasSuffix(fresh.Container, "-2") {
@@ -438,7 +438,7 @@ func TestDebugImageThatIsNotThere(t *testing.T) {
 	eventually(t, "the pod says why", func() bool {
 		p.call("GET", "/api/clusters/"+name+"/pods/"+ns+"/"+pod.Name, "", &detail)
 		last := detail.Containers[len(detail.Containers)-1]
-		return last.Name == a.Container && last.State == "waiting" && last.Reason == "ImagePullBackOff" && strings.Contains(last.Message, brokenImage)
+		return last.Name == a.Container && last.State == "waiting" && (last.Reason == "ErrImagePull" || last.Reason == "ImagePullBackOff") && strings.Contains(last.Message, brokenImage)
 	})
 	if again, _ := p.debug(name, ns, pod.Name, map[string]any{"container": "main", "image": brokenImage}); again.Created || again.Container != a.Container {
 		t.Errorf("a second one beside the one that is pulled: %+v", again)
