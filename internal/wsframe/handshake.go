@@ -1,10 +1,38 @@
 package wsframe
 
 import (
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/base64"
+	"fmt"
+	"net/http"
 	"strings"
 )
+
+// NewKey is a Sec-WebSocket-Key.
+func NewKey() string {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	return base64.StdEncoding.EncodeToString(nonce)
+}
+
+// CheckAnswer is RFC 6455, section 4.1, on the headers of a 101: key and
+// subprotocol are what was asked with, the latter empty for none.
+func CheckAnswer(h http.Header, key, subprotocol string) error {
+	switch {
+	case !strings.EqualFold(h.Get("Upgrade"), "websocket"):
+		return fmt.Errorf("switched to %q, not to websocket", h.Get("Upgrade"))
+	case !HasToken(h.Values("Connection"), "upgrade"):
+		return fmt.Errorf("header Connection %q does not say upgrade", h.Values("Connection"))
+	case h.Get("Sec-Websocket-Accept") != AcceptKey(key):
+		return fmt.Errorf("wrong Sec-WebSocket-Accept %q", h.Get("Sec-Websocket-Accept"))
+	case h.Get("Sec-Websocket-Extensions") != "":
+		return fmt.Errorf("extensions %q that were not offered", h.Get("Sec-Websocket-Extensions"))
+	case h.Get("Sec-Websocket-Protocol") != subprotocol:
+		return fmt.Errorf("subprotocol %q, not %q", h.Get("Sec-Websocket-Protocol"), subprotocol)
+	}
+	return nil
+}
 
 // AcceptKey is the answer to a Sec-WebSocket-Key (RFC 6455, section 4.2.2).
 func AcceptKey(key string) string {

@@ -11,7 +11,8 @@ import (
 type Reader struct {
 	src     Source
 	control func(op Opcode, payload []byte)
-	client  bool // the peer is one: it masks its frames, and may send text
+	client  bool // the peer is one: it masks its frames
+	text    bool // the peer may send text
 
 	buf      []byte
 	pos, end int   // buf[pos:end] is read and not yet taken
@@ -31,9 +32,14 @@ func NewReader(src Source, control func(op Opcode, payload []byte)) *Reader {
 	return &Reader{src: src, control: control, buf: make([]byte, ServerAhead)}
 }
 
+// NewTextReader is NewReader for a server that also sends text.
+func NewTextReader(src Source, control func(op Opcode, payload []byte)) *Reader {
+	return &Reader{src: src, control: control, text: true, buf: make([]byte, ServerAhead)}
+}
+
 // NewClientReader is NewReader for a client's frames, binary and text.
 func NewClientReader(src Source, control func(op Opcode, payload []byte)) *Reader {
-	return &Reader{src: src, control: control, client: true, buf: make([]byte, ClientAhead)}
+	return &Reader{src: src, control: control, client: true, text: true, buf: make([]byte, ClientAhead)}
 }
 
 // Kind is Binary or Text, for the message that Read gave bytes or an end of last.
@@ -123,7 +129,7 @@ func (r *Reader) brokenRule(b0, b1 byte) string {
 		return "a masked frame, which only clients may"
 	case !masked && r.client:
 		return "a frame without a mask, which only servers may"
-	case op == Text && !r.client:
+	case op == Text && !r.text:
 		return "text, which has no place in an exec stream"
 	case op > Pong || op > Binary && op < Close:
 		return "a frame of unknown kind"

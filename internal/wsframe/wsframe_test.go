@@ -329,6 +329,23 @@ func TestClientReaderTellsTextFromBinary(t *testing.T) {
 	}
 }
 
+// TestTextReader: a server's text is taken where it is expected, and told apart.
+func TestTextReader(t *testing.T) {
+	data := frame(fin|1, "{}") + frame(fin|9, "p") + frame(fin|2, "ls")
+	if got, _ := play(NewTextReader, data, 3, 10); got != "{}|[9:p]ls|" {
+		t.Errorf("got %q", got)
+	}
+	r := NewTextReader(&source{data: []byte(data), step: 1 << 20}, func(Opcode, []byte) {})
+	for _, want := range []Opcode{Text, Binary} {
+		if _, end, err := r.Read(make([]byte, 10), true); err != nil || !end || r.Kind() != want {
+			t.Errorf("kind %d, end %v, error %v, want kind %d", r.Kind(), end, err, want)
+		}
+	}
+	if _, err := read(data, 1<<20, 10); err == nil || !strings.Contains(err.Error(), "text") {
+		t.Errorf("a reader without text took it: %v", err)
+	}
+}
+
 func TestClientReaderRefusesWhatIsNotMasked(t *testing.T) {
 	for _, data := range []string{frame(fin|2, "abc"), frame(fin|9, ""), frame(fin|1, strings.Repeat("x", 70_000))} {
 		_, err := play(NewClientReader, data, 1<<20, 100)

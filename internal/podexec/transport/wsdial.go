@@ -2,12 +2,8 @@ package transport
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/remotecommand"
 	"k8s.io/client-go/rest"
@@ -65,7 +61,7 @@ func (d *wsDialer) prove(ctx context.Context, cfg *rest.Config) error {
 
 // handshake asks for one subprotocol, or for none where it is empty.
 func (d *wsDialer) handshake(ctx context.Context, cfg *rest.Config, u *url.URL, subprotocol string, h http.Header) (*link, error) {
-	key := newKey()
+	key := wsframe.NewKey()
 	h.Set("Upgrade", "websocket")
 	h.Set("Sec-Websocket-Version", "13")
 	h.Set("Sec-Websocket-Key", key)
@@ -76,32 +72,9 @@ func (d *wsDialer) handshake(ctx context.Context, cfg *rest.Config, u *url.URL, 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHandshake(answer, key, subprotocol); err != nil {
+	if err := wsframe.CheckAnswer(answer, key, subprotocol); err != nil {
 		_ = l.abort()
 		return nil, notSpoken("%w", err)
 	}
 	return l, nil
-}
-
-func newKey() string {
-	nonce := make([]byte, 16)
-	_, _ = rand.Read(nonce) // never fails
-	return base64.StdEncoding.EncodeToString(nonce)
-}
-
-// checkHandshake is RFC 6455, section 4.1, on the answer.
-func checkHandshake(h http.Header, key, subprotocol string) error {
-	switch {
-	case !strings.EqualFold(h.Get("Upgrade"), "websocket"):
-		return fmt.Errorf("switched to %q, not to websocket", h.Get("Upgrade"))
-	case !wsframe.HasToken(h.Values("Connection"), "upgrade"):
-		return fmt.Errorf("header Connection %q does not say upgrade", h.Values("Connection"))
-	case h.Get("Sec-Websocket-Accept") != wsframe.AcceptKey(key):
-		return fmt.Errorf("wrong Sec-WebSocket-Accept %q", h.Get("Sec-Websocket-Accept"))
-	case h.Get("Sec-Websocket-Extensions") != "":
-		return fmt.Errorf("extensions %q that were not offered", h.Get("Sec-Websocket-Extensions"))
-	case h.Get("Sec-Websocket-Protocol") != subprotocol:
-		return fmt.Errorf("subprotocol %q, not %q", h.Get("Sec-Websocket-Protocol"), subprotocol)
-	}
-	return nil
 }
