@@ -1,5 +1,5 @@
 // Periscope serves an audited shell into any container of a Kubernetes cluster
-// to a browser.
+// to a browser, and is the command that opens one in a terminal.
 package main
 
 import (
@@ -12,11 +12,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"k8s.io/klog/v2"
 
 	"github.com/periscope-console/periscope/internal/app/server"
+	"github.com/periscope-console/periscope/internal/cli"
 	"github.com/periscope-console/periscope/internal/config"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/web"
@@ -29,6 +31,7 @@ const usage = `Usage: periscope COMMAND
 
 Commands:
   serve     run the server; periscope serve --help lists its flags
+  exec      a shell or a command in a container, through a server; periscope exec --help
   version   print the version
 `
 
@@ -49,6 +52,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	command := ""
 	if len(args) > 0 {
 		command = args[0]
+	}
+	if slices.Contains(cli.Commands(), command) {
+		return cli.Run(context.Background(), command, args[1:], cli.Env{
+			Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Getenv: os.Getenv, Version: version,
+		})
 	}
 	switch command {
 	case "serve":

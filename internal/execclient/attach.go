@@ -90,29 +90,30 @@ func (l *link) hello(first []byte) (frame, error) {
 
 // comeBack seeks a connection until there is one, or it is known that there is
 // nothing to come back to.
-func (s *Session) comeBack(ctx context.Context, pause *pause) (*link, error) {
+func (s *Session) comeBack(ctx context.Context, pause *pause) (*link, int64, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, grace+graceMore, ErrAway)
 	defer cancel()
 	for {
 		if err := pause.wait(ctx); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		l, err := s.attach(ctx)
+		l, missing, err := s.attach(ctx)
 		var no *Refusal
 		switch {
 		case err == nil:
-			return l, nil
+			return l, missing, nil
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return nil, 0, context.Cause(ctx)
 		case errors.As(err, &no) && no.Code == "E_NOT_FOUND":
-			return nil, fmt.Errorf("%w: %w", ErrGone, no)
+			return nil, 0, fmt.Errorf("%w: %w", ErrGone, no)
 		case errors.As(err, &no) && !no.Retryable, !lost(err):
-			return nil, err
+			return nil, 0, err
 		}
 	}
 }
 
-func (s *Session) attach(ctx context.Context) (*link, error) {
+// attach is one attempt, and how many bytes of output are missing then.
+func (s *Session) attach(ctx context.Context) (*link, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
 	size, offset := s.newestSize(), s.out.detach()
@@ -120,7 +121,7 @@ func (s *Session) attach(ctx context.Context) (*link, error) {
 		Type: "attach", SessionID: s.id, ResumeToken: s.token, Offset: offset, Cols: size.Cols, Rows: size.Rows,
 	}))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if hello.SessionID != s.id || hello.Offset < offset {
 		err = fmt.Errorf("%w: it gave session %q from byte %d on, not %q from %d on", ErrUntrue, hello.SessionID, hello.Offset, s.id, offset)
@@ -129,12 +130,12 @@ func (s *Session) attach(ctx context.Context) (*link, error) {
 	}
 	if err != nil {
 		l.abort()
-		return nil, err
+		return nil, 0, err
 	}
 	if hello.ResumeToken != "" {
 		s.token = hello.ResumeToken
 	}
-	return l, nil
+	return l, hello.Offset - offset, nil
 }
 
 // attend follows one connection to its end: a Result, or why it was lost.
@@ -143,8 +144,8 @@ func (s *Session) attend(ctx context.Context, l *link) (Result, error) {
 	defer s.setLink(nil)
 	done := make(chan struct{})
 	var helpers sync.WaitGroup
-	helpers.Go(func() { s.feed(ctx, l, done) })
-	helpers.Go(func() { l.watch(ctx, done) })
+	helpers.Go(func() { s.guard(func() { s.feed(ctx, l, done) }) })
+	helpers.Go(func() { s.guard(func() { l.watch(ctx, done) }) })
 	end, err := s.receive(l)
 	close(done)
 	l.abort()

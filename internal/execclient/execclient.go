@@ -9,7 +9,7 @@
 // Run runs until the session has ended and waits for all its goroutines but two
 // that nobody can stop: a Read of Stdin that has not returned, and, where its
 // context ended first, a Write to Stdout. Both end when that call returns, and
-// touch nothing afterwards. It guarantees that bytes are neither lost nor
+// touch nothing afterwards. A panic of any of them is one of Run's. It guarantees that bytes are neither lost nor
 // doubled in either direction, or says how many are missing.
 package execclient
 
@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -105,8 +106,9 @@ type Events struct {
 	Hello func(Hello)
 	// Lost is called when a connection is lost and will be sought again.
 	Lost func(error)
-	// Back is called when it is found: the same shell.
-	Back func(away time.Duration)
+	// Back is called when it is found: the same shell, but for so many bytes of
+	// output that the server has no more. Gap follows where they are missing.
+	Back func(missing int64)
 	// Gap is called where bytes of output are missing. why is "buffer" after the
 	// server's buffer has run over, "interrupt" after Ctrl-C in a flood.
 	Gap func(bytes int64, why string)
@@ -174,6 +176,7 @@ type Session struct {
 
 	// What follows belongs to Run.
 	id, token string
+	panicked  context.CancelCauseFunc
 }
 
 // New makes a session that has not begun.
@@ -215,11 +218,12 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	defer cancel(nil)
 	over := make(chan struct{}) // ends what reads stdin between two reads
 	defer close(over)
-	go s.in.fill(s.req.Stdin, over)
+	s.panicked = cancel
+	go s.guard(func() { s.in.fill(s.req.Stdin, over) })
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		s.write(cancel)
+		s.guard(func() { s.write(cancel) })
 	}()
 	end, err := s.follow(ctx, first)
 	s.out.finish()
@@ -228,10 +232,33 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	case <-ctx.Done():
 		s.out.abandon()
 	}
-	if ctx.Err() != nil {
-		return end, context.Cause(ctx)
+	if ctx.Err() == nil {
+		return end, err
 	}
-	return end, err
+	var p *panicError
+	if cause := context.Cause(ctx); !errors.As(cause, &p) {
+		return end, cause
+	}
+	panic(p.Error())
+}
+
+// panicError is a panic on its way to whoever called Run.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
+
+// guard makes a panic of f one of Run's: its caller may have a terminal to put in
+// order.
+func (s *Session) guard(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(&panicError{v, debug.Stack()})
+		}
+	}()
+	f()
 }
 
 // follow attaches again whenever a connection is lost, until the session's end.
@@ -254,12 +281,12 @@ func (s *Session) follow(ctx context.Context, l *link) (Result, error) {
 		if f := s.req.Events.Lost; f != nil {
 			f(err)
 		}
-		since := time.Now()
-		if l, err = s.comeBack(ctx, pause); err != nil {
+		var missing int64
+		if l, missing, err = s.comeBack(ctx, pause); err != nil {
 			return Result{}, err
 		}
 		if f := s.req.Events.Back; f != nil {
-			f(time.Since(since))
+			f(missing)
 		}
 	}
 }

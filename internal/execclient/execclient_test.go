@@ -32,7 +32,7 @@ func wantExit7(t *testing.T, r Result, err error) {
 }
 
 func TestBothWays(t *testing.T) {
-	f := &fake{output: noise(1 << 20), expect: 1 << 20}
+	f := &fake{output: noise(1 << 20), toEOF: true}
 	c := f.start(t)
 	var out bytes.Buffer
 	sent := noise(1<<20 + 1)[1:]
@@ -69,7 +69,7 @@ func TestCuts(t *testing.T) {
 	req.Stdin = &paced{sent: sent, out: hash, per: len(f.output) / len(sent)}
 	var lost, back int
 	req.Events = Events{
-		Lost: func(error) { lost++ }, Back: func(time.Duration) { back++ },
+		Lost: func(error) { lost++ }, Back: func(int64) { back++ },
 		Gap: func(n int64, why string) { t.Errorf("a gap of %d bytes: %s", n, why) },
 	}
 	r, err := New(c, req).Run(t.Context())
@@ -180,7 +180,12 @@ func TestGap(t *testing.T) {
 				t.Errorf("why %q", why)
 			}
 		},
-		Back: func(time.Duration) { go typed.Write(make([]byte, 10)) },
+		Back: func(missing int64) {
+			if missing != 50_000 {
+				t.Errorf("back without %d bytes", missing)
+			}
+			go typed.Write(make([]byte, 10))
+		},
 	}
 	defer typed.Close()
 	r, err := New(clientOf(t, "http://"+proxy.Addr()), req).Run(t.Context())
@@ -268,6 +273,18 @@ func (o *output) waiting() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.unacked
+}
+
+// TestAPanicIsTheCallers: whoever runs a session can put a terminal in order.
+func TestAPanicIsTheCallers(t *testing.T) {
+	f := &fake{output: noise(1000)}
+	c := f.start(t)
+	defer func() {
+		if v := recover(); v == nil || !strings.Contains(v.(string), "no good") {
+			t.Errorf("recovered %v", v)
+		}
+	}()
+	_, _ = New(c, Request{Cluster: "c", Namespace: "n", Pod: "p", Stdout: writer(func([]byte) (int, error) { panic("no good") })}).Run(t.Context())
 }
 
 func TestRefusals(t *testing.T) {

@@ -24,6 +24,7 @@ const secret = "0123456789abcdef"
 type fake struct {
 	output []byte
 	expect int  // bytes of stdin after which, and after all output, it ends
+	toEOF  bool // and after stdin's end
 	plain  bool // no resume token
 	forget bool // no session to come back to
 	jump   int64
@@ -117,7 +118,8 @@ func (f *fake) serve(conn *wsock.Conn, sent int64) {
 	defer conn.Abort()
 	for {
 		f.mu.Lock()
-		news, acked, stdin, closed := f.news, f.acked, len(f.stdin), f.closed
+		news, acked, closed := f.news, f.acked, f.closed
+		fed := len(f.stdin) >= f.expect && (f.eof || !f.toEOF)
 		f.mu.Unlock()
 		if end := min(int64(len(f.output)), acked+Window); sent < end {
 			p := f.output[sent:min(end, sent+1+rand.Int64N(20_000))]
@@ -127,7 +129,7 @@ func (f *fake) serve(conn *wsock.Conn, sent int64) {
 			sent += int64(len(p))
 			continue
 		}
-		if closed || sent == int64(len(f.output)) && stdin >= f.expect {
+		if closed || sent == int64(len(f.output)) && fed {
 			f.end(conn, closed)
 			return
 		}
