@@ -12,6 +12,8 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/grant"
+	"github.com/periscope-console/periscope/internal/identity/grant/granttest"
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/token/tokentest"
 	"github.com/periscope-console/periscope/internal/identity/websession"
@@ -52,6 +54,9 @@ func TestConformance(t *testing.T) {
 		})
 		t.Run(name+" tokens", func(t *testing.T) {
 			tokentest.Conform(t, func(t *testing.T) token.Store { return open(t, url(t)).Tokens() })
+		})
+		t.Run(name+" grants", func(t *testing.T) {
+			granttest.Conform(t, func(t *testing.T) grant.Store { return open(t, url(t)).Grants() })
 		})
 	}
 }
