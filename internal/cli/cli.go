@@ -1,7 +1,8 @@
-// Package cli is Periscope's commands for people at a terminal: exec.
+// Package cli is Periscope's commands for people at a terminal: exec, login and
+// logout.
 //
-// It owns flags, the words on stderr, exit codes, the terminal's raw mode and the
-// file of credentials. It does not own the
+// It owns flags, the words on stderr, exit codes, the terminal's raw mode, the
+// file of credentials, and the client's half of logging in. It does not own the
 // session's protocol (execclient) or anything of a server. A command's goroutines
 // end with it, but for a read of stdin that has not returned. It guarantees that
 // the terminal is as it was on every way out but SIGKILL, and that a token is
@@ -44,7 +45,7 @@ type Env struct {
 }
 
 // Commands are the names that Run knows.
-func Commands() []string { return []string{"exec"} }
+func Commands() []string { return []string{"exec", "login", "logout"} }
 
 // Run is one command to its end; it returns the exit code.
 func Run(ctx context.Context, name string, args []string, e Env) int {
@@ -68,6 +69,10 @@ func (e Env) run(ctx context.Context, name string, args []string) error {
 	switch name {
 	case "exec":
 		return e.exec(ctx, args)
+	case "login":
+		return e.login(ctx, args)
+	case "logout":
+		return e.logout(ctx, args)
 	}
 	return usageError(fmt.Sprintf("%q is no command.", name))
 }

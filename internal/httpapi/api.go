@@ -27,6 +27,7 @@ func (s *server) routes() []route {
 	all = append(all, s.sessionRoutes()...)
 	all = append(all, s.loginRoutes()...)
 	all = append(all, s.tokenRoutes()...)
+	all = append(all, s.cliRoutes()...)
 	return append(all, s.execRoute(), s.debugRoute())
 }
 

@@ -112,6 +112,7 @@ func TestEveryRouteSaysWhatATokenMayDo(t *testing.T) {
 		"listNamespaces": token.Read, "listPods": token.Read, "getPod": token.Read, "listPodEvents": token.Read,
 		"listExecSessions": token.Read, "endExecSession": token.Exec, "exec": token.Exec, "debugPod": token.Exec,
 		"listLogins": "", "endLogin": "", "listTokens": "", "createToken": "", "revokeToken": "", "revokeTokens": "",
+		"getLoginAsk": "", "findLoginAsk": "", "answerLoginAsk": "", "revokeThisToken": token.Read,
 	}
 	got := map[string]token.Scope{}
 	for _, r := range (&server{}).routes() {

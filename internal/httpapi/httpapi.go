@@ -18,6 +18,7 @@ import (
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
+	"github.com/periscope-console/periscope/internal/identity/grant"
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kube"
@@ -54,6 +55,7 @@ type Options struct {
 	// Quota bounds the routes that are limited; nil bounds nothing.
 	Quota    *quota.Quota
 	Tokens   *token.Keeper
+	Grants   *grant.Keeper
 	Clusters *clusters.Registry
 	Sessions *podexec.Sessions
 	Debug    *poddebug.Maker

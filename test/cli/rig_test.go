@@ -43,12 +43,7 @@ type rig struct {
 
 func newRig(t *testing.T, o console.Options) *rig {
 	t.Helper()
-	c := kubetest.Shared(t)
-	r := &rig{t: t, ns: c.Namespace(t), config: t.TempDir()}
-	r.pod = c.Pod(t, r.ns, kubetest.Image("dev.local/busybox:1")).Name
-	r.server = console.Start(t, c, r.ns, o)
-	r.login = r.server.Login()
-	r.at = r.server.URL()
+	r := newServer(t, o)
 	var err error
 	if r.token, err = r.login.MakeToken(t.Context(), "cli", "read,exec"); err != nil {
 		t.Fatal(err)
@@ -61,6 +56,18 @@ func (r *rig) in(t *testing.T) *rig {
 	sub := *r
 	sub.t = t
 	return &sub
+}
+
+// newServer has no token.
+func newServer(t *testing.T, o console.Options) *rig {
+	t.Helper()
+	c := kubetest.Shared(t)
+	r := &rig{t: t, ns: c.Namespace(t), config: t.TempDir()}
+	r.pod = c.Pod(t, r.ns, kubetest.Image("dev.local/busybox:1")).Name
+	r.server = console.Start(t, c, r.ns, o)
+	r.login = r.server.Login()
+	r.at = r.server.URL()
+	return r
 }
 
 func (r *rig) target() string { return r.ns + "/" + r.pod }

@@ -117,6 +117,29 @@ func (l *Login) Revoke(ctx context.Context, id string) error {
 	return err
 }
 
+// FindAsk is the command line that shows this code.
+func (l *Login) FindAsk(ctx context.Context, userCode string) (id string, err error) {
+	resp, err := l.call(ctx, http.MethodPost, "/api/auth/cli/find", fmt.Sprintf(`{"userCode":%q}`, userCode))
+	if err != nil {
+		return "", err
+	}
+	var ask struct{ ID string }
+	err = json.NewDecoder(resp.Body).Decode(&ask)
+	return ask.ID, err
+}
+
+// Answer answers a command line that asks to be logged in, and is where the
+// browser goes on to.
+func (l *Login) Answer(ctx context.Context, id string, allow bool) (redirect string, err error) {
+	resp, err := l.call(ctx, http.MethodPost, "/api/auth/cli/asks/"+id, fmt.Sprintf(`{"allow":%v}`, allow))
+	if err != nil {
+		return "", err
+	}
+	var said struct{ Redirect string }
+	err = json.NewDecoder(resp.Body).Decode(&said)
+	return said.Redirect, err
+}
+
 // Logout ends the login.
 func (l *Login) Logout(ctx context.Context) error {
 	_, err := l.call(ctx, http.MethodPost, "/api/auth/logout", "")

@@ -18,6 +18,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
 	"github.com/periscope-console/periscope/internal/identity/entry"
+	"github.com/periscope-console/periscope/internal/identity/grant"
 	"github.com/periscope-console/periscope/internal/identity/oidc"
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
@@ -34,11 +35,12 @@ type way interface {
 }
 
 func (s *Server) buildLogins(ctx context.Context) error {
-	logins, tokens, err := s.openStore(ctx)
+	logins, tokens, grants, err := s.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	s.buildTokens(tokens)
+	s.grants = grant.New(grants)
 	auth := s.cfg.Auth
 	o := websession.Options{
 		Store: logins, CookieName: auth.Session.CookieName, Secure: s.secure(),
@@ -51,16 +53,16 @@ func (s *Server) buildLogins(ctx context.Context) error {
 	return nil
 }
 
-// openStore keeps logins and tokens in the database, or in memory where there is
-// none.
-func (s *Server) openStore(ctx context.Context) (_ websession.Store, _ token.Store, err error) {
+// openStore keeps logins, tokens and what waits for an answer in the database, or
+// in memory where there is none.
+func (s *Server) openStore(ctx context.Context) (_ websession.Store, _ token.Store, _ grant.Store, err error) {
 	if s.cfg.DatabaseURL == "" {
-		return websession.NewMemory(maxLogins), token.NewMemory(maxLogins), nil
+		return websession.NewMemory(maxLogins), token.NewMemory(maxLogins), grant.NewMemory(), nil
 	}
 	if s.db, err = store.Open(ctx, s.cfg.DatabaseURL); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return s.db.Logins(), s.db.Tokens(), nil
+	return s.db.Logins(), s.db.Tokens(), s.db.Grants(), nil
 }
 
 func (s *Server) buildDevLogin(o websession.Options) error {

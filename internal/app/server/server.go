@@ -33,6 +33,7 @@ import (
 	"github.com/periscope-console/periscope/internal/httpapi"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
+	"github.com/periscope-console/periscope/internal/identity/grant"
 	"github.com/periscope-console/periscope/internal/identity/oidc"
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
@@ -85,6 +86,7 @@ type Server struct {
 	clusters   *clusters.Registry
 	logins     *websession.Manager
 	tokens     *token.Keeper
+	grants     *grant.Keeper
 	entry      way
 	dev        *devlogin.Login // nil but in dev mode
 	provider   *oidc.Login     // nil but in mode oidc
@@ -285,7 +287,7 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 
 func (s *Server) handler() http.Handler {
 	return httpapi.New(httpapi.Options{
-		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens,
+		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens, Grants: s.grants,
 		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.quota(),
 		Clusters: s.clusters, Sessions: s.sessions, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),

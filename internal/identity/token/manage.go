@@ -192,6 +192,19 @@ func (k *Keeper) Revoke(ctx context.Context, a identity.Actor, requestID string,
 	return k.revoke(ctx, a, requestID, held)
 }
 
+// RevokeItself ends the token by which the person acts, which is all that a token
+// may do to tokens: whoever stole it can end no other.
+func (k *Keeper) RevokeItself(ctx context.Context, a identity.Actor, requestID string, id ID) error {
+	held, ok, err := k.o.Store.ByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !ok || a.Token != string(id) || held.Token.Issuer != a.Issuer || held.Token.Subject != a.Subject {
+		return fault.New(fault.NotFound, "token.RevokeItself", "There is no such token, or it was revoked already.")
+	}
+	return k.revoke(ctx, a, requestID, held)
+}
+
 // RevokeAll ends every token of the person's own and counts them.
 func (k *Keeper) RevokeAll(ctx context.Context, a identity.Actor, requestID string) (int, error) {
 	if err := k.byBrowser(a); err != nil {

@@ -4,6 +4,118 @@
  */
 
 export interface paths {
+    "/api/auth/cli/asks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which command line asks to be logged in
+         * @description No token is taken.
+         */
+        get: operations["getLoginAsk"];
+        put?: never;
+        /**
+         * Log a command line in as the caller, or refuse it
+         * @description No token is taken.
+         */
+        post: operations["answerLoginAsk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/cli/browser": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask to be logged in, with the answer to the command's own loopback address */
+        post: operations["askByBrowser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/cli/device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask to be logged in, with a code that the person types */
+        post: operations["askByDevice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/cli/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The same, by the code that it shows
+         * @description No token is taken.
+         */
+        post: operations["findLoginAsk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/cli/poll": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask whether the person has answered; the token where it was a yes */
+        post: operations["pollLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/cli/redeem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take the token that the browser's code stands for, once */
+        post: operations["redeemLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/config": {
         parameters: {
             query?: never;
@@ -110,6 +222,26 @@ export interface paths {
          */
         post: operations["logoutEverywhere"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke the token that this request bears, and end its shells
+         * @description A token needs the scope read.
+         */
+        delete: operations["revokeThisToken"];
         options?: never;
         head?: never;
         patch?: never;
@@ -500,6 +632,51 @@ export interface components {
             /** @description The newest first, at most 1000 */
             tokens: components["schemas"]["AccessToken"][];
         };
+        AnswerLoginAsk: {
+            allow: boolean;
+        };
+        AnsweredLoginAsk: {
+            /** @description Where the browser goes on to, on 127.0.0.1; empty for a device */
+            redirect: string;
+        };
+        AskByBrowser: {
+            /** @description S256 of its verifier (RFC 7636) */
+            challenge: string;
+            /** @description The name of its machine, to be shown */
+            host: string;
+            /**
+             * Format: int64
+             * @description Its port on 127.0.0.1, where the answer is sent
+             */
+            port: number;
+            /** @description 16 to 128 letters, digits, - or _, given back beside the code */
+            state: string;
+        };
+        AskByDevice: {
+            /** @description The name of its machine, to be shown */
+            host: string;
+        };
+        AskedByBrowser: {
+            /** Format: int64 */
+            expiresInSeconds: number;
+            /** @description The path to open in a browser */
+            page: string;
+        };
+        AskedByDevice: {
+            /** @description What the command polls with; for nobody's eyes */
+            deviceCode: string;
+            /** Format: int64 */
+            expiresInSeconds: number;
+            /**
+             * Format: int64
+             * @description How long to wait between two polls
+             */
+            intervalSeconds: number;
+            /** @description The path where they type it */
+            page: string;
+            /** @description What the person types */
+            userCode: string;
+        };
         AuthConfig: {
             /** @description Whether POST /api/auth/dev needs the one-time code */
             codeRequired: boolean;
@@ -582,6 +759,19 @@ export interface components {
         };
         ClusterList: {
             clusters: components["schemas"]["Cluster"][];
+        };
+        CommandLogin: {
+            /**
+             * Format: int64
+             * @description How long to wait before the next poll
+             */
+            intervalSeconds: number;
+            /** @description The token itself, which is never shown again; empty until it is allowed */
+            secret: string;
+            /** @enum {string} */
+            state: "pending" | "slow_down" | "refused" | "allowed";
+            /** @description What it got; null until it is allowed */
+            token: components["schemas"]["AccessToken"] | null;
         };
         Container: {
             /**
@@ -813,6 +1003,9 @@ export interface components {
             /** @description Version of the server */
             version: string;
         };
+        FindLoginAsk: {
+            userCode: string;
+        };
         LoggedOut: {
             /** @description Where to go to end the login at the provider as well; empty where nothing is left to do */
             redirect: string;
@@ -839,6 +1032,29 @@ export interface components {
             expiresAt: string;
             /** @description Names the login; nobody can log in with it */
             id: string;
+        };
+        LoginAsk: {
+            /** @description The network address that it asks from */
+            address: string;
+            /** @description What the program calls itself */
+            agent: string;
+            /** Format: date-time */
+            askedAt: string;
+            /** @description Whether the person typed its code */
+            device: boolean;
+            /**
+             * Format: date-time
+             * @description Until when it can be answered
+             */
+            expiresAt: string;
+            /** @description The machine's name, as it says */
+            host: string;
+            id: string;
+            /**
+             * Format: int64
+             * @description For how many days a yes holds; 0 for less than one
+             */
+            tokenDays: number;
         };
         LoginCode: {
             /** @description The one-time code; empty where none is needed */
@@ -1039,6 +1255,9 @@ export interface components {
             /** @description Unique id, never used again */
             uid: string;
         };
+        PollLogin: {
+            deviceCode: string;
+        };
         Port: {
             /** @description Name, where it has one */
             name: string;
@@ -1052,6 +1271,10 @@ export interface components {
              * @enum {string}
              */
             protocol: "TCP" | "UDP" | "SCTP";
+        };
+        RedeemLogin: {
+            code: string;
+            verifier: string;
         };
         SessionList: {
             /**
@@ -1131,6 +1354,237 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    getLoginAsk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginAsk"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    answerLoginAsk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerLoginAsk"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnsweredLoginAsk"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    askByBrowser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskByBrowser"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedByBrowser"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    askByDevice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskByDevice"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedByDevice"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    findLoginAsk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FindLoginAsk"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginAsk"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    pollLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PollLogin"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandLogin"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    redeemLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RedeemLogin"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandLogin"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     authConfig: {
         parameters: {
             query?: never;
@@ -1297,6 +1751,33 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["LoggedOut"];
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revokeThisToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {
