@@ -21,7 +21,7 @@ const (
 	maxHostInName = 36
 )
 
-// cliRoutes are how a command line is logged in (docs/adr/0010).
+// cliRoutes are how a command line is logged in (docs/adr/0008).
 func (s *server) cliRoutes() []route {
 	return []route{
 		public(post("/api/auth/cli/browser", "askByBrowser", "Ask to be logged in, with the answer to the command's own loopback address", s.askByBrowser)),
