@@ -128,8 +128,8 @@ func (e Env) session(ctx context.Context, client *execclient.Client, a execArgs)
 func (e Env) events() execclient.Events {
 	return execclient.Events{
 		Lost: func(error) { e.say("connection lost; coming back…") },
-		Back: func(missing int64) {
-			if missing == 0 {
+		Back: func(whole bool) {
+			if whole {
 				e.say("same shell, nothing lost")
 			} else {
 				e.say("same shell")

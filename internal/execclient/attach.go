@@ -90,30 +90,30 @@ func (l *link) hello(first []byte) (frame, error) {
 
 // comeBack seeks a connection until there is one, or it is known that there is
 // nothing to come back to.
-func (s *Session) comeBack(ctx context.Context, pause *pause) (*link, int64, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, grace+graceMore, ErrAway)
+func (s *Session) comeBack(ctx context.Context, pause *pause) (*link, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.grace+graceMore, ErrAway)
 	defer cancel()
 	for {
 		if err := pause.wait(ctx); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		l, missing, err := s.attach(ctx)
+		l, err := s.attach(ctx)
 		var no *Refusal
 		switch {
 		case err == nil:
-			return l, missing, nil
+			return l, nil
 		case ctx.Err() != nil:
-			return nil, 0, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case errors.As(err, &no) && no.Code == "E_NOT_FOUND":
-			return nil, 0, fmt.Errorf("%w: %w", ErrGone, no)
+			return nil, fmt.Errorf("%w: %w", ErrGone, no)
 		case errors.As(err, &no) && !no.Retryable, !lost(err):
-			return nil, 0, err
+			return nil, err
 		}
 	}
 }
 
-// attach is one attempt, and how many bytes of output are missing then.
-func (s *Session) attach(ctx context.Context) (*link, int64, error) {
+// attach is one attempt.
+func (s *Session) attach(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
 	size, offset := s.newestSize(), s.out.detach()
@@ -121,7 +121,7 @@ func (s *Session) attach(ctx context.Context) (*link, int64, error) {
 		Type: "attach", SessionID: s.id, ResumeToken: s.token, Offset: offset, Cols: size.Cols, Rows: size.Rows,
 	}))
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if hello.SessionID != s.id || hello.Offset < offset {
 		err = fmt.Errorf("%w: it gave session %q from byte %d on, not %q from %d on", ErrUntrue, hello.SessionID, hello.Offset, s.id, offset)
@@ -130,12 +130,12 @@ func (s *Session) attach(ctx context.Context) (*link, int64, error) {
 	}
 	if err != nil {
 		l.abort()
-		return nil, 0, err
+		return nil, err
 	}
 	if hello.ResumeToken != "" {
 		s.token = hello.ResumeToken
 	}
-	return l, hello.Offset - offset, nil
+	return l, nil
 }
 
 // attend follows one connection to its end: a Result, or why it was lost.
@@ -163,6 +163,7 @@ func (s *Session) receive(l *link) (Result, error) {
 			return Result{}, err
 		}
 		if binary {
+			s.tellBack(true)
 			if err := s.out.push(p); err != nil {
 				return Result{}, err
 			}
@@ -178,7 +179,10 @@ func (s *Session) receive(l *link) (Result, error) {
 				return Result{}, err
 			}
 		case "gap":
+			s.tellBack(false)
 			s.out.skip(f.To, f.Why)
+		case "pong":
+			s.pong(l, f.ID)
 		case "idle_warn":
 			if tell := s.req.Events.Idle; tell != nil {
 				tell(time.Duration(f.SecondsRemaining) * time.Second)
@@ -186,10 +190,33 @@ func (s *Session) receive(l *link) (Result, error) {
 		case "error":
 			refusal = f
 		case "closed":
-			_ = l.write(wsframe.Close, []byte{0x03, 0xe8}) // 1000; it may have gone already
+			s.tellBack(true)
+			l.goodbye()
 			return endOf(f, refusal), nil
 		}
 	}
+}
+
+// pong is an answer to a ping. What is missing is announced right after the
+// frames that wait; so the answer to a second ping comes after it, and says that
+// nothing is.
+func (s *Session) pong(l *link, id []byte) {
+	if string(id) == "0" {
+		l.again.ring()
+		return
+	}
+	s.tellBack(true)
+}
+
+// goodbye answers the server's close frame, so that it knows its last word to have
+// arrived.
+func (l *link) goodbye() {
+	_ = l.raw.SetReadDeadline(time.Now().Add(partingLimit)) // without one, watch ends it
+	var err error
+	for err == nil {
+		_, _, err = l.next()
+	}
+	_ = l.write(wsframe.Close, []byte{0x03, 0xe8}) // 1000; it may have gone already
 }
 
 // endOf joins closed with the error that it is about: one that came earlier, as
@@ -218,6 +245,9 @@ func (s *Session) feed(ctx context.Context, l *link, done <-chan struct{}) {
 			return
 		case <-s.in.ready:
 		case <-s.resized:
+		case <-l.again:
+			id++
+			alive = l.send(pingFrame(id)) == nil
 		case <-ping.C:
 			id++
 			alive = l.send(pingFrame(id)) == nil

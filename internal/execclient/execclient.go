@@ -52,8 +52,8 @@ const (
 	// attemptLimit bounds one attempt, from the dial to hello. The server asks the
 	// cluster about the right meanwhile.
 	attemptLimit = 30 * time.Second
-	// grace is for how long a server keeps a shell that nobody is attached to,
-	// unless it was told otherwise; beyond it and a little more nobody waits.
+	// grace is for how long a server keeps a shell that nobody is attached to, where
+	// its hello does not say; beyond it and a little more nobody waits.
 	grace     = 10 * time.Minute
 	graceMore = time.Minute
 	// partingLimit is how long the server's last word is waited for.
@@ -106,9 +106,9 @@ type Events struct {
 	Hello func(Hello)
 	// Lost is called when a connection is lost and will be sought again.
 	Lost func(error)
-	// Back is called when it is found: the same shell, but for so many bytes of
-	// output that the server has no more. Gap follows where they are missing.
-	Back func(missing int64)
+	// Back is called when it is found: the same shell. Whole says that nothing is
+	// missing; else Gap follows.
+	Back func(whole bool)
 	// Gap is called where bytes of output are missing. why is "buffer" after the
 	// server's buffer has run over, "interrupt" after Ctrl-C in a flood.
 	Gap func(bytes int64, why string)
@@ -176,6 +176,8 @@ type Session struct {
 
 	// What follows belongs to Run.
 	id, token string
+	grace     time.Duration
+	away      bool // Lost has been told, and Back has not
 	panicked  context.CancelCauseFunc
 }
 
@@ -206,7 +208,10 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	s.id, s.token = hello.SessionID, hello.ResumeToken
+	s.id, s.token, s.grace = hello.SessionID, hello.ResumeToken, grace
+	if hello.ResumeSeconds > 0 {
+		s.grace = time.Duration(hello.ResumeSeconds) * time.Second
+	}
 	if err := s.begin(hello); err != nil {
 		first.abort()
 		return Result{}, err
@@ -278,17 +283,26 @@ func (s *Session) follow(ctx context.Context, l *link) (Result, error) {
 		if s.moved() > moved {
 			pause.reset()
 		}
-		if f := s.req.Events.Lost; f != nil {
-			f(err)
-		}
-		var missing int64
-		if l, missing, err = s.comeBack(ctx, pause); err != nil {
+		s.tellLost(err)
+		if l, err = s.comeBack(ctx, pause); err != nil {
 			return Result{}, err
 		}
-		if f := s.req.Events.Back; f != nil {
-			f(missing)
-		}
 	}
+}
+
+// tellLost and tellBack take turns.
+func (s *Session) tellLost(err error) {
+	if f := s.req.Events.Lost; f != nil && !s.away {
+		f(err)
+	}
+	s.away = true
+}
+
+func (s *Session) tellBack(whole bool) {
+	if f := s.req.Events.Back; f != nil && s.away {
+		f(whole)
+	}
+	s.away = false
 }
 
 // moved grows with every byte that gets on, in either direction.

@@ -69,7 +69,11 @@ func TestCuts(t *testing.T) {
 	req.Stdin = &paced{sent: sent, out: hash, per: len(f.output) / len(sent)}
 	var lost, back int
 	req.Events = Events{
-		Lost: func(error) { lost++ }, Back: func(int64) { back++ },
+		Lost: func(error) { lost++ }, Back: func(whole bool) {
+			if back++; !whole {
+				t.Error("back without something")
+			}
+		},
 		Gap: func(n int64, why string) { t.Errorf("a gap of %d bytes: %s", n, why) },
 	}
 	r, err := New(c, req).Run(t.Context())
@@ -180,9 +184,9 @@ func TestGap(t *testing.T) {
 				t.Errorf("why %q", why)
 			}
 		},
-		Back: func(missing int64) {
-			if missing != 50_000 {
-				t.Errorf("back without %d bytes", missing)
+		Back: func(whole bool) {
+			if whole {
+				t.Error("back, and nothing is missing")
 			}
 			go typed.Write(make([]byte, 10))
 		},

@@ -98,9 +98,12 @@ func (f *fake) admit(conn *wsock.Conn, first frameIn) (int64, bool) {
 	defer f.tell()
 	f.conn = conn // what an older one still brings is dropped
 	at := first.Offset + f.jump
-	f.jump, f.acked = 0, max(f.acked, at)
-	hello["offset"], hello["stdinOffset"], hello["resumed"] = at, len(f.stdin), first.Type == "attach"
+	hello["offset"], hello["stdinOffset"], hello["resumed"] = first.Offset, len(f.stdin), first.Type == "attach"
 	say(conn, hello)
+	if f.jump > 0 {
+		say(conn, map[string]any{"type": "gap", "from": first.Offset, "to": at, "why": "buffer"})
+	}
+	f.jump, f.acked = 0, max(f.acked, at)
 	return at, true
 }
 

@@ -14,6 +14,9 @@ const maxControl = 256 << 10
 // maxWindow bounds what a server may ask us to hold.
 const maxWindow = 8 << 20
 
+// maxSeconds keeps seconds within a time.Duration.
+const maxSeconds = 30 * 24 * 3600
+
 // maxOffset is what a JSON number holds exactly in every client.
 const maxOffset = 1 << 53
 
@@ -33,6 +36,10 @@ type frame struct {
 	StdinOffset int64  `json:"stdinOffset"`
 	Window      int64  `json:"window"`
 	StdinWindow int64  `json:"stdinWindow"`
+	// ResumeSeconds is how long a session waits for us.
+	ResumeSeconds int64 `json:"resumeSeconds"`
+
+	ID json.RawMessage `json:"id"`
 
 	From int64  `json:"from"`
 	To   int64  `json:"to"`
@@ -61,10 +68,13 @@ func parseFrame(text []byte) (frame, error) {
 	if err := json.Unmarshal(text, &f); err != nil {
 		return frame{}, fmt.Errorf("%w: %w", errFrame, err)
 	}
-	for _, n := range []int64{f.Offset, f.StdinOffset, f.From, f.To, f.SecondsRemaining} {
+	for _, n := range []int64{f.Offset, f.StdinOffset, f.From, f.To} {
 		if n < 0 || n > maxOffset {
 			return frame{}, fmt.Errorf("%w: %d is no offset", errFrame, n)
 		}
+	}
+	for _, n := range []*int64{&f.SecondsRemaining, &f.ResumeSeconds} {
+		*n = min(max(*n, 0), maxSeconds)
 	}
 	for _, n := range []*int64{&f.Window, &f.StdinWindow} {
 		if *n < 0 || *n > maxWindow {

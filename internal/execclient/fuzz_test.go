@@ -35,7 +35,8 @@ func (said) Close() error                { return nil }
 
 type nowhere struct{ net.Conn }
 
-func (nowhere) Close() error { return nil }
+func (nowhere) Close() error                    { return nil }
+func (nowhere) SetReadDeadline(time.Time) error { return nil }
 
 // FuzzServer: whatever a server says, the client ends, and holds no more than two
 // windows of it.
@@ -46,7 +47,7 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte{0x89, 1, 'x', 0x88, 0})
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		s := New(&Client{}, Request{})
-		l := &link{raw: nowhere{}, body: said{bytes.NewReader(wire)}, buf: make([]byte, 100), born: time.Now()}
+		l := &link{raw: nowhere{}, body: said{bytes.NewReader(wire)}, buf: make([]byte, 100), again: newNotice(), born: time.Now()}
 		l.in = wsframe.NewTextReader(source{l}, l.control)
 		_, _ = s.receive(l) // returns
 		if s.out.unacked > 2*Window || len(l.text) > maxControl+len(l.buf) {

@@ -30,6 +30,7 @@ type link struct {
 	buf   []byte
 	heard atomic.Int64 // when something came last, in nanoseconds since born
 	born  time.Time
+	again notice                // rung when another ping is wanted now
 	size  Size                  // as the server knows it; belongs to feed once that runs
 	cause atomic.Pointer[error] // why this side gave up
 
@@ -39,7 +40,7 @@ type link struct {
 
 // dial asks the server for a WebSocket into the pod.
 func (s *Session) dial(ctx context.Context) (*link, error) {
-	l := &link{born: time.Now(), buf: make([]byte, pieceSize)}
+	l := &link{born: time.Now(), buf: make([]byte, pieceSize), again: newNotice()}
 	rt := s.client.transport(l)
 	key := wsframe.NewKey()
 	req, err := s.client.request(ctx, http.MethodGet, "api", "clusters", s.req.Cluster, "pods", s.req.Namespace, s.req.Pod, "exec")
