@@ -23,7 +23,7 @@ func noise(n int) []byte {
 	return b
 }
 
-func hash(b []byte) string {
+func hashOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
@@ -41,7 +41,7 @@ func TestPipes(t *testing.T) {
 		r := r.in(t)
 		sent := noise(1 << 20)
 		code, out, errs := r.run(bytes.NewReader(sent), "exec", console.Default, r.target(), "-i", "--", "sha256sum")
-		if code != 0 || !strings.HasPrefix(out, hash(sent)) {
+		if code != 0 || !strings.HasPrefix(out, hashOf(sent)) {
 			t.Errorf("%d %q %q", code, out, errs)
 		}
 	})
@@ -49,7 +49,7 @@ func TestPipes(t *testing.T) {
 		r := r.in(t)
 		sent := noise(1 << 20)
 		code, out, errs := r.run(bytes.NewReader(sent), "exec", console.Default, r.target(), "-i", "-c", "main", "--", "cat")
-		if code != 0 || hash([]byte(out)) != hash(sent) {
+		if code != 0 || hashOf([]byte(out)) != hashOf(sent) {
 			t.Errorf("%d, %d bytes, %q", code, len(out), errs)
 		}
 	})
