@@ -269,8 +269,7 @@ func (s *Session) guard(f func()) {
 // follow attaches again whenever a connection is lost, until the session's end.
 func (s *Session) follow(ctx context.Context, l *link) (Result, error) {
 	pause := newPause()
-	for {
-		moved := s.moved()
+	for moved := s.moved(); ; {
 		end, err := s.attend(ctx, l)
 		switch {
 		case err == nil:
@@ -280,7 +279,10 @@ func (s *Session) follow(ctx context.Context, l *link) (Result, error) {
 		case s.token == "":
 			return Result{}, fmt.Errorf("%w (%w)", ErrNoResume, err)
 		}
-		if s.moved() > moved {
+		// What went out shortly before a loss is known to have arrived only after the
+		// next hello, and so counts a loss later.
+		if now := s.moved(); now > moved {
+			moved = now
 			pause.reset()
 		}
 		s.tellLost(err)

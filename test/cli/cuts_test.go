@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -93,6 +94,7 @@ func (c *cutter) cut() bool {
 func (c *cutter) await(ok func() bool) bool {
 	for ends := time.Now().Add(wait); !ok(); <-time.After(time.Millisecond) {
 		if time.Now().After(ends) {
+			c.next = math.MaxInt // once is enough
 			return false
 		}
 	}

@@ -175,10 +175,14 @@ func (s *screen) size(cols, rows int) {
 	}
 }
 
+// types fails where the program takes nothing for too long; what it was at then is
+// on the screen.
 func (s *screen) types(text string) {
 	s.t.Helper()
-	if _, err := io.WriteString(s.pt, text); err != nil {
-		s.t.Fatal(err)
+	stuck := time.AfterFunc(wait, func() { _ = s.cmd.Process.Signal(syscall.SIGABRT) })
+	_, err := io.WriteString(s.pt, text)
+	if !stuck.Stop() || err != nil {
+		s.t.Fatalf("typing was not taken (%v); the screen shows %q", err, s.shown())
 	}
 }
 

@@ -92,6 +92,8 @@ func run(ctx context.Context, args []string) error {
 		fmt.Printf("\n%s\n", d.login.users())
 	}
 	fmt.Printf("periscope ready: %s\nkubeconfig: %s\n", d.url, d.kubeconfig())
+	program := filepath.Join(d.bin, "periscope")
+	fmt.Printf("in a terminal: %s login --server %s && %s exec demo tools/toolbox\n", program, strings.TrimSuffix(d.url, "/"), program)
 	return d.wait(ctx)
 }
 

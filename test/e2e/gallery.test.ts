@@ -41,6 +41,29 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await page.goto("/clusters/demo");
     await page.getByRole("link", { name: POD }).first().waitFor();
   },
+  "cli-question": async (page) => {
+    const ask = { host: "ada-laptop", challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", state: "0123456789abcdef", port: 4711 };
+    const answer = await page.request.post("/api/auth/cli/browser", { data: ask });
+    await page.goto((await answer.json()).page);
+    await page.getByRole("button", { name: "Allow" }).waitFor();
+  },
+  "cli-code": async (page) => {
+    await page.goto("/cli");
+    await page.getByLabel("Code").fill("bcdfgh");
+    await page.getByText("Only type a code that you see").waitFor();
+  },
+  "cli-over": async (page) => {
+    await page.goto("/cli?ask=AAAAAAAAAAAAAAAAAAAAAAAAAA");
+    await page.getByRole("heading", { name: "This login is over" }).waitFor();
+  },
+  "cli-refused": async (page) => {
+    const answer = await page.request.post("/api/auth/cli/device", { data: { host: "build-7" } });
+    await page.goto("/cli");
+    await page.getByLabel("Code").fill((await answer.json()).userCode);
+    await page.getByRole("button", { name: "Continue" }).click();
+    await page.getByRole("button", { name: "Refuse" }).click();
+    await page.getByRole("heading", { name: "Refused" }).waitFor();
+  },
   "pods-none-match": async (page) => {
     await page.goto("/clusters/demo?q=nothing-is-called-so");
     await page.getByText("No pod matches").waitFor();

@@ -4,6 +4,7 @@ import type {
   AccessCheck,
   AccessResult,
   AccessTokenList,
+  AnsweredLoginAsk,
   AuthConfig,
   Cluster,
   DebugContainer,
@@ -12,6 +13,7 @@ import type {
   KubernetesEvent,
   LoggedOut,
   Login,
+  LoginAsk,
   MadeToken,
   Namespace,
   NewToken,
@@ -110,6 +112,17 @@ export const revokeToken = (id: string) => end(`/api/auth/tokens/${part(id)}`);
 
 /** All of one's own. */
 export const revokeTokens = () => request<void>("/api/auth/tokens", { method: "DELETE" });
+
+/** The command line that asks to be logged in, by the address of its page. */
+export const loginAsk = (id: string, signal?: AbortSignal) =>
+  request<LoginAsk>(`/api/auth/cli/asks/${part(id)}`, { signal });
+
+/** The same, by the code that it shows. */
+export const findLoginAsk = (userCode: string) =>
+  request<LoginAsk>("/api/auth/cli/find", { method: "POST", body: { userCode } });
+
+export const answerLoginAsk = (id: string, allow: boolean) =>
+  request<AnsweredLoginAsk>(`/api/auth/cli/asks/${part(id)}`, { method: "POST", body: { allow } });
 
 /** False for what had ended already. */
 async function end(path: string): Promise<boolean> {

@@ -5,6 +5,7 @@ import type { ReactNode } from "react";
 import { explain } from "../api/explain.ts";
 import { clustersQuery, featuresQuery, podQuery, podsQuery } from "../api/queries.ts";
 import type { Cluster } from "../api/types.ts";
+import { CommandLoginPage } from "../features/account/CommandLoginPage.tsx";
 import { SessionsOfYours } from "../features/account/SessionsOfYours.tsx";
 import { TokensPage } from "../features/account/TokensPage.tsx";
 import { ClustersPage } from "../features/clusters/ClustersPage.tsx";
@@ -26,6 +27,7 @@ const root = getRouteApi("__root__");
 const clusterApi = getRouteApi("/clusters/$cluster");
 const sessionsApi = getRouteApi("/sessions");
 const tokensApi = getRouteApi("/account/tokens");
+const commandLoginApi = getRouteApi("/cli");
 const podApi = getRouteApi("/clusters/$cluster/pods/$namespace/$pod");
 
 /** Whose rights these are, for a refusal to say. */
@@ -140,6 +142,12 @@ export function TokensRoute() {
       onEverybody={(everybody) => void navigate({ search: { everybody: everybody || undefined }, replace: true })}
     />
   );
+}
+
+export function CommandLoginRoute() {
+  useTitle("Log in a command line");
+  const { ask = "" } = commandLoginApi.useSearch();
+  return <CommandLoginPage key={ask} who={useWho()} ask={ask} goTo={(address) => window.location.assign(address)} />;
 }
 
 export function SettingsRoute() {

@@ -8,6 +8,7 @@ import {
   AccountSessionsRoute,
   ClusterRoute,
   ClustersRoute,
+  CommandLoginRoute,
   PodRoute,
   SessionsRoute,
   SettingsRoute,
@@ -68,6 +69,15 @@ export const tokensRoute = createRoute({
   component: TokensRoute,
 });
 
+export const commandLoginRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/cli",
+  validateSearch: (search: Record<string, unknown>): { ask?: string } => ({
+    ask: typeof search.ask === "string" ? search.ask.slice(0, 64) : undefined,
+  }),
+  component: CommandLoginRoute,
+});
+
 export const settingsRoute = createRoute({ getParentRoute: () => root, path: "/settings", component: SettingsRoute });
 
 export const router = createRouter({
@@ -80,6 +90,7 @@ export const router = createRouter({
     settingsRoute,
     accountSessionsRoute,
     tokensRoute,
+    commandLoginRoute,
   ]),
   context: { who: undefined as unknown as Whoami },
   defaultErrorComponent: ({ error, reset }) => <Fault fault={explain(error)} retry={reset} />,
