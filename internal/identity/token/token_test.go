@@ -326,6 +326,32 @@ func TestATokenMakesNoToken(t *testing.T) {
 	}
 }
 
+// TestATokenEndsItselfAlone: that is how a command line logs out.
+func TestATokenEndsItselfAlone(t *testing.T) {
+	r := newRig(t)
+	other, kept := r.make(alice, wish("other"))
+	made, secret := r.make(alice, wish("cli", Read, Exec))
+	a, _, err := r.FromRequest(bearing(secret), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []ID{other.ID, "", "unknown"} {
+		if err := r.RevokeItself(t.Context(), a, "", id); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("it ends %q: %v", id, err)
+		}
+	}
+	if err := r.RevokeItself(t.Context(), alice, "", made.ID); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a browser by this way: %v", err)
+	}
+	if err := r.RevokeItself(t.Context(), a, "", made.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.notIn(secret, fault.Unauthenticated)
+	if _, _, err := r.FromRequest(bearing(kept), ""); err != nil {
+		t.Errorf("the other: %v", err)
+	}
+}
+
 func TestWhoRevokesWhat(t *testing.T) {
 	r := newRig(t)
 	bob, root := alice, alice
