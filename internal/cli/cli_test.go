@@ -224,3 +224,22 @@ func TestWordsOfAServerDoNotSteerTheTerminal(t *testing.T) {
 		t.Errorf("%q", said.String())
 	}
 }
+
+// TestFullScreen: switches to the second screen and back are seen, however they
+// come in pieces, and what is written is passed on as it is.
+func TestFullScreen(t *testing.T) {
+	for text, want := range map[string]bool{
+		"plain": false, "\x1b[?1049h": true, "a\x1b[?1049hb\x1b[?25l": true, "\x1b[?1049h\x1b[?1049l": false,
+		"\x1b[?47h": true, "\x1b[?1047h\x1b[?47l": false, "\x1b[?1049l\x1b[?1047h": true, "\x1b[?1049": false, "\x1b[?10490h": false,
+	} {
+		var whole, pieces bytes.Buffer
+		a, b := &fullScreen{Writer: &whole}, &fullScreen{Writer: &pieces}
+		_, _ = io.WriteString(a, text)
+		for i := range len(text) {
+			_, _ = io.WriteString(b, text[i:i+1])
+		}
+		if a.on != want || b.on != want || whole.String() != text || pieces.String() != text {
+			t.Errorf("%q: %v whole, %v in pieces", text, a.on, b.on)
+		}
+	}
+}

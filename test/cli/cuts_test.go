@@ -290,3 +290,16 @@ func TestWithoutResume(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// TestAFullScreenProgramIsDrawnAnew: our own lines do not stay in the middle of it.
+func TestAFullScreenProgramIsDrawnAnew(t *testing.T) {
+	r, proxy := behind(t)
+	s := r.screen("exec", console.Default, r.target(), "-it", "--", "sh")
+	s.types("trap 'stty size' WINCH; printf '\\033[?1049h'; echo o''n; while :; do sleep 0.1; done\r")
+	s.shows("on")
+	proxy.Cut(badnet.RST)
+	s.shows("same shell, nothing lost")
+	s.shows("39 100")
+	s.shows("40 100")
+	s.types("\x03")
+}

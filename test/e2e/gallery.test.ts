@@ -43,7 +43,10 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   },
   "cli-question": async (page) => {
     const ask = { host: "ada-laptop", challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", state: "0123456789abcdef", port: 4711 };
-    const answer = await page.request.post("/api/auth/cli/browser", { data: ask });
+    const answer = await page.request.post("/api/auth/cli/browser", {
+      data: ask,
+      headers: { "User-Agent": "periscope/1.4.0" },
+    });
     await page.goto((await answer.json()).page);
     await page.getByRole("button", { name: "Allow" }).waitFor();
   },

@@ -111,7 +111,7 @@ function Question({ who, ask, goTo }: { who: string; ask: LoginAsk; goTo(address
         A program asks for an access token, by which it looks and opens shells as you,{" "}
         <span className="break-all font-mono text-xs text-text">{who}</span>.
       </p>
-      <dl className="mt-4 grid grid-cols-[auto_minmax(0,1fr)] gap-x-4 gap-y-2 rounded-md border border-line bg-bg p-3 text-sm">
+      <dl className="mt-4 grid grid-cols-[auto_minmax(0,1fr)] items-baseline gap-x-4 gap-y-2 rounded-md border border-line bg-bg p-3 text-sm">
         <Row name="Machine">{ask.host || "it did not say"}</Row>
         <Row name="Program">{ask.agent || "it did not say"}</Row>
         <Row name="Address">{ask.address}</Row>
