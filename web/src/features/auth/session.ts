@@ -86,16 +86,16 @@ export async function recheck(): Promise<void> {
   rechecking = false;
 }
 
-export const signOut = () => leave(logout);
+export const signOut = (location: Pick<Location, "assign"> = window.location) => leave(logout, location);
 
 /** Ends every login of this person, and their shells. */
-export const signOutEverywhere = () => leave(logoutEverywhere);
+export const signOutEverywhere = () => leave(logoutEverywhere, window.location);
 
 /** Ends the login here, and goes on to end it at the provider too: or the next click would sign straight in again. */
-async function leave(end: () => Promise<LoggedOut>): Promise<void> {
+async function leave(end: () => Promise<LoggedOut>, location: Pick<Location, "assign">): Promise<void> {
   try {
     const { redirect } = await end();
-    if (redirect) window.location.assign(redirect);
+    if (redirect) location.assign(redirect);
     else session.set(out(await authConfig(), "You are signed out."));
   } catch (error) {
     session.set({ phase: "failed", error });
