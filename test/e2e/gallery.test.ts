@@ -1,20 +1,21 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dock, endShells, launch, newContext, onScreen, shot } from "./browser.ts";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { address, dock, focusTerminal, launch, newContext, onScreen, shot } from "./browser.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let browser: Browser;
 beforeAll(async () => {
   browser = await launch();
+  await otherBrowsers();
 });
 afterAll(() => browser.close());
 
 /** What axe finds wrong on the page as it is, one line a rule. */
 async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe);
   const found = await page.evaluate(async () => {
     // The terminal's own cells are xterm's business; its colours are checked by unit tests.
     const result = await (window as any).axe.run({ exclude: [[".xterm"]] }, { runOnly: ["wcag2a", "wcag2aa"] });
@@ -32,7 +33,10 @@ async function firstPod(page: Page): Promise<string> {
   return (await link.getAttribute("href")) ?? "";
 }
 
-const steps: Record<string, (page: Page) => Promise<void>> = {
+type Steps = Record<string, (page: Page) => Promise<void>>;
+
+/** What opens no shell. All of a width share one window. */
+const alone: Steps = {
   clusters: async (page) => {
     await page.goto("/");
     await page.getByRole("list", { name: "Clusters" }).waitFor();
@@ -90,42 +94,9 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await page.getByText(/nowhere/).first().waitFor();
     await page.getByRole("heading").first().waitFor();
   },
-  shell: async (page) => {
-    await page.goto(await firstPod(page));
-    await page.getByRole("button", { name: /^Open shell/ }).first().click();
-    await onScreen(page, (text) => /[#$] ?$/m.test(text), "a prompt");
-    await dock(page).waitFor();
-  },
-  sessions: async (page) => {
-    await shellsBeside(page);
-    await page.goto("/sessions");
-    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
-  },
-  "sessions-end": async (page) => {
-    await shellsBeside(page);
-    await page.goto("/sessions");
-    await page.getByRole("button", { name: /^End the shell in storefront/ }).click();
-    await page.getByRole("dialog", { name: "End this shell?" }).waitFor();
-  },
   "sessions-none": async (page) => {
     await page.goto("/sessions?mine=true");
     await page.getByText("You have no shell open").waitFor({ timeout: 20_000 });
-  },
-  "sessions-none-match": async (page) => {
-    await shellsBeside(page);
-    await page.goto("/sessions?q=nothing-is-called-so");
-    await page.getByText("No shell matches").waitFor();
-  },
-  limit: async (page) => {
-    await shellsBeside(page);
-    await page.goto("/clusters/strict/pods/tools/toolbox");
-    await openWithReason(page);
-    await page.getByRole("dialog", { name: /^You are already in/ }).waitFor();
-  },
-  idle: async (page) => {
-    await page.goto("/clusters/strict/pods/tools/toolbox");
-    await openWithReason(page);
-    await page.getByRole("button", { name: "Stay" }).waitFor({ timeout: 20_000 });
   },
   "pods-without-shells": async (page) => {
     await page.goto("/clusters/locked");
@@ -144,12 +115,6 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await page.getByRole("list", { name: "Clusters" }).waitFor();
     await page.getByRole("button", { name: /^Account of/ }).click();
     await page.getByRole("menuitem", { name: "Your sessions" }).waitFor();
-  },
-  "your-sessions": async (page) => {
-    await shellsBeside(page);
-    await page.goto("/account/sessions");
-    await page.getByText("This browser").waitFor();
-    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
   },
   "sign-out-everywhere": async (page) => {
     await someTokens(page);
@@ -205,6 +170,48 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   },
 };
 
+/** What opens a shell of its own. */
+const withShell: Steps = {
+  shell: async (page) => {
+    await page.goto(await firstPod(page));
+    await page.getByRole("button", { name: /^Open shell/ }).first().click();
+    await onScreen(page, (text) => /[#$] ?$/m.test(text), "a prompt");
+    await dock(page).waitFor();
+  },
+  idle: async (page) => {
+    await page.goto("/clusters/strict/pods/tools/toolbox");
+    await openWithReason(page);
+    await page.getByRole("button", { name: "Stay" }).waitFor({ timeout: 20_000 });
+  },
+};
+
+/** What is shown of two shells in another window. */
+const besideShells: Steps = {
+  sessions: async (page) => {
+    await page.goto("/sessions");
+    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
+  },
+  "sessions-end": async (page) => {
+    await page.goto("/sessions");
+    await page.getByRole("button", { name: /^End the shell in storefront/ }).click();
+    await page.getByRole("dialog", { name: "End this shell?" }).waitFor();
+  },
+  "sessions-none-match": async (page) => {
+    await page.goto("/sessions?q=nothing-is-called-so");
+    await page.getByText("No shell matches").waitFor();
+  },
+  limit: async (page) => {
+    await page.goto("/clusters/strict/pods/tools/toolbox");
+    await openWithReason(page);
+    await page.getByRole("dialog", { name: /^You are already in/ }).waitFor();
+  },
+  "your-sessions": async (page) => {
+    await page.goto("/account/sessions");
+    await page.getByText("This browser").waitFor();
+    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
+  },
+};
+
 /** The page of tokens with some on it, one of which ends soon and one never used. */
 async function someTokens(page: Page): Promise<void> {
   await page.goto("/account/tokens");
@@ -232,10 +239,33 @@ async function openWithReason(page: Page): Promise<void> {
   await dialog.getByRole("button", { name: "Open shell" }).click();
 }
 
-/** Two shells in another window. */
-async function shellsBeside(page: Page): Promise<void> {
-  const other = await page.context().newPage();
-  await other.setViewportSize({ width: 1440, height: 900 });
+/** Logins from elsewhere, for the page that lists them. */
+async function otherBrowsers(): Promise<void> {
+  const agents = [
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+  ];
+  for (const agent of [...agents, ...agents]) {
+    const answer = await fetch(new URL("/api/auth/dev", address()), {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "User-Agent": agent },
+      body: "{}",
+    });
+    expect(answer.status).toBe(200);
+  }
+}
+
+/** Ends every shell, and waits until none is left. */
+async function endShells(page: Page): Promise<void> {
+  const open = async (): Promise<{ sessionId: string }[]> =>
+    (await (await page.request.get("/api/exec/sessions")).json()).sessions;
+  for (const { sessionId } of await open()) await page.request.delete(`/api/exec/sessions/${sessionId}`);
+  await vi.waitFor(async () => expect(await open()).toEqual([]), { timeout: 20_000 });
+}
+
+/** Opens two shells in a window. */
+async function twoShells(other: Page): Promise<void> {
   await other.goto("/clusters/demo/pods/tools/toolbox");
   await other.getByRole("button", { name: /^Open shell/ }).first().click();
   await onScreen(other, (text) => /[#$] ?$/m.test(text), "a prompt");
@@ -246,7 +276,7 @@ async function shellsBeside(page: Page): Promise<void> {
   const dialog = other.getByRole("dialog", { name: "Open shell" });
   await dialog.getByLabel(/^Why/).fill("INC-4711: checkout answers 502 since 09:14");
   await dialog.getByRole("button", { name: "Open shell" }).click();
-  await expect.poll(() => dock(other).getByRole("tab", { name: /connected/ }).count(), { timeout: 20_000 }).toBe(2);
+  await dock(other).getByRole("tab", { name: /connected/ }).nth(1).waitFor();
 }
 
 /** What is wrong with the page as it stands: axe's findings, and scrolling sideways. */
@@ -255,23 +285,71 @@ async function faults(page: Page): Promise<string[]> {
   return [...(await violations(page)), ...(wide ? ["the page scrolls sideways"] : [])];
 }
 
+/** Shows the page as it stands to a person in the light, and in the dark. */
+async function look(page: Page, name: string, width: number): Promise<void> {
+  for (const theme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.locator(`html[data-theme=${theme}]`).waitFor();
+    await shot(page, `${name}-${theme}-${width}`);
+    expect(await faults(page), theme).toEqual([]);
+  }
+}
+
+/** Tests of steps, each in the window that at() names. */
+function pictures(steps: Steps, width: number, at: () => Page): void {
+  test.each(Object.keys(steps))("%s", async (name) => {
+    await steps[name]?.(at());
+    await look(at(), name, width);
+  });
+}
+
+// A width's windows are one browser profile, which loads the page's files once.
 for (const width of [1440, 360]) {
   describe(`${width} px, light and dark`, () => {
-    test.each(Object.keys(steps))("%s", async (name) => {
-      const context = await newContext(browser, { width, height: width === 360 ? 740 : 900 });
-      try {
-        const page = await context.newPage();
-        await steps[name]?.(page);
-        for (const theme of ["light", "dark"] as const) {
-          await page.emulateMedia({ colorScheme: theme });
-          await page.locator(`html[data-theme=${theme}]`).waitFor();
-          await shot(page, `${name}-${theme}-${width}`);
-          expect(await faults(page), theme).toEqual([]);
-        }
-      } finally {
-        await endShells(context);
-        await context.close();
-      }
+    let profile: BrowserContext;
+    let page: Page;
+    beforeAll(async () => {
+      profile = await newContext(browser, { width, height: width === 360 ? 740 : 900 });
+    });
+    afterAll(() => profile.close());
+
+    describe("without a shell", () => {
+      beforeAll(async () => {
+        page = await profile.newPage();
+      });
+      afterAll(() => page.close());
+      pictures(alone, width, () => page);
+    });
+
+    describe("with a shell", () => {
+      beforeEach(async () => {
+        page = await profile.newPage();
+      });
+      afterEach(async () => {
+        await endShells(page);
+        await page.close();
+      });
+      pictures(withShell, width, () => page);
+    });
+
+    describe("beside two shells", () => {
+      let other: Page;
+      beforeAll(async () => {
+        other = await profile.newPage();
+        await other.setViewportSize({ width: 1440, height: 900 });
+        await twoShells(other);
+      });
+      afterAll(async () => {
+        await endShells(other);
+        await other.close();
+      });
+      beforeEach(async () => {
+        await focusTerminal(other);
+        await other.keyboard.press("Space"); // the cluster that asks why ends what is idle
+        page = await profile.newPage();
+      });
+      afterEach(() => page.close());
+      pictures(besideShells, width, () => page);
     });
   });
 }
