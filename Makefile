@@ -13,6 +13,8 @@ DEMO_PORT ?= 0
 SOAK     ?= 15m
 
 GO_FILES  := $(shell find cmd internal web/embed.go -name '*.go' -not -name '*_test.go' 2>/dev/null)
+# program_files FOLDER: what a program with a module of its own is made from.
+program_files = $(shell find $(1) \( -name '*.go' -not -name '*_test.go' \) -o -name 'go.*' -o -name build.sh)
 WEB_FILES := $(shell find web/src web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
 
 .PHONY: help
@@ -24,7 +26,7 @@ demo: build devcluster $(if $(DEMO_OIDC),devidp) bin/demo ## run the whole produ
 	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)" $(if $(DEMO_OIDC),--oidc)
 
 .PHONY: test
-test: build devcluster devidp ekswebhook bin/demo ## run every test: Go with -race, vitest, the browser
+test: build devcluster devidp ekswebhook bin/demo test/e2e/node_modules/.package-lock.json ## run every test: Go with -race, vitest, the browser
 	@build/test.sh
 
 .PHONY: check
@@ -37,7 +39,7 @@ bench: build devcluster bin/demo ## print the ratios of docs/performance.md
 	@build/bench-browser.sh
 
 .PHONY: soak
-soak: build devcluster bin/demo ## flood a browser for a minute, leave shells alone behind a proxy with an idle limit for 15
+soak: build devcluster bin/demo test/e2e/node_modules/.package-lock.json ## flood a browser for a minute, leave shells alone behind a proxy with an idle limit for 15
 	@build/soak.sh "$(SOAK)"
 
 .PHONY: e2e-real
@@ -48,16 +50,13 @@ e2e-real: build devcluster ## what holds on a real node: containerd and a kubele
 build: deps bin/periscope ## build bin/periscope with its pages
 
 .PHONY: devcluster
-devcluster: deps ## build the cluster of the demo and the tests
-	@devcluster/build.sh
+devcluster: deps bin/devcluster bin/kubectl ## build the cluster of the demo and the tests
 
 .PHONY: devidp
-devidp: deps ## build the OpenID provider of the demo and the tests
-	@devidp/build.sh
+devidp: deps bin/devidp ## build the OpenID provider of the demo and the tests
 
 .PHONY: ekswebhook
-ekswebhook: deps ## build what stands before an EKS cluster's apiserver, for the tests
-	@ekswebhook/build.sh
+ekswebhook: deps bin/ekswebhook ## build what stands before an EKS cluster's apiserver, for the tests
 
 .PHONY: generate
 generate: deps ## write api/, docs/configuration.md and the browser's types anew
@@ -77,6 +76,22 @@ bin/periscope: $(GO_FILES) go.mod go.sum web/dist/index.html
 
 bin/demo: $(wildcard test/demo/*.go test/proc/*.go)
 	@CGO_ENABLED=0 go build -o $@ ./test/demo
+
+# A program is not touched while it is the same: go test remembers results of
+# tests that ran it by its time.
+bin/devcluster bin/kubectl &: $(call program_files,devcluster)
+	@devcluster/build.sh
+
+bin/devidp: $(call program_files,devidp)
+	@devidp/build.sh
+
+bin/ekswebhook: $(call program_files,ekswebhook)
+	@ekswebhook/build.sh
+
+test/e2e/node_modules/.package-lock.json: test/e2e/package-lock.json
+	@echo "Installing the browser tests' packages"
+	@npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	@echo "Installing the page's packages"

@@ -10,7 +10,6 @@ export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 
 echo "A flood in a browser, for 60 s"
-npm --prefix test/e2e ci --no-audit --no-fund --loglevel=error >/dev/null
 PERISCOPE_FLOOD_SECONDS=60 bin/demo --dir "$TMPDIR/demo" -- npm --prefix test/e2e run --silent test -- flood
 
 echo "64 MiB and a paste through a storm of cuts, in a browser"
