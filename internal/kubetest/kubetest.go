@@ -8,7 +8,7 @@
 //
 // Shared is for tests that leave the cluster as it was, each in a namespace of
 // its own; Start is for those that break nodes or apiservers, or want flags. A
-// package whose tests use Shared runs them by Main.
+// package whose tests use Shared runs them by Main, or by MainAlone.
 package kubetest
 
 import (
@@ -76,6 +76,7 @@ var shared struct {
 	cluster *Cluster
 	dir     string
 	managed bool // Main runs the tests and will stop the cluster
+	own     bool // whatever PERISCOPE_TEST_KUBECONFIG names
 }
 
 // Shared is the cluster that PERISCOPE_TEST_KUBECONFIG names, as `make test`
@@ -95,7 +96,7 @@ func Shared(t testing.TB) *Cluster {
 }
 
 func sharedCluster() (*Cluster, error) {
-	if path := os.Getenv("PERISCOPE_TEST_KUBECONFIG"); path != "" {
+	if path := others(); path != "" {
 		return connect(path)
 	}
 	if !shared.managed {
@@ -111,6 +112,23 @@ func sharedCluster() (*Cluster, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir)) // the error has the log's end
 	}
 	return c, nil
+}
+
+// others is the kubeconfig of a cluster that somebody else runs, or empty. Who
+// wants none does not look for one: go test would not remember their results
+// where another one is named.
+func others() string {
+	if shared.own {
+		return ""
+	}
+	return os.Getenv("PERISCOPE_TEST_KUBECONFIG")
+}
+
+// MainAlone is Main for packages whose Shared is their own alone, since they
+// change what everybody in a cluster may do.
+func MainAlone(m *testing.M) {
+	shared.own = true
+	Main(m)
 }
 
 // Main is leak.Main for packages that use Shared: it ends the process's own

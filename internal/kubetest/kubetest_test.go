@@ -23,6 +23,18 @@ func TestSharedClusterRunsPods(t *testing.T) {
 	}
 }
 
+func TestWhoIsAloneTakesNobodysCluster(t *testing.T) {
+	t.Setenv("PERISCOPE_TEST_KUBECONFIG", "somebody's")
+	if got := others(); got != "somebody's" {
+		t.Errorf("got %q", got)
+	}
+	shared.own = true
+	t.Cleanup(func() { shared.own = false })
+	if got := others(); got != "" {
+		t.Errorf("alone, and yet %q", got)
+	}
+}
+
 func TestAMissingProgramSaysWhatToDo(t *testing.T) {
 	t.Setenv("DEVCLUSTER_BIN", filepath.Join(t.TempDir(), "nothing"))
 	if _, err := startChild(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "make devcluster") {

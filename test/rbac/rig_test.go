@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -40,12 +39,7 @@ const wait = 30 * time.Second
 
 // TestMain takes a cluster of this package's own: the manifests give rights to
 // everybody in it.
-func TestMain(m *testing.M) {
-	if err := os.Unsetenv("PERISCOPE_TEST_KUBECONFIG"); err != nil {
-		panic(err)
-	}
-	kubetest.Main(m)
-}
+func TestMain(m *testing.M) { kubetest.MainAlone(m) }
 
 // forms are the two ways to let the server impersonate. They share their names
 // in the cluster, so that each replaces the other.
