@@ -135,9 +135,11 @@ func (s *Server) who() httpapi.Who {
 	return httpapi.Who{Mode: string(s.cfg.Auth.Mode), AuthzMode: string(s.cfg.Auth.Policy.Mode)}
 }
 
-// auditLogin records logins, logouts and refusals.
-func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
-	return func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
+// auditLogin records logins, logouts and refusals. Where it cannot, the log has it
+// and whoever asked hears of it: no login happens that was not recorded. A logout
+// does, as does a refusal.
+func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error {
+	return func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error {
 		from := audit.SourceOf(ctx)
 		err := to.Emit(ctx, audit.Event{
 			EventID: rand.Text(), Stage: audit.Completed, Timestamp: time.Now(), Verb: verb,
@@ -145,8 +147,10 @@ func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, ou
 			Extra: map[string]any{"client_address": from.Address},
 		})
 		if err != nil {
-			s.opt.Log.Error("audit.lost", "verb", verb, "error", err)
+			s.opt.Log.Error("audit.lost", "verb", verb, "outcome", outcome, "error", err)
+			return fault.Wrap(err, fault.AuditUnavailable, "server.auditLogin", "Your login could not be recorded, so you were not let in. Tell whoever runs this server.")
 		}
+		return nil
 	}
 }
 

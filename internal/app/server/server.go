@@ -286,12 +286,15 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 }
 
 func (s *Server) handler() http.Handler {
+	record := s.auditLogin(audit.NewLines(s.opt.Audit))
 	return httpapi.New(httpapi.Options{
 		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens, Grants: s.grants,
 		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.quota(),
 		Clusters: s.clusters, Sessions: s.sessions, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
-		Ready: s.ready, AuditLogin: s.auditLogin(audit.NewLines(s.opt.Audit)),
+		Ready: s.ready, AuditLogin: func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
+			_ = record(ctx, verb, outcome, actor, reason) // of a logout or a refusal; the log has it
+		},
 	})
 }
 

@@ -29,8 +29,9 @@ const (
 )
 
 // Audit hears of every login, logout and refusal: the verb auth.login,
-// auth.logout or auth.denied, and the outcome success or denied.
-type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string)
+// auth.logout or auth.denied, and the outcome success or denied. Its error, a
+// fault, says that nothing was recorded: a login does not happen then.
+type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error
 
 // Options of a Login. All are needed but CodeRequired.
 type Options struct {
@@ -85,6 +86,15 @@ func (l *Login) Exchange(code string) (identity.Actor, error) {
 		return l.o.Actor, nil
 	}
 	return identity.Actor{}, l.refuse()
+}
+
+// giveBack makes a code good again whose login did not happen.
+func (l *Login) giveBack(code string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.o.CodeRequired {
+		l.code = code
+	}
 }
 
 func (l *Login) refuse() error {

@@ -23,6 +23,7 @@ type rig struct {
 	login    *Login
 	sessions *websession.Manager
 	audit    []string
+	deaf     error // of the audit
 }
 
 func newRig(codeRequired bool) *rig {
@@ -36,8 +37,9 @@ func newRig(codeRequired bool) *rig {
 		Whoami: func(a identity.Actor) any {
 			return map[string]any{"subject": a.Subject, "expires": !a.Expires.IsZero()}
 		},
-		Audit: func(_ context.Context, verb, outcome string, a identity.Actor, _ string) {
+		Audit: func(_ context.Context, verb, outcome string, a identity.Actor, _ string) error {
 			r.audit = append(r.audit, verb+" "+outcome+" "+a.Subject)
+			return r.deaf
 		},
 	})
 	return r
@@ -57,6 +59,27 @@ func (r *rig) post(path, contentType, body string, cookies ...*http.Cookie) *htt
 
 func (r *rig) enter(code string) *httptest.ResponseRecorder {
 	return r.post("/api/auth/dev", "application/json", fmt.Sprintf(`{"code":%q}`, code))
+}
+
+// TestNoRecordNoLogin takes the audit away, and gives it back: the code is good for
+// the login that it did not become.
+func TestNoRecordNoLogin(t *testing.T) {
+	r := newRig(true)
+	code := r.login.Code()
+	r.deaf = fault.New(fault.AuditUnavailable, "test", "It could not be recorded.")
+	w := r.enter(code)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "E_AUDIT_UNAVAILABLE") || len(w.Result().Cookies()) != 0 {
+		t.Errorf("unrecorded: %d %s %v", w.Code, w.Body, w.Result().Cookies())
+	}
+	r.deaf = nil
+	w = r.enter(code)
+	if w.Code != http.StatusOK || len(w.Result().Cookies()) != 1 {
+		t.Fatalf("recorded: %d %s", w.Code, w.Body)
+	}
+	r.deaf = fault.New(fault.AuditUnavailable, "test", "It could not be recorded.")
+	if w = r.post("/api/auth/logout", "application/json", "", w.Result().Cookies()...); w.Code != http.StatusOK {
+		t.Errorf("an unrecorded logout: %d %s", w.Code, w.Body)
+	}
 }
 
 func TestCodeLetsInOnce(t *testing.T) {

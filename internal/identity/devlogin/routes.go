@@ -53,13 +53,17 @@ func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 		entry.Fail(w, err)
 		return
 	}
-	started, err := l.o.Sessions.Start(w, r, websession.Grant{Actor: actor})
-	if err != nil {
-		l.o.Audit(r.Context(), "auth.login", "failure", actor, fault.PublicOf(err))
+	if err := l.o.Audit(r.Context(), "auth.login", "success", actor, ""); err != nil {
+		l.giveBack(code)
 		entry.Fail(w, err)
 		return
 	}
-	l.o.Audit(r.Context(), "auth.login", "success", started, "")
+	started, err := l.o.Sessions.Start(w, r, websession.Grant{Actor: actor})
+	if err != nil {
+		_ = l.o.Audit(r.Context(), "auth.login", "failure", actor, fault.PublicOf(err))
+		entry.Fail(w, err)
+		return
+	}
 	entry.Answer(w, http.StatusOK, l.o.Whoami(started))
 }
 
@@ -67,7 +71,7 @@ func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 // would fill the audit trail.
 func (l *Login) denied(r *http.Request, err error) {
 	if fault.KindOf(err) != fault.RateLimited {
-		l.o.Audit(r.Context(), "auth.denied", "denied", identity.Actor{Issuer: Issuer}, fault.PublicOf(err))
+		_ = l.o.Audit(r.Context(), "auth.denied", "denied", identity.Actor{Issuer: Issuer}, fault.PublicOf(err))
 	}
 }
 
@@ -78,7 +82,7 @@ func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if ok {
-		l.o.Audit(r.Context(), "auth.logout", "success", actor, "")
+		_ = l.o.Audit(r.Context(), "auth.logout", "success", actor, "")
 	}
 	entry.Answer(w, http.StatusOK, entry.LoggedOut{})
 }
@@ -89,7 +93,7 @@ func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 		entry.Fail(w, err)
 		return
 	}
-	l.o.Audit(r.Context(), "auth.logout", "success", actor, "everywhere")
+	_ = l.o.Audit(r.Context(), "auth.logout", "success", actor, "everywhere")
 	if _, err := l.o.Sessions.EndAll(r.Context(), actor); err != nil {
 		entry.Fail(w, err)
 		return

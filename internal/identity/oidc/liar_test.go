@@ -175,6 +175,7 @@ type rig struct {
 
 	mu    sync.Mutex
 	audit []string
+	deaf  error // of the audit
 }
 
 type fixedSecret string
@@ -190,10 +191,11 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 		RedirectURL: "http://127.0.0.1/api/auth/callback", PostLogoutRedirect: "http://127.0.0.1/api/auth/loggedout",
 		Scopes: []string{"openid", "email"}, ProviderName: "Liar", GroupsClaim: "groups",
 		Admit: identity.Policy{Mode: identity.Raw, GroupPrefix: "periscope:"}.Admit,
-		Audit: func(_ context.Context, verb, outcome string, a identity.Actor, reason string) {
+		Audit: func(_ context.Context, verb, outcome string, a identity.Actor, reason string) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.audit = append(r.audit, strings.TrimSpace(verb+" "+outcome+" "+a.Subject))
+			return r.deaf
 		},
 		Log: log, Transport: &http.Transport{DisableKeepAlives: true},
 	}

@@ -134,6 +134,33 @@ func TestSomebodyElseInTheSameBrowser(t *testing.T) {
 	}
 }
 
+// TestNoRecordNoLogin: nobody comes in where it cannot be recorded; whoever was in
+// before is out all the same, as somebody else sits there now.
+func TestNoRecordNoLogin(t *testing.T) {
+	r := newRig(t).found()
+	r.back(r.begin("/"))
+	done := r.sessions.Done(r.kept().ID)
+	r.deaf = fault.New(fault.AuditUnavailable, "test", "Your login could not be recorded.")
+	r.provider.lie(func(l *liar) { l.claims = map[string]any{"sub": "bob"} })
+	r.back(r.begin("/"))
+	if a, err := r.who(); err == nil {
+		t.Errorf("%s is in", a.Subject)
+	}
+	if said := r.failure(); said != "Your login could not be recorded." {
+		t.Errorf("said %q", said)
+	}
+	select {
+	case <-done:
+	default:
+		t.Error("alice's shells live on before bob's eyes")
+	}
+	r.deaf = nil
+	r.back(r.begin("/"))
+	if a, err := r.who(); err != nil || a.Subject != "bob" {
+		t.Errorf("recorded: %+v, %v", a, err)
+	}
+}
+
 // TestALongReasonIsCut: the login page must get it, in a cookie.
 func TestALongReasonIsCut(t *testing.T) {
 	r := newRig(t)

@@ -89,9 +89,12 @@ func (l *Login) callback(w http.ResponseWriter, r *http.Request) {
 		l.fail(w, r, g.Actor, err)
 		return
 	}
-	l.o.Audit(r.Context(), "auth.login", "success", g.Actor, "")
+	if err := l.o.Audit(r.Context(), "auth.login", "success", g.Actor, ""); err != nil {
+		l.fail(w, r, g.Actor, err)
+		return
+	}
 	if _, err := l.o.Sessions.Start(w, r, g); err != nil {
-		l.o.Audit(r.Context(), "auth.login", "failure", g.Actor, fault.PublicOf(err))
+		_ = l.o.Audit(r.Context(), "auth.login", "failure", g.Actor, fault.PublicOf(err))
 		l.fail(w, r, g.Actor, err)
 		return
 	}
@@ -105,7 +108,7 @@ func (l *Login) relieve(r *http.Request, by identity.Actor) error {
 	if err != nil || !known || rec.Actor.Same(by) {
 		return err
 	}
-	l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "somebody else logged in in this browser")
+	_ = l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "somebody else logged in in this browser")
 	err = l.o.Sessions.EndOne(r.Context(), rec.Actor, rec.ID)
 	if fault.KindOf(err) == fault.NotFound { // it has ended meanwhile
 		return nil
@@ -146,7 +149,7 @@ func (l *Login) fail(w http.ResponseWriter, r *http.Request, who identity.Actor,
 		outcome = "denied"
 	}
 	who.Issuer = l.o.Issuer
-	l.o.Audit(r.Context(), "auth.denied", outcome, who, fault.PublicOf(err))
+	_ = l.o.Audit(r.Context(), "auth.denied", outcome, who, fault.PublicOf(err))
 	l.failures().set(w, "", fitting(entry.Failure{Message: fault.PublicOf(err), RequestID: id}), failureTime)
 	redirect(w, r, "/")
 }
@@ -173,7 +176,7 @@ func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if known {
-		l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
+		_ = l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
 	}
 	if _, _, err := l.o.Sessions.End(w, r); err != nil {
 		entry.Fail(w, err)
@@ -214,7 +217,7 @@ func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 		entry.Fail(w, err)
 		return
 	}
-	l.o.Audit(r.Context(), "auth.logout", "success", a, "everywhere")
+	_ = l.o.Audit(r.Context(), "auth.logout", "success", a, "everywhere")
 	if _, err := l.o.Sessions.EndAll(r.Context(), a); err != nil {
 		entry.Fail(w, err)
 		return
