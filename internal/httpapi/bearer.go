@@ -29,6 +29,9 @@ func (s *server) byToken(rt route, c *call) (err error) {
 	}
 	switch fault.KindOf(err) {
 	case fault.Unauthenticated:
+		if over := s.tried(c); over != nil {
+			return over
+		}
 		c.w.Header().Set("WWW-Authenticate", `Bearer realm="periscope"`) // RFC 6750, section 3
 	case fault.Forbidden:
 		s.AuditLogin(c.ctx(), "auth.denied", "denied", c.actor, fault.PublicOf(err))

@@ -14,6 +14,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/devlogin"
 	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/oidc"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/peer"
 	"github.com/periscope-console/periscope/internal/quota"
 )
@@ -235,6 +236,38 @@ func TestTooManyTriesToLogIn(t *testing.T) {
 	from(t, h, "203.0.113.77", ask{method: "GET", path: "/api/whoami", header: map[string]string{"Cookie": "s=ada"}})
 	if got := from(t, h, "203.0.113.77", login); got.StatusCode != http.StatusOK {
 		t.Errorf("locked out by strangers: %d", got.StatusCode)
+	}
+}
+
+// TestTooManyBadTokens: they are counted as tries to log in are, and a good one is not.
+func TestTooManyBadTokens(t *testing.T) {
+	d := &door{t: t, keeper: newKeeper(t)}
+	h := newHandlerWith(t, func(o *Options) {
+		o.Login, o.Proxies = ways(), peer.Proxies{netip.MustParsePrefix("10.0.0.0/8")}
+		o.Quota = quota.New(quota.Options{PerClient: 3, Total: 10, Clients: 100})
+		o.Tokens = d.keeper
+	})
+	bad := ask{method: "GET", path: "/api/whoami", header: map[string]string{"Authorization": "Bearer psc_nobodys"}}
+	for range 3 {
+		if got := from(t, h, "203.0.113.9", bad); got.StatusCode != http.StatusUnauthorized || got.Header.Get("WWW-Authenticate") == "" {
+			t.Fatalf("%d before the limit", got.StatusCode)
+		}
+	}
+	got := from(t, h, "203.0.113.9", bad)
+	if got.StatusCode != http.StatusTooManyRequests || got.Header.Get("Retry-After") != "20" || got.Header.Get("WWW-Authenticate") != "" {
+		t.Errorf("beyond it: %d %v", got.StatusCode, got.Header)
+	}
+	if got := from(t, h, "203.0.113.9", ask{method: "GET", path: "/api/auth/login"}); got.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a login from there: %d", got.StatusCode)
+	}
+	if got := from(t, h, "203.0.113.10", bad); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("from elsewhere: %d", got.StatusCode)
+	}
+	_, good := d.token([]token.Scope{token.Read})
+	for range 10 {
+		if got := from(t, h, "203.0.113.9", ask{method: "GET", path: "/api/whoami", header: good}); got.StatusCode != http.StatusOK {
+			t.Fatalf("a good one from there: %d", got.StatusCode)
+		}
 	}
 }
 

@@ -26,11 +26,32 @@ func (s *server) bounded(limited bool, next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 			return
 		}
-		s.floods.Do(func() {
-			s.Log.Warn("http.rate_limited", "requestId", w.Header().Get(requestIDHeader), "path", r.URL.Path, "address", audit.SourceOf(r.Context()).Address)
-		})
-		refuseFor(w, r, wait)
+		refuseFor(w, r, s.flooded(w, r, wait))
 	}
+}
+
+// tried counts a token that let nobody in, as another try to log in. It is nil as
+// long as there are not too many. A good token is never counted, and so passes
+// whatever others at its address do.
+func (s *server) tried(c *call) error {
+	if s.Quota == nil {
+		return nil
+	}
+	if wait := s.Quota.Take(s.Proxies.Address(c.r)); wait > 0 {
+		return s.flooded(c.w, c.r, wait)
+	}
+	return nil
+}
+
+// flooded is the refusal of what is over the quota; it says when to come again.
+func (s *server) flooded(w http.ResponseWriter, r *http.Request, wait time.Duration) error {
+	s.floods.Do(func() {
+		s.Log.Warn("http.rate_limited", "requestId", w.Header().Get(requestIDHeader), "path", r.URL.Path, "address", audit.SourceOf(r.Context()).Address)
+	})
+	seconds := max(1, int((wait+time.Second-1)/time.Second))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	return fault.New(fault.RateLimited, "httpapi.quota",
+		"Too many logins or tokens were asked for from your network address. Wait %s and try again; if it stays so, tell whoever runs this server.", inWords(seconds))
 }
 
 // known keeps a flood of strangers from locking out whoever is logged in.
@@ -45,11 +66,7 @@ func perFlood() *rate.Sometimes { return &rate.Sometimes{Interval: 10 * time.Sec
 
 // refuseFor answers 429. A person whose browser was sent here gets a page: there
 // is no other that could show the sentence.
-func refuseFor(w http.ResponseWriter, r *http.Request, wait time.Duration) {
-	seconds := max(1, int((wait+time.Second-1)/time.Second))
-	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	err := fault.New(fault.RateLimited, "httpapi.quota",
-		"Too many logins or tokens were asked for from your network address. Wait %s and try again; if it stays so, tell whoever runs this server.", inWords(seconds))
+func refuseFor(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		fail(w, err)
 		return
