@@ -1,4 +1,4 @@
-// Package cli is Periscope's commands for people at a terminal: exec, login and
+// Package cli is Periscope's commands for people at a terminal: exec, cp, login and
 // logout.
 //
 // It owns flags, the words on stderr, exit codes, the terminal's raw mode, the
@@ -45,13 +45,14 @@ type Env struct {
 }
 
 // Commands are the names that Run knows.
-func Commands() []string { return []string{"exec", "login", "logout"} }
+func Commands() []string { return []string{"cp", "exec", "login", "logout"} }
 
 // Run is one command to its end; it returns the exit code.
 func Run(ctx context.Context, name string, args []string, e Env) int {
 	err := e.run(ctx, name, args)
 	var code exitCode
 	var wrong usageError
+	var local *localError
 	switch {
 	case err == nil:
 		return exitOK
@@ -60,6 +61,9 @@ func Run(ctx context.Context, name string, args []string, e Env) int {
 	case errors.As(err, &wrong):
 		e.say("%s", wrong)
 		return exitUsage
+	case errors.As(err, &local):
+		e.say("%s", local)
+		return exitCopy
 	}
 	e.explain(err)
 	return exitFailed
@@ -67,6 +71,8 @@ func Run(ctx context.Context, name string, args []string, e Env) int {
 
 func (e Env) run(ctx context.Context, name string, args []string) error {
 	switch name {
+	case "cp":
+		return e.cp(ctx, args)
 	case "exec":
 		return e.exec(ctx, args)
 	case "login":

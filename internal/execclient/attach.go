@@ -23,7 +23,7 @@ func (s *Session) open(ctx context.Context) (*link, frame, error) {
 	size := s.newestSize()
 	return s.greet(ctx, size, encode(openFrame{
 		Type: "open", Container: s.req.Container, Command: append([]string{}, s.req.Command...), TTY: s.req.TTY,
-		Cols: size.Cols, Rows: size.Rows, Reason: s.req.Reason,
+		Cols: size.Cols, Rows: size.Rows, Reason: s.req.Reason, File: s.req.File,
 	}))
 }
 
@@ -223,6 +223,9 @@ func (l *link) goodbye() {
 // about a size that was not taken, has other words.
 func endOf(closed, refusal frame) Result {
 	r := Result{Reason: closed.Reason, ExitCode: closed.ExitCode, Message: closed.Message}
+	if closed.File != nil {
+		r.File = &closed.File.File
+	}
 	if refusal.Code != "" && refusal.Message == closed.Message {
 		r.Code, r.RequestID = refusal.Code, refusal.RequestID
 	}

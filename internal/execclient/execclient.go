@@ -89,6 +89,9 @@ type Request struct {
 	TTY     bool
 	// Size is that of the terminal; zero for none.
 	Size Size
+	// File is carried instead of running a command; nil for none. What is read from
+	// the container goes to Stdout, what is written there comes from Stdin.
+	File *Transfer
 	// Reason is why, where the server wants to know.
 	Reason string
 	// Stdin is read until it ends, which ends the command's; nil is empty.
@@ -96,6 +99,21 @@ type Request struct {
 	// Stdout gets the output, without a TTY that of stderr too.
 	Stdout io.Writer
 	Events Events
+}
+
+// Transfer is a file to be carried (api/terminal.md, Files).
+type Transfer struct {
+	Op   string `json:"op"`
+	Path string `json:"path"`
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+// File is what was carried, as the server has counted it.
+type File struct {
+	Bytes    int64  `json:"bytes"`
+	SHA256   string `json:"sha256"`
+	Verified bool   `json:"verified"`
 }
 
 // Events tell what happens meanwhile; each may be nil. They are called by the
@@ -121,6 +139,10 @@ type Hello struct {
 	SessionID, Cluster, Namespace, Pod, Container, Shell, User string
 	// Resumable reports whether a lost connection can be come back from.
 	Resumable bool
+	// Directory says that a folder is read, as a tar archive.
+	Directory bool
+	// FileSize is the size of the file that is carried; -1 where nobody knows it.
+	FileSize int64
 }
 
 // Result is how a session ended, in the server's words.
@@ -133,6 +155,8 @@ type Result struct {
 	Message string
 	// Code and RequestID are those of the error that ended it, if one did.
 	Code, RequestID string
+	// File is nil where none was carried.
+	File *File
 }
 
 // Refusal is the server's no, before there was a session or when coming back.

@@ -54,6 +54,15 @@ type frame struct {
 	Reason   string `json:"reason"`
 	ExitCode *int   `json:"exitCode"`
 	Message  string `json:"message"`
+
+	File *fileFrame `json:"file"`
+}
+
+// fileFrame is what hello and closed say of a file.
+type fileFrame struct {
+	Directory bool   `json:"directory"`
+	Size      *int64 `json:"size"`
+	File
 }
 
 var errFrame = errors.New("a frame of the server was not understood")
@@ -100,10 +109,17 @@ func (f *frame) defaults() {
 }
 
 func (f frame) public() Hello {
-	return Hello{
+	h := Hello{
 		SessionID: f.SessionID, Cluster: f.Cluster, Namespace: f.Namespace, Pod: f.Pod, Container: f.Container,
-		Shell: f.Shell, User: f.User, Resumable: f.ResumeToken != "",
+		Shell: f.Shell, User: f.User, Resumable: f.ResumeToken != "", FileSize: -1,
 	}
+	if f.File != nil {
+		h.Directory = f.File.Directory
+		if f.File.Size != nil {
+			h.FileSize = max(*f.File.Size, -1)
+		}
+	}
+	return h
 }
 
 // refusal is a no: the error frame, or closed where none came before it.
@@ -119,6 +135,8 @@ type openFrame struct {
 	Cols      int      `json:"cols,omitempty"`
 	Rows      int      `json:"rows,omitempty"`
 	Reason    string   `json:"reason"`
+
+	File *Transfer `json:"file,omitempty"`
 }
 
 type attachFrame struct {

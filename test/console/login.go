@@ -158,6 +158,22 @@ func (l *Login) End(ctx context.Context, sessionID string) error {
 	return err
 }
 
+// Carried is how many bytes the open sessions of this person have carried, both ways.
+func (l *Login) Carried(ctx context.Context) (n int64, err error) {
+	resp, err := l.call(ctx, http.MethodGet, "/api/exec/sessions", "")
+	if err != nil {
+		return 0, err
+	}
+	var list struct {
+		Sessions []struct{ BytesIn, BytesOut int64 }
+	}
+	err = json.NewDecoder(resp.Body).Decode(&list)
+	for _, s := range list.Sessions {
+		n += s.BytesIn + s.BytesOut
+	}
+	return n, err
+}
+
 // call makes one request; an answer that is no success is an error.
 func (l *Login) call(ctx context.Context, method, path, body string) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)

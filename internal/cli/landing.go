@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// landing is where a file or a folder from a container arrives. A file is written
+// beside its place and moved there once it is whole.
+type landing struct {
+	env        Env
+	path, name string
+
+	file   *os.File // being written; nil for stdout and folders
+	final  string
+	pipe   *io.PipeWriter // to the unpacking
+	packed chan error     // its end
+}
+
+// begin prepares for what was found there.
+func (l *landing) begin(folder bool) error {
+	info, err := os.Stat(l.path)
+	there := err == nil
+	switch {
+	case folder && l.path == "-":
+		return wrongUse("A folder cannot be copied to stdout. Name a folder here.")
+	case folder:
+		return l.beginFolder(there && info.IsDir(), there)
+	case l.path == "-":
+		return nil
+	}
+	l.final = l.path
+	if there && info.IsDir() {
+		if l.name == "" || l.name == "." || l.name == ".." {
+			return wrongUse("Name the file that is to be written here.")
+		}
+		l.final = filepath.Join(l.path, l.name)
+	}
+	if there && !info.IsDir() && !info.Mode().IsRegular() {
+		return wrongUse("%q is neither a file nor a folder.", l.path)
+	}
+	l.file, err = os.CreateTemp(filepath.Dir(l.final), ".periscope-*")
+	return err
+}
+
+// beginFolder unpacks below a folder of its name where the path is one already,
+// as cp -r does.
+func (l *landing) beginFolder(isFolder, there bool) error {
+	dir := l.path
+	switch {
+	case isFolder && l.name != "" && l.name != "." && l.name != "..":
+		dir = filepath.Join(l.path, l.name)
+	case there && !isFolder:
+		return wrongUse("%q is there and is no folder.", l.path)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as cp does
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	l.pipe, l.packed = w, make(chan error, 1)
+	go func() {
+		err := unpack(root, r)
+		_ = r.CloseWithError(err)
+		_ = root.Close()
+		l.packed <- err
+	}()
+	return nil
+}
+
+func (l *landing) Write(p []byte) (int, error) {
+	switch {
+	case l.pipe != nil:
+		return l.pipe.Write(p)
+	case l.file != nil:
+		return l.file.Write(p)
+	}
+	return l.env.Stdout.Write(p)
+}
+
+// finish has it there whole.
+func (l *landing) finish() error {
+	switch {
+	case l.pipe != nil:
+		_ = l.pipe.Close() // never fails
+		l.pipe = nil
+		return <-l.packed
+	case l.file == nil:
+		return nil
+	}
+	tmp := l.file
+	l.file = nil
+	err := keepMode(tmp, l.final)
+	if failed := tmp.Close(); err == nil {
+		err = failed
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), l.final)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+	return err
+}
+
+// keepMode gives a new file the mode of the one that it replaces, else what any new
+// file has.
+func keepMode(tmp *os.File, final string) error {
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(final); err == nil {
+		mode = info.Mode().Perm()
+	}
+	return tmp.Chmod(mode)
+}
+
+// abandon throws away what is not whole. What a folder has got stays.
+func (l *landing) abandon() {
+	if l.file != nil {
+		_ = l.file.Close()
+		_ = os.Remove(l.file.Name())
+		l.file = nil
+	}
+	if l.pipe != nil {
+		_ = l.pipe.CloseWithError(errUnfinished)
+		<-l.packed
+		l.pipe = nil
+	}
+}
+
+var errUnfinished = errors.New("the copy was not finished")
+
+// unpack writes what an archive holds below root, and nothing elsewhere: a name or
+// a link that leads out of it is an error, whatever the container says.
+func unpack(root *os.Root, r io.Reader) error {
+	archive := tar.NewReader(r)
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			_, err = io.Copy(io.Discard, r) // the padding behind the end
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("the archive from the container cannot be read: %w", err)
+		}
+		if err := unpackOne(root, h, archive); err != nil {
+			return err
+		}
+	}
+}
+
+func unpackOne(root *os.Root, h *tar.Header, data io.Reader) error {
+	name := filepath.FromSlash(strings.TrimSuffix(h.Name, "/"))
+	if name = filepath.Clean(name); name == "." {
+		return nil
+	}
+	if dir := filepath.Dir(name); dir != "." {
+		if err := root.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	mode := fs.FileMode(h.Mode) & fs.ModePerm //nolint:gosec // twelve bits of it count
+	switch h.Typeflag {
+	case tar.TypeDir:
+		if err := root.Mkdir(name, mode|0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
+	case tar.TypeReg:
+		return unpackFile(root, name, mode, data)
+	case tar.TypeSymlink:
+		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return root.Symlink(h.Linkname, name)
+	case tar.TypeLink:
+		return root.Link(filepath.Clean(filepath.FromSlash(h.Linkname)), name)
+	}
+	return nil // devices, fifos: nothing that can be copied
+}
+
+func unpackFile(root *os.Root, name string, mode fs.FileMode, data io.Reader) error {
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, data)
+	if failed := file.Close(); err == nil {
+		err = failed
+	}
+	return err
+}
+
+// packed is a folder of here as an archive, under its own name.
+func packed(dir string) *source {
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	var failed error
+	go func() {
+		err := pack(dir, w)
+		_ = w.CloseWithError(err)
+		ended <- err
+	}()
+	return &source{
+		op: "unpack", size: -1, bytes: r, failed: func() error { return failed },
+		close: func() {
+			_ = r.CloseWithError(errUnfinished)
+			if err := <-ended; !errors.Is(err, errUnfinished) {
+				failed = err
+			}
+		},
+	}
+}
+
+func pack(dir string, w io.Writer) error {
+	archive := tar.NewWriter(w)
+	base := filepath.Base(dir)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return packOne(archive, path, filepath.ToSlash(filepath.Join(base, rel)), d)
+	})
+	if err != nil {
+		return err
+	}
+	return archive.Close()
+}
+
+func packOne(archive *tar.Writer, path, name string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	if kind := info.Mode().Type(); kind != 0 && kind != fs.ModeDir && kind != fs.ModeSymlink {
+		return nil // devices, fifos, sockets: nothing that can be copied
+	}
+	target := ""
+	if info.Mode().Type() == fs.ModeSymlink {
+		if target, err = os.Readlink(path); err != nil {
+			return err
+		}
+	}
+	h, err := tar.FileInfoHeader(info, target)
+	if err != nil {
+		return err
+	}
+	h.Name, h.Uid, h.Gid, h.Uname, h.Gname = name, 0, 0, "", ""
+	if err := archive.WriteHeader(h); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	file, err := os.Open(path) //nolint:gosec // it is the user's own
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	_, err = io.Copy(archive, &exact{r: file, left: info.Size()})
+	return err
+}
