@@ -61,6 +61,10 @@ func TestLogLines(t *testing.T) {
 		r.free()
 		r.unreachable(t)
 		r.leftAlone(t)
+		_, broken := r.open(true)
+		broken.fail(errors.New("cut"))
+		synctest.Wait()
+		r.ss.wg.Wait()
 		r.audit.fail = errors.New("disk full")
 		r.set.Enabled = false
 		if _, err := r.ss.Admit(t.Context(), r.request()); fault.KindOf(err) != fault.ExecDisabled {
@@ -74,6 +78,7 @@ func TestLogLines(t *testing.T) {
 			"exec.cap.hit":       "actor cap cluster cluster_sessions limit requestId user_sessions",
 			"exec.upgrade.error": "circuit_breaker_state cluster namespace pod requestId sessionId transport upgrade_error",
 			"exec.open.failed":   "cluster error namespace pod requestId sessionId",
+			"exec.stream.lost":   "cluster error namespace pod sessionId transport",
 			"exec.end.failed":    "cluster error sessionId shells",
 			"audit.lost":         "error eventId verb",
 		}
@@ -87,7 +92,7 @@ func TestLogLines(t *testing.T) {
 		if hit["cap"] != "user" || hit["limit"] != 1.0 || hit["user_sessions"] != 1.0 || hit["cluster_sessions"] != 1.0 {
 			t.Errorf("the refusal is logged as %v", hit)
 		}
-		if len(end) != 2 || end[0]["close_reason"] != "completed" || end[0]["exit_code"] != 3.0 || end[0]["ended"] != "verified" || end[1]["ended"] != "unverified" {
+		if len(end) != 3 || end[0]["close_reason"] != "completed" || end[0]["exit_code"] != 3.0 || end[0]["ended"] != "verified" || end[1]["ended"] != "unverified" {
 			t.Errorf("the ends are logged as %v", end)
 		}
 	})

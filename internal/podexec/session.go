@@ -435,6 +435,10 @@ func (s *session) whyEnded(err error) ending {
 	if len(s.Command) > 0 && fault.KindOf(res.Err) == fault.NoShell {
 		return refusal(s.noProgram(res.Err))
 	}
+	if s.ctx.Err() == nil { // else it was closed here
+		s.svc.Log.Warn("exec.stream.lost", "sessionId", s.id, "cluster", s.Cluster, "namespace", s.Namespace,
+			"pod", s.Pod, "transport", s.stream.Kind(), "error", res.Err)
+	}
 	return refusal(res.Err)
 }
 

@@ -147,7 +147,7 @@ func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, ou
 			Extra: map[string]any{"client_address": from.Address},
 		})
 		if err != nil {
-			s.opt.Log.Error("audit.lost", "verb", verb, "outcome", outcome, "error", err)
+			s.opt.Log.Error("audit.lost", "verb", verb, "error", err)
 			return fault.Wrap(err, fault.AuditUnavailable, "server.auditLogin", "Your login could not be recorded, so you were not let in. Tell whoever runs this server.")
 		}
 		return nil
