@@ -37,7 +37,6 @@ function session(id: string, change: Partial<ExecSession> = {}): ExecSession {
     bytesIn: 10,
     bytesOut: 2048,
     state: "attached",
-    file: "",
     ...change,
   };
 }
