@@ -1,5 +1,6 @@
 import { act, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { reachable } from "../../api/client.ts";
 import { notice } from "../../lib/notice.ts";
 import type { TerminalEvents } from "../../term/terminal.ts";
 import { ComebackBanner } from "./ComebackBanner.tsx";
@@ -382,8 +383,10 @@ describe("a lost connection", () => {
     expect(words(shell)).toBe("reconnecting (2)");
     fireEvent.click(screen.getByRole("button", { name: "Reconnect now" }));
     expect(words(shell)).toBe("reconnecting (3)");
+    reachable.set(false);
     act(() => answer(again({ offset: 8 })));
     expect(words(shell)).toBe("same shell resumed");
+    expect(reachable.get()).toBe(true);
     expect(screen.queryByRole("button")).toBeNull();
   });
 

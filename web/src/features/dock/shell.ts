@@ -1,3 +1,4 @@
+import { reachable } from "../../api/client.ts";
 import { execUrl } from "../../api/endpoints.ts";
 import { noteShellless } from "../../api/shells.ts";
 import { formatBytes } from "../../lib/bytes.ts";
@@ -468,6 +469,8 @@ export class Shell {
 
   #hello(terminal: TerminalView, hello: HelloFrame): void {
     const { connectedAt } = this.state.get();
+    // The next request might come only much later, and the page would say till then that nobody answers.
+    reachable.set(true);
     this.#lostAt = 0;
     this.#lastActivity = Date.now();
     this.#set({
