@@ -616,6 +616,14 @@ describe("how it looks", () => {
       await page.getByRole("dialog", { name: "Keys" }).waitFor();
     },
   };
+  /** What stands at a point of the window has to be opened again where the window is another one. */
+  const again: Record<string, () => Promise<void>> = {
+    "tab-menu": async () => {
+      await page.keyboard.press("Escape");
+      await tabs().last().click({ button: "right" });
+      await page.getByRole("menuitem", { name: /^Rename/ }).waitFor();
+    },
+  };
   /** What a narrow window does not have. */
   const wideOnly = new Set(["split"]);
 
@@ -624,6 +632,7 @@ describe("how it looks", () => {
     await states[name]?.();
     for (const width of wideOnly.has(name) ? [1440] : [1440, 360]) {
       await page.setViewportSize({ width, height: width === 360 ? 740 : 900 });
+      if (width === 360) await again[name]?.();
       for (const theme of ["light", "dark"] as const) {
         await page.emulateMedia({ colorScheme: theme });
         await page.locator(`html[data-theme=${theme}]`).waitFor();
