@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ func (f *fullScreen) Write(p []byte) (int, error) {
 
 // watch finds the last switch in what was written.
 func (f *fullScreen) watch(p []byte) {
-	seen := append(f.tail, p...)
+	seen := slices.Concat(f.tail, p)
 	last := -1
 	for _, s := range switches {
 		for at := 0; ; {
@@ -49,7 +50,7 @@ func (f *fullScreen) watch(p []byte) {
 			}
 		}
 	}
-	f.tail = append([]byte(nil), seen[max(0, len(seen)-maxSwitch+1):]...)
+	f.tail = slices.Clone(seen[max(0, len(seen)-maxSwitch+1):])
 }
 
 // repaintPause is long enough for a program to see that the size has changed.

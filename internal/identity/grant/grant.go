@@ -36,9 +36,10 @@ const (
 	askTime = 10 * time.Minute
 	// codeTime is how long the command may take to bring the browser's code.
 	codeTime = 60 * time.Second
-	// MaxPending bounds what is pending, MaxOfAddress what of it comes from one
-	// client address.
-	MaxPending, MaxOfAddress = 1000, 50
+	// MaxPending bounds what is pending.
+	MaxPending = 1000
+	// MaxOfAddress bounds what of it comes from one client address.
+	MaxOfAddress = 50
 	// Interval is how long a device waits between two polls; one that does not
 	// wait longer by as much again each time.
 	Interval = 5 * time.Second
