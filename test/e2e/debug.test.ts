@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { dock, focusTerminal, launch, type Look, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { dock, endShells, focusTerminal, launch, type Look, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
 // A pod of the demo whose image holds one program and no shell. It is nobody else's in these tests.
 const POD = /^tax-rates-/;
@@ -19,15 +19,9 @@ beforeAll(async () => {
 afterAll(() => browser.close());
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await page.evaluate(endShells);
+  await endShells(context);
   await context.close();
 });
-
-/** A shell waits for its page when that goes away, and counts for its owner's limit meanwhile. */
-async function endShells(): Promise<void> {
-  const { sessions } = (await (await fetch("/api/exec/sessions")).json()) as { sessions: { sessionId: string }[] };
-  await Promise.all(sessions.map(({ sessionId }) => fetch(`/api/exec/sessions/${sessionId}`, { method: "DELETE" })));
-}
 
 async function fresh(look: Look = {}): Promise<void> {
   context = await newContext(browser, look);
@@ -59,7 +53,7 @@ async function debugBy(image: RegExp): Promise<void> {
   await menu.getByRole("menuitem", { name: image }).click();
 }
 
-const header = () => dock(page).getByRole("tabpanel").locator("p").first();
+const header = () => dock(page).getByRole("tabpanel").first();
 
 async function violations(): Promise<string[]> {
   await page.evaluate(axe);
@@ -100,7 +94,7 @@ test("the pod's page offers it beside the container, and uses the one that runs"
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
   await page.getByRole("button", { name: "Minimise" }).click();
   const cards = page.getByRole("list", { name: "Containers" }).getByRole("listitem");
-  const beside = cards.filter({ hasText: "debug · rates" });
+  const beside = cards.filter({ hasText: "debug · rates" }).filter({ hasText: "debug:1.0" }).filter({ hasText: "Running for" });
   await beside.first().waitFor();
   expect(await beside.count()).toBe(1);
   const name = (await beside.getByRole("heading").textContent()) ?? "";
@@ -118,6 +112,9 @@ test("the pod's page offers it beside the container, and uses the one that runs"
   await page.getByRole("button", { name: `Open shell in ${name}` }).click();
   await onScreen(page, (text) => PROMPT.test(text), "a third prompt");
   expect(await header().textContent()).toContain("debug · rates");
+  await page.reload();
+  await expect.poll(() => page.getByTestId("shell-state").textContent()).toContain("same shell");
+  expect(await dock(page).getByRole("tab", { name: /debug · rates/ }).count()).toBe(3);
 });
 
 test("an image that cannot be fetched is told in the node's words, and another one helps", async () => {

@@ -118,6 +118,14 @@ describe("a tab's name", () => {
     expect(names(at("a"), at("b", {}, "", 2))).toEqual(["web-0", "web-0 (2)"]);
   });
 
+  it("says first what a shell beside another container debugs", () => {
+    expect(names(at("a", { debug: "busybox" }))).toEqual(["debug · app · web-0"]);
+    expect(names(at("a"), at("b", { debug: "busybox" }))).toEqual(["web-0 · app", "debug · app · web-0"]);
+    expect(names(at("a", { container: "debug-1", of: "app" }, "", 2))).toEqual(["debug · app · web-0 (2)"]);
+    expect(nextNumber([at("a")], at("b", { debug: "busybox" }).target)).toBe(1);
+    expect(nextNumber([at("a", { container: "debug-1", of: "app" })], at("b", { debug: "x" }).target)).toBe(2);
+  });
+
   it("that was given is kept as it is, and needs no other told apart from it", () => {
     expect(names(at("a"), at("b", {}, "the bad one", 2))).toEqual(["web-0", "the bad one"]);
   });

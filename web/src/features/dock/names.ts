@@ -32,7 +32,7 @@ function partOf(target: Named["target"], part: (typeof PARTS)[number]): string {
 
 /**
  * What each tab is called: the name it was given, else its pod's, with what tells it from another pod of that name:
- * cluster, namespace, container, number; one beside another container always says so. No two shells that nobody named are called alike.
+ * cluster, namespace, container, number; one that debugs says so first. No two shells that nobody named are called alike.
  */
 export function tabNames(shells: readonly Named[]): Map<string, string> {
   return new Map(shells.map((shell) => [shell.id, shell.name || ownName(shell, shells)]));
@@ -41,11 +41,9 @@ export function tabNames(shells: readonly Named[]): Map<string, string> {
 function ownName({ target, number }: Named, shells: readonly Named[]): string {
   const alike = shells.filter((other) => !other.name && other.target.pod === target.pod);
   const [, ...telling] = PARTS;
-  const parts = telling.filter(
-    (part) =>
-      (part === "container" && lookedInto(target) !== "") ||
-      alike.some((other) => partOf(other.target, part) !== partOf(target, part)),
-  );
-  const name = [target.pod, ...parts.map((part) => partOf(target, part))].join(" · ");
+  const parts = telling.filter((part) => alike.some((other) => partOf(other.target, part) !== partOf(target, part)));
+  const debug = lookedInto(target) !== "";
+  const rest = parts.filter((part) => !debug || part !== "container").map((part) => partOf(target, part));
+  const name = [...(debug ? [placeOf(target)] : []), target.pod, ...rest].join(" · ");
   return number > 1 ? `${name} (${number})` : name;
 }
