@@ -22,6 +22,10 @@ var words = []struct {
 	part string
 	kind fault.Kind
 }{
+	// Something is missing here, but not the command.
+	{"chdir to cwd", fault.ClusterUnreachable},
+	{"cgroup", fault.ClusterUnreachable},
+	{"apparmor", fault.ClusterUnreachable},
 	{"executable file not found", fault.NoShell},
 	{"not found in $path", fault.NoShell},
 	{": no such file or directory", fault.NoShell},
