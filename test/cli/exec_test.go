@@ -148,6 +148,7 @@ func TestTerminal(t *testing.T) {
 		r := r.in(t)
 		s := r.screen("exec", "-it", console.Default, r.target(), "--", "sh")
 		before := s.mode()
+		s.shows("# ") // the shell's prompt: what is typed from now on is echoed once
 		s.types("echo a~.b\r")
 		s.shows("a~.b\r\na~.b")
 		s.types("~?")
