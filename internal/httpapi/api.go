@@ -120,7 +120,7 @@ const clientHidden = 300
 
 func (s *server) features(*call) (Features, error) {
 	return Features{Version: s.Version, Tokens: s.Tokens.Limits().Enabled, Exec: ExecFeatures{
-		ClientHiddenSeconds: clientHidden, DebugImages: append([]string{}, s.Debug.Images...),
+		Resume: s.Resume, ClientHiddenSeconds: clientHidden, DebugImages: append([]string{}, s.Debug.Images...),
 	}}, nil
 }
 

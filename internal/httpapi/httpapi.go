@@ -58,11 +58,13 @@ type Options struct {
 	Grants   *grant.Keeper
 	Clusters *clusters.Registry
 	Sessions *podexec.Sessions
-	Debug    *poddebug.Maker
-	Rights   *kube.Rights
-	Who      Who
-	Pages    fs.FS // the built UI
-	Log      *slog.Logger
+	// Resume says whether a shell waits for a client that was lost.
+	Resume bool
+	Debug  *poddebug.Maker
+	Rights *kube.Rights
+	Who    Who
+	Pages  fs.FS // the built UI
+	Log    *slog.Logger
 	// Ready is nil when every part that a request needs is up.
 	Ready func(context.Context) error
 	// AuditLogin records what somebody does to a login.

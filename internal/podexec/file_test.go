@@ -274,9 +274,8 @@ func TestAFileGoesOut(t *testing.T) {
 			}
 		}
 	}
-	ends := c.audit.of(audit.ExecEnd, audit.Completed)
 	c.done()
-	ends = c.audit.of(audit.ExecEnd, audit.Completed)
+	ends := c.audit.of(audit.ExecEnd, audit.Completed)
 	found := false
 	for _, e := range ends {
 		found = found || e.Extra["file_path"] == awkward && e.Extra["file_sha256"] == sumOf(data[:1000]) && e.Extra["file_op"] == Get

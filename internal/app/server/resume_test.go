@@ -90,6 +90,18 @@ func TestTheSameShellAfterEachCut(t *testing.T) {
 	}
 }
 
+// TestThePageIsToldOfComingBack, and that there is none where it is switched off.
+func TestThePageIsToldOfComingBack(t *testing.T) {
+	c := kubetest.Shared(t)
+	for seconds, want := range map[string]bool{"600": true, "0": false} {
+		var features struct{ Exec struct{ Resume bool } }
+		p := start(t, c, "PERISCOPE_EXEC_RESUME_SECONDS="+seconds)
+		if p.call("GET", "/api/features", "", &features); features.Exec.Resume != want {
+			t.Errorf("with %s seconds the page is told %t", seconds, features.Exec.Resume)
+		}
+	}
+}
+
 // TestFilesBothWays writes a file into a real container through cuts, and reads it
 // back through others.
 func TestFilesBothWays(t *testing.T) {
