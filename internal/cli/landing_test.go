@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"archive/tar"
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// archive holds these, in order.
+func archive(t testing.TB, headers ...tar.Header) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range headers {
+		data := []byte("evil")
+		if h.Typeflag == tar.TypeReg {
+			h.Size = int64(len(data))
+		}
+		h.Mode = 0o644
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			if _, err := w.Write(data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func unpackInto(t testing.TB, dir string, data []byte) error {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	return unpack(root, bytes.NewReader(data))
+}
+
+// TestUnpackStaysBelow has a container whose tar lies in each way that is known.
+func TestUnpackStaysBelow(t *testing.T) {
+	for name, headers := range map[string][]tar.Header{
+		"dots":              {{Name: "../out", Typeflag: tar.TypeReg}},
+		"dots within":       {{Name: "a/../../out", Typeflag: tar.TypeReg}},
+		"a root":            {{Name: "/out", Typeflag: tar.TypeReg}},
+		"through a link":    {{Name: "l", Linkname: "..", Typeflag: tar.TypeSymlink}, {Name: "l/out", Typeflag: tar.TypeReg}},
+		"through two links": {{Name: "a", Linkname: "b", Typeflag: tar.TypeSymlink}, {Name: "b", Linkname: "..", Typeflag: tar.TypeSymlink}, {Name: "a/out", Typeflag: tar.TypeReg}},
+		"over a link":       {{Name: "l", Linkname: "../out", Typeflag: tar.TypeSymlink}, {Name: "l", Typeflag: tar.TypeReg}},
+		"a hard link":       {{Name: "l", Linkname: "../there", Typeflag: tar.TypeLink}, {Name: "l", Typeflag: tar.TypeReg}},
+		"a folder's place":  {{Name: "l", Linkname: "..", Typeflag: tar.TypeSymlink}, {Name: "l", Typeflag: tar.TypeDir}, {Name: "l/out", Typeflag: tar.TypeReg}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			outside := t.TempDir()
+			dir := filepath.Join(outside, "below")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			there := filepath.Join(outside, "there")
+			if err := os.WriteFile(there, []byte("good"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := unpackInto(t, dir, archive(t, headers...))
+			names, readErr := os.ReadDir(outside)
+			if readErr != nil || len(names) != 2 {
+				t.Errorf("outside there is %v (%v); unpacking said %v", names, readErr, err)
+			}
+			if data, readErr := os.ReadFile(there); readErr != nil || string(data) != "good" {
+				t.Errorf("what was outside is now %q (%v)", data, readErr)
+			}
+			if _, statErr := os.Lstat("/out"); statErr == nil {
+				t.Error("/out was written")
+			}
+		})
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	f.Add(archive(f, tar.Header{Name: "a/b", Typeflag: tar.TypeReg}, tar.Header{Name: "l", Linkname: "..", Typeflag: tar.TypeSymlink}))
+	f.Add(archive(f, tar.Header{Name: "../x", Typeflag: tar.TypeReg}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		outside := t.TempDir()
+		dir := filepath.Join(outside, "below")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		_ = unpackInto(t, dir, data) // that it stays below is what counts
+		if names, err := os.ReadDir(outside); err != nil || len(names) != 1 {
+			t.Errorf("outside there is %v (%v)", names, err)
+		}
+	})
+}
+
+func FuzzParseCp(f *testing.F) {
+	f.Add("c", "ns/pod:/x", "here")
+	f.Add("c", "./a:b", "ns/pod:")
+	f.Add("c", "a/b:c", "d/e:f")
+	f.Fuzz(func(t *testing.T, cluster, from, to string) {
+		a, err := parseCp([]string{"--", cluster, from, to})
+		if err == nil && (a.namespace == "" || a.pod == "" || a.there == "") {
+			t.Errorf("%q %q: %+v", from, to, a)
+		}
+	})
+}
