@@ -204,7 +204,7 @@ func TestInputThroughCuts(t *testing.T) {
 		cut := newCutter(proxy, size, *cuts)
 		ctx, cancel := context.WithTimeout(t.Context(), transferLimit)
 		defer cancel()
-		cmd := r.command(ctx, "exec", console.Default, r.target(), "-i", "--", "sh", "-c", "echo on; sha256sum")
+		cmd := r.command(ctx, "exec", console.Default, r.target(), "-i", "--", "sh", "-c", "read go; echo $go; sha256sum")
 		errs := &locked{}
 		cmd.Stderr, cut.said = errs, errs.String
 		in, err := cmd.StdinPipe()
@@ -217,6 +217,10 @@ func TestInputThroughCuts(t *testing.T) {
 		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
+		}
+		// Whoever is lost before the server has heard anything is not waited for.
+		if _, err := io.WriteString(in, "on\n"); err != nil {
+			t.Error(err)
 		}
 		if _, err := io.ReadFull(out, make([]byte, 3)); err != nil {
 			t.Error(err)
@@ -298,8 +302,10 @@ func TestAFullScreenProgramIsDrawnAnew(t *testing.T) {
 	s := r.screen("exec", console.Default, r.target(), "-it", "--", "bash", "-c",
 		"trap 'stty size' WINCH; printf '\\033[?1049h'; echo ready; while :; do sleep 0.1; done")
 	s.shows("ready")
+	s.size(90, 30) // whoever is lost before the server has heard anything is not waited for
+	s.shows("30 90")
 	proxy.Cut(badnet.RST)
 	s.shows("same shell, nothing lost")
-	s.shows("40 100")
+	s.shows("30 90")
 	s.types("\x03")
 }
