@@ -30,7 +30,7 @@ test: build devcluster devidp ekswebhook bin/demo test/e2e/node_modules/.package
 	@build/test.sh
 
 .PHONY: check
-check: deps ## formatting, linters, types, generated files
+check: deps web/node_modules/.package-lock.json test/e2e/node_modules/.package-lock.json ## formatting, linters, types, generated files
 	@build/check.sh "$(LINT)"
 
 .PHONY: bench

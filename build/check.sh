@@ -14,5 +14,7 @@ go run "$1" run ./...
 (cd ekswebhook && CGO_ENABLED=0 go vet ./... && go run "$1" run --config ../.golangci.yml ./...)
 echo "Checking the pages"
 npm --prefix web run --silent check
+echo "Checking the browser tests"
+npm --prefix test/e2e run --silent check
 echo "Checking generated files"
 build/generate.sh --check
