@@ -6,6 +6,7 @@
 package transporttest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -14,7 +15,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -417,19 +420,31 @@ func (s *suite) closeWhileReadWaits(t *testing.T) {
 	wantFault(t, err, fault.Gone)
 }
 
+// lastNumber makes 23 MB of numbers, one a line.
+const lastNumber = 3_000_000
+
+// numbers is the sum of these lines; making them costs more than reading them.
+var numbers = sync.OnceValue(func() []byte {
+	sum := sha256.New()
+	lines := bufio.NewWriterSize(sum, 1<<16)
+	var line []byte
+	for n := int64(1); n <= lastNumber; n++ {
+		line = append(strconv.AppendInt(line[:0], n, 10), '\n')
+		_, _ = lines.Write(line) // a sum takes everything
+	}
+	_ = lines.Flush()
+	return sum.Sum(nil)
+})
+
 // pausedReader reads nothing while much more output waits than all buffers on
 // the way can take.
 func (s *suite) pausedReader(t *testing.T) {
-	const last = 3_000_000
-	st := s.open(t, s.request("seq", "1", fmt.Sprint(last)))
+	want := numbers()
+	st := s.open(t, s.request("seq", "1", fmt.Sprint(lastNumber)))
 	if _, _, err := st.Read(make([]byte, 0)); err != nil {
 		t.Errorf("read of nothing: %v", err)
 	}
 	time.Sleep(2 * time.Second) // the pause itself
-	want := sha256.New()
-	for n := 1; n <= last; n++ {
-		_, _ = fmt.Fprintln(want, n)
-	}
 	got := sha256.New()
 	for p := make([]byte, 10_000); ; {
 		n, _, err := st.Read(p)
@@ -438,7 +453,7 @@ func (s *suite) pausedReader(t *testing.T) {
 		}
 		got.Write(p[:n])
 	}
-	if !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
+	if !bytes.Equal(got.Sum(nil), want) {
 		t.Errorf("output differs")
 	}
 	wantExit(t, st, 0)
