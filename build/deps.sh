@@ -20,7 +20,8 @@ fi
 have gcc || missing+=(gcc libc6-dev)
 have git || missing+=(git)
 { have node && have npm; } || missing+=(nodejs npm)
-have chromium || missing+=(chromium)
+# Both at once: they share a package, of one version.
+{ have chromium && have chromium-headless-shell; } || missing+=(chromium chromium-headless-shell)
 [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
 compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
 have fc-list && fc-list : family 2>/dev/null | grep -qi 'cjk' || missing+=(fontconfig fonts-noto-cjk)

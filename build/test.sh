@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs every test, in two lanes beside each other: the product's Go tests, and what
-# has servers of its own, such as the browser. Each lane is told whole, one after
-# the other. One dev cluster serves all Go packages, each test in a namespace of its
-# own; tests that break nodes or apiservers start their own, and so does each run of
-# the browser.
+# Runs every test, in three lanes beside each other: the product's Go tests, what
+# people do in a browser, and its other tests with those of the parts beside the
+# product. Each lane is told whole, one after the other. One dev cluster serves all
+# Go packages, each test in a namespace of its own; tests that break nodes or
+# apiservers start their own, and so does each run of the browser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,8 +38,8 @@ stop_lanes() {
   done
 }
 
-# Most of these tests wait most of the time, so more packages, and more tests of
-# each, run at once than there are processors. The longest begin first.
+# Most of these tests wait most of the time, so more of a package run at once than
+# there are processors. The longest packages begin first.
 long=(./internal/app/server ./internal/podexec/transport ./test/endings ./test/logins ./test/proxy ./internal/clusters/eks)
 
 product() {
@@ -54,11 +54,9 @@ product() {
   fi
   failed=0
   PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
-    go test -race -p 3 -parallel 4 -timeout 20m "${long[@]}" ./... || failed=$?
+    go test -race -parallel 4 -timeout 20m "${long[@]}" ./... || failed=$?
   kill -TERM "$cluster"
   wait "$cluster" || true
-  say "The pages (vitest)"
-  (cd web && npm test --silent) || failed=$?
   return "$failed"
 }
 
@@ -67,31 +65,41 @@ browser() {
   bin/demo --dir "$scratch/$1" -- npm --prefix test/e2e run --silent test -- "${@:2}"
 }
 
+# What people do waits more than it works.
+deeds() {
+  say "The browser (Playwright): what people do"
+  browser deeds --exclude gallery.test.ts --exclude picture.test.ts
+}
+
+# Logins and pictures take the browser without the parts of a window: it is the
+# same engine, and a fresh profile costs it half the time.
+#
 # The dev cluster's tests start nothing but its own programs, so Go remembers
 # their result as long as these are the same: what they hold, not how old they are.
 # It takes a name that begins with this folder's for a file of the module, whose
 # time counts, even where "/.." follows.
-beside() {
+pages() {
+  export CHROMIUM=/usr/bin/chromium-headless-shell
+  say "The browser (Playwright): logins by a provider, in each tier"
+  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
+  say "The browser (Playwright): every page"
+  browser pages gallery picture
   say "The dev cluster's own tests"
   (bin=$PWD/bin && cd devcluster && DEVCLUSTER_BIN="$bin/devcluster" KUBECTL_BIN="$bin/kubectl" \
     DEVCLUSTER_SUM=$(cat "$bin/devcluster" "$bin/kubectl" | sha256sum) CGO_ENABLED=0 go test ./...)
   say "The OpenID provider's own tests"
   (cd devidp && CGO_ENABLED=0 go test ./...)
-  say "The browser (Playwright): logins by a provider, in each tier"
-  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
-  say "The browser (Playwright): every page"
-  browser pages gallery picture
-  say "The browser (Playwright): what people do"
-  browser deeds --exclude gallery.test.ts --exclude picture.test.ts
+  say "The pages (vitest)"
+  npm --prefix web test --silent
 }
 
 say "Compiling the product's tests (the first time takes minutes)"
 go list -race -export -test -deps ./... >/dev/null # before anything that a busy machine would slow down
-say "All tests, in two lanes beside each other, each told when it has ended (about five minutes)"
-lane beside
-lane product
+say "All tests, in three lanes beside each other, each told when it has ended (about five minutes)"
+lanes_in_order=(product deeds pages)
+for name in "${lanes_in_order[@]}"; do lane "$name"; done
 failed=0
-for name in product beside; do
+for name in "${lanes_in_order[@]}"; do
   told "$name" || failed=1
 done
 exit "$failed"
