@@ -23,6 +23,7 @@ export default defineConfig({
     environment: "jsdom",
     // A context of its own for each file; a process of its own took four times the time.
     pool: "vmThreads",
+    testTimeout: 30_000,
     include: ["src/**/*.test.{ts,tsx}"],
     setupFiles: ["src/test-setup.ts"],
   },

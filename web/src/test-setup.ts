@@ -1,5 +1,8 @@
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach } from "vitest";
+
+// A bound on what is waited for, for a machine that runs other tests beside these.
+configure({ asyncUtilTimeout: 10_000 });
 
 // What the parts ask for and jsdom lacks.
 globalThis.ResizeObserver ??= class {

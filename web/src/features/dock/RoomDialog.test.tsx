@@ -32,6 +32,7 @@ let deletes: string[];
 let answer: () => Response;
 
 beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] }); // ages stand still
   deletes = [];
   answer = () => new Response(null, { status: 204 });
   vi.stubGlobal("fetch", (path: string, { method }: RequestInit) => {
@@ -42,6 +43,7 @@ beforeEach(() => {
 afterEach(() => {
   endAllShells();
   vi.unstubAllGlobals();
+  vi.useRealTimers();
 });
 
 /** A shell in the dock that a limit kept from opening. */
