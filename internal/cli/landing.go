@@ -20,7 +20,8 @@ type landing struct {
 	file   *os.File // being written; nil for stdout and folders
 	final  string
 	pipe   *io.PipeWriter // to the unpacking
-	packed chan error     // its end
+	packed chan struct{}  // closed at its end
+	failed error          // of it; valid once packed is closed
 }
 
 // begin prepares for what was found there.
@@ -67,12 +68,12 @@ func (l *landing) beginFolder(isFolder, there bool) error {
 		return err
 	}
 	r, w := io.Pipe()
-	l.pipe, l.packed = w, make(chan error, 1)
+	l.pipe, l.packed = w, make(chan struct{})
 	go func() {
-		err := unpack(root, r)
-		_ = r.CloseWithError(err)
+		defer close(l.packed)
+		l.failed = unpack(root, r)
+		_ = r.CloseWithError(l.failed)
 		_ = root.Close()
-		l.packed <- err
 	}()
 	return nil
 }
@@ -93,7 +94,8 @@ func (l *landing) finish() error {
 	case l.pipe != nil:
 		_ = l.pipe.Close() // never fails
 		l.pipe = nil
-		return <-l.packed
+		<-l.packed
+		return l.failed
 	case l.file == nil:
 		return nil
 	}

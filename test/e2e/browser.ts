@@ -49,10 +49,14 @@ export async function newContext(browser: Browser, look: Look = {}, baseURL = ad
     permissions: ["clipboard-read", "clipboard-write"],
     baseURL,
   });
-  await context.addInitScript((warning) => {
-    localStorage.setItem("periscope.renderer", "dom");
-    if (localStorage.getItem("periscope.pasteWarning") === null) localStorage.setItem("periscope.pasteWarning", warning);
-  }, String(look.pasteWarning ?? false));
+  await context.addInitScript(
+    (warning) => {
+      localStorage.setItem("periscope.renderer", "dom");
+      if (localStorage.getItem("periscope.pasteWarning") === null)
+        localStorage.setItem("periscope.pasteWarning", warning);
+    },
+    String(look.pasteWarning ?? false),
+  );
   return context;
 }
 

@@ -39,7 +39,12 @@ interface Command {
 /** periscope, as a person runs it in a terminal beside the browser. */
 function periscope(...args: string[]): Command {
   const child = spawn(PROGRAM, args, {
-    env: { PATH: process.env.PATH ?? "", HOME: config, XDG_CONFIG_HOME: config, PERISCOPE_URL: address().replace(/\/$/, "") },
+    env: {
+      PATH: process.env.PATH ?? "",
+      HOME: config,
+      XDG_CONFIG_HOME: config,
+      PERISCOPE_URL: address().replace(/\/$/, ""),
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   running.push(child);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { dock, endShells, focusTerminal, launch, type Look, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { dock, endShells, focusTerminal, type Look, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
 // A pod of the demo whose image holds one program and no shell. It is nobody else's in these tests.
 const POD = /^tax-rates-/;
@@ -80,8 +80,12 @@ test.each(looks)("by mouse alone from a pod without a shell to a prompt beside i
   expect(await dock(page).getByRole("tab").last().getAttribute("aria-label")).toContain("debug · rates");
 
   await focusTerminal(page);
-  await typeLine(page, "clear; id -u; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'up . rate'; ls -d /proc/*/root/app");
-  const all = (text: string) => /^65532$/m.test(text) && /^up 1 rate$/m.test(text) && /^\/proc\/\d+\/root\/app$/m.test(text);
+  await typeLine(
+    page,
+    "clear; id -u; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'up . rate'; ls -d /proc/*/root/app",
+  );
+  const all = (text: string) =>
+    /^65532$/m.test(text) && /^up 1 rate$/m.test(text) && /^\/proc\/\d+\/root\/app$/m.test(text);
   await onScreen(page, all, "the target's user, process and files");
   await shot(page, `debug-shell-${name}`);
   expect(await violations()).toEqual([]);
@@ -94,7 +98,10 @@ test("the pod's page offers it beside the container, and uses the one that runs"
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
   await page.getByRole("button", { name: "Minimise" }).click();
   const cards = page.getByRole("list", { name: "Containers" }).getByRole("listitem");
-  const beside = cards.filter({ hasText: "debug · rates" }).filter({ hasText: "debug:1.0" }).filter({ hasText: "Running for" });
+  const beside = cards
+    .filter({ hasText: "debug · rates" })
+    .filter({ hasText: "debug:1.0" })
+    .filter({ hasText: "Running for" });
   await beside.first().waitFor();
   expect(await beside.count()).toBe(1);
   const name = (await beside.getByRole("heading").textContent()) ?? "";
@@ -114,7 +121,11 @@ test("the pod's page offers it beside the container, and uses the one that runs"
   expect(await header().textContent()).toContain("debug · rates");
   await page.reload();
   await expect.poll(() => page.getByTestId("shell-state").textContent(), { timeout: 20_000 }).toContain("same shell");
-  expect(await dock(page).getByRole("tab", { name: /debug · rates/ }).count()).toBe(3);
+  expect(
+    await dock(page)
+      .getByRole("tab", { name: /debug · rates/ })
+      .count(),
+  ).toBe(3);
 });
 
 test("an image that cannot be fetched is told in the node's words, and another one helps", async () => {

@@ -1,7 +1,19 @@
 import { readFileSync } from "node:fs";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { dock, endShells, faults, focusTerminal, type Look, launch, newContext, onScreen, screen, shot, typeLine } from "./browser.ts";
+import {
+  dock,
+  endShells,
+  faults,
+  focusTerminal,
+  type Look,
+  launch,
+  newContext,
+  onScreen,
+  screen,
+  shot,
+  typeLine,
+} from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -34,9 +46,15 @@ const PROMPT = /[#$] ?$/m;
 /** Opens one more shell in the pod that the page shows, and waits for its prompt. */
 async function openShell(): Promise<void> {
   const before = await dock(page).getByRole("tab").count();
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await eventually(() => dock(page).getByRole("tab").count()).toBe(before + 1);
-  await dock(page).getByRole("tab", { name: /, connected/ }).nth(before).waitFor();
+  await dock(page)
+    .getByRole("tab", { name: /, connected/ })
+    .nth(before)
+    .waitFor();
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
   await focusTerminal(page);
 }
@@ -178,7 +196,13 @@ test("two side by side: typing in both, and both know their size after dragging"
   await ask(left, "clear", () => true);
   await page.keyboard.press("Control+Shift+ArrowRight");
   await typeLine(page, "clear; echo keys-$WHO");
-  await onScreen(page, (text) => /^keys-two$/m.test(text), "typing in the other pane", 20_000, () => inPane(right));
+  await onScreen(
+    page,
+    (text) => /^keys-two$/m.test(text),
+    "typing in the other pane",
+    20_000,
+    () => inPane(right),
+  );
 
   await page.keyboard.press("Control+Shift+Backslash");
   await eventually(() => panes().count()).toBe(1);
@@ -195,12 +219,19 @@ test("a single shell splits into a second one in its container; a narrow window 
   await eventually(() => tabs().allTextContents()).toEqual(["toolbox", "toolbox (2)"]);
   await ask(panes().nth(1), "clear; hostname", (text) => /^toolbox$/m.test(text));
   // Another shell for the left pane, from its own name.
-  await panes().nth(0).getByRole("button", { name: /^Shell in this pane/ }).click();
+  await panes()
+    .nth(0)
+    .getByRole("button", { name: /^Shell in this pane/ })
+    .click();
   await page.getByRole("option", { name: /^toolbox \(2\)/ }).click();
   expect(await inPane(panes().nth(0))).toMatch(/^toolbox$/m);
   await page.setViewportSize({ width: 800, height: 900 });
   await eventually(() => panes().count()).toBe(1);
-  expect(await dock(page).getByRole("button", { name: /side by side/ }).count()).toBe(0);
+  expect(
+    await dock(page)
+      .getByRole("button", { name: /side by side/ })
+      .count(),
+  ).toBe(0);
   await page.setViewportSize({ width: 1440, height: 900 });
   await eventually(() => panes().count()).toBe(2);
   await panes().nth(0).getByRole("button", { name: "Disconnect" }).click();
@@ -215,7 +246,13 @@ test("tabs are named, moved and closed, by mouse and by keys", async () => {
   await openShells("alpha", "bravo", "charlie");
   const order = () => tabs().allTextContents();
   expect(await order()).toEqual(["alpha", "bravo", "charlie"]);
-  await tabs().nth(0).dragTo(dock(page).getByRole("button", { name: /^Close shell/ }).nth(2));
+  await tabs()
+    .nth(0)
+    .dragTo(
+      dock(page)
+        .getByRole("button", { name: /^Close shell/ })
+        .nth(2),
+    );
   await eventually(order).toEqual(["bravo", "charlie", "alpha"]);
 
   // Walking along the tabs shows each and leaves the keyboard with them.
@@ -416,7 +453,9 @@ test("in full screen the browser's own keys reach the shell", async () => {
   await openShell();
   await page.keyboard.press("Control+Shift+Enter");
   await dock(page).getByText("Hold Esc to leave full screen").waitFor();
-  expect(await page.evaluate(() => (window as any).asked[0])).toEqual(expect.arrayContaining(["KeyW", "KeyN", "KeyT", "Escape"]));
+  expect(await page.evaluate(() => (window as any).asked[0])).toEqual(
+    expect.arrayContaining(["KeyW", "KeyN", "KeyT", "Escape"]),
+  );
   expect(await dock(page).boundingBox()).toMatchObject({ x: 0, y: 0 });
   await page.keyboard.type("echo kept gone");
   await page.keyboard.press("Control+W");
@@ -480,7 +519,9 @@ test("news is marked on the tab, in the bar and in the title, until it is seen",
   await alpha.click(); // a shell that loses sight of its tab may draw its prompt anew
   await eventually(title).not.toMatch(/^[●(]/);
   await typeLine(page, "sleep 1; echo out''put; sleep 2; printf '\\a'");
-  await dock(page).getByRole("tab", { name: /^bravo/ }).click();
+  await dock(page)
+    .getByRole("tab", { name: /^bravo/ })
+    .click();
   await eventually(marks).toContain("new output");
   await eventually(title).toMatch(/^\(1\) /);
   await eventually(marks).toContain("bell");
@@ -504,7 +545,13 @@ test("news is marked on the tab, in the bar and in the title, until it is seen",
   await eventually(title).not.toMatch(/^[●(]/);
   await ask(panes().nth(0), "sleep 1; echo agai''n", () => true);
   await panes().nth(1).locator(".xterm").click();
-  await onScreen(page, (text) => /^again$/m.test(text), "output in the other pane", 20_000, () => inPane(panes().nth(0)));
+  await onScreen(
+    page,
+    (text) => /^again$/m.test(text),
+    "output in the other pane",
+    20_000,
+    () => inPane(panes().nth(0)),
+  );
   expect(await marks()).not.toContain("new output");
 });
 
@@ -564,7 +611,9 @@ describe("how it looks", () => {
       await openShells("alpha", "the sick one");
       await typeLine(page, "sleep 1; printf '\\a'");
       await page.keyboard.press("Control+`");
-      await dock(page).getByText(/1\s*rang/).waitFor();
+      await dock(page)
+        .getByText(/1\s*rang/)
+        .waitFor();
     },
     picker: async () => {
       await openShells("alpha", "the sick one", "bravo");

@@ -46,7 +46,12 @@ const alone: Steps = {
     await page.getByRole("link", { name: POD }).first().waitFor();
   },
   "cli-question": async (page) => {
-    const ask = { host: "ada-laptop", challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", state: "0123456789abcdef", port: 4711 };
+    const ask = {
+      host: "ada-laptop",
+      challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+      state: "0123456789abcdef",
+      port: 4711,
+    };
     const answer = await page.request.post("/api/auth/cli/browser", {
       data: ask,
       headers: { "User-Agent": "periscope/1.4.0" },
@@ -86,12 +91,18 @@ const alone: Steps = {
   },
   "pod-gone": async (page) => {
     await page.goto("/clusters/demo/pods/shop/no-such-pod");
-    await page.getByText(/no-such-pod/).first().waitFor();
+    await page
+      .getByText(/no-such-pod/)
+      .first()
+      .waitFor();
     await page.getByRole("heading").first().waitFor();
   },
   "cluster-unknown": async (page) => {
     await page.goto("/clusters/nowhere");
-    await page.getByText(/nowhere/).first().waitFor();
+    await page
+      .getByText(/nowhere/)
+      .first()
+      .waitFor();
     await page.getByRole("heading").first().waitFor();
   },
   "sessions-none": async (page) => {
@@ -165,7 +176,10 @@ const alone: Steps = {
   },
   why: async (page) => {
     await page.goto("/clusters/strict/pods/tools/toolbox");
-    await page.getByRole("button", { name: /^Open shell/ }).first().click();
+    await page
+      .getByRole("button", { name: /^Open shell/ })
+      .first()
+      .click();
     await page.getByRole("dialog", { name: "Open shell" }).waitFor();
   },
 };
@@ -174,7 +188,10 @@ const alone: Steps = {
 const withShell: Steps = {
   shell: async (page) => {
     await page.goto(await firstPod(page));
-    await page.getByRole("button", { name: /^Open shell/ }).first().click();
+    await page
+      .getByRole("button", { name: /^Open shell/ })
+      .first()
+      .click();
     await onScreen(page, (text) => /[#$] ?$/m.test(text), "a prompt");
     await dock(page).waitFor();
   },
@@ -189,7 +206,14 @@ const withShell: Steps = {
 const besideShells: Steps = {
   sessions: async (page) => {
     await page.goto("/sessions");
-    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
+    await expect
+      .poll(() =>
+        page
+          .getByRole("row")
+          .filter({ hasText: /^toolbox|^storefront/ })
+          .count(),
+      )
+      .toBe(2);
   },
   "sessions-end": async (page) => {
     await page.goto("/sessions");
@@ -208,7 +232,14 @@ const besideShells: Steps = {
   "your-sessions": async (page) => {
     await page.goto("/account/sessions");
     await page.getByText("This browser").waitFor();
-    await expect.poll(() => page.getByRole("row").filter({ hasText: /^toolbox|^storefront/ }).count()).toBe(2);
+    await expect
+      .poll(() =>
+        page
+          .getByRole("row")
+          .filter({ hasText: /^toolbox|^storefront/ })
+          .count(),
+      )
+      .toBe(2);
   },
 };
 
@@ -233,7 +264,10 @@ async function someTokens(page: Page): Promise<void> {
 }
 
 async function openWithReason(page: Page): Promise<void> {
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   const dialog = page.getByRole("dialog", { name: "Open shell" });
   await dialog.getByLabel(/^Why/).fill("INC-4711: checkout answers 502 since 09:14");
   await dialog.getByRole("button", { name: "Open shell" }).click();
@@ -267,16 +301,28 @@ async function endShells(page: Page): Promise<void> {
 /** Opens two shells in a window. */
 async function twoShells(other: Page): Promise<void> {
   await other.goto("/clusters/demo/pods/tools/toolbox");
-  await other.getByRole("button", { name: /^Open shell/ }).first().click();
+  await other
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await onScreen(other, (text) => /[#$] ?$/m.test(text), "a prompt");
   await other.getByRole("link", { name: "Clusters", exact: true }).first().click();
   await other.getByRole("list", { name: "Clusters" }).getByRole("link", { name: "strict" }).click();
-  await other.getByRole("link", { name: /^storefront-/ }).first().click();
-  await other.getByRole("button", { name: /^Open shell in/ }).first().click();
+  await other
+    .getByRole("link", { name: /^storefront-/ })
+    .first()
+    .click();
+  await other
+    .getByRole("button", { name: /^Open shell in/ })
+    .first()
+    .click();
   const dialog = other.getByRole("dialog", { name: "Open shell" });
   await dialog.getByLabel(/^Why/).fill("INC-4711: checkout answers 502 since 09:14");
   await dialog.getByRole("button", { name: "Open shell" }).click();
-  await dock(other).getByRole("tab", { name: /connected/ }).nth(1).waitFor();
+  await dock(other)
+    .getByRole("tab", { name: /connected/ })
+    .nth(1)
+    .waitFor();
 }
 
 /** What is wrong with the page as it stands: axe's findings, and scrolling sideways. */

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { dock, endShells, focusTerminal, launch, newContext, onScreen, screen, shot, typeLine } from "./browser.ts";
+import { dock, endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -55,7 +55,10 @@ async function start(program: Program): Promise<string> {
   context = await newContext(browser);
   page = await context.newPage();
   await page.goto("/clusters/demo/pods/tools/toolbox");
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
   await focusTerminal(page);
   await typeLine(page, "seq 500 | sed 's/.*/line & of a longer text/' > /tmp/lines-$$; clear");
@@ -100,7 +103,12 @@ const connected = () =>
 const still = (text: string) =>
   text
     .split("\n")
-    .map((line) => line.replace(/^%Cpu.*/, "%Cpu").replace(/[\d.,:]+/g, "0").replace(/ +/g, " "))
+    .map((line) =>
+      line
+        .replace(/^%Cpu.*/, "%Cpu")
+        .replace(/[\d.,:]+/g, "0")
+        .replace(/ +/g, " "),
+    )
     .map((line) => line.replace(/ [RSD] 0 0 0 /, " S 0 0 0 "))
     .sort()
     .join("\n");

@@ -62,7 +62,10 @@ const pill = () => page.getByTestId("shell-state").first();
 
 async function openShell(): Promise<void> {
   const before = await dock(page).getByRole("tab").count();
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await expect.poll(() => dock(page).getByRole("tab").count()).toBe(before + 1);
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
   await focusTerminal(page);
@@ -73,7 +76,8 @@ async function resumed(): Promise<void> {
   await expect.poll(() => pill().getAttribute("data-phase"), { timeout: 30_000 }).toBe("connected");
 }
 
-const phase = (wanted: string) => expect.poll(() => pill().getAttribute("data-phase"), { timeout: 40_000 }).toBe(wanted);
+const phase = (wanted: string) =>
+  expect.poll(() => pill().getAttribute("data-phase"), { timeout: 40_000 }).toBe(wanted);
 
 /** Everything that the terminal in view holds. */
 async function buffer(): Promise<string> {
@@ -89,7 +93,10 @@ async function buffer(): Promise<string> {
 /** What the terminal holds between two lines of the shell's own. */
 async function between(from: string, to: string): Promise<string> {
   const lines = (await buffer()).split("\n");
-  return lines.slice(lines.lastIndexOf(from) + 1, lines.lastIndexOf(to)).map((line) => `${line}\n`).join("");
+  return lines
+    .slice(lines.lastIndexOf(from) + 1, lines.lastIndexOf(to))
+    .map((line) => `${line}\n`)
+    .join("");
 }
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
@@ -112,7 +119,9 @@ async function expectWhole(atLeast: number): Promise<void> {
 
 const lastNumber = async () => counted(await screen(page)).numbers.at(-1) ?? 0;
 
-test("vim with unsaved text and a counter: a silent network, a reload, a proxy that restarts", { timeout: 240_000 }, async () => {
+test("vim with unsaved text and a counter: a silent network, a reload, a proxy that restarts", {
+  timeout: 240_000,
+}, async () => {
   await start();
   await openShell();
   await typeLine(page, COUNTER);
@@ -191,7 +200,9 @@ const PAUSE = STORM_MIB < 64 ? 0.05 : 0.25;
 /** What the terminal keeps at most is 50,000 lines; each has 64 letters. */
 const ROUND_LINES = 24_000;
 
-test("a storm of cuts loses and doubles nothing that is printed", { timeout: 120_000 + STORM_MIB * 60_000 }, async () => {
+test("a storm of cuts loses and doubles nothing that is printed", {
+  timeout: 120_000 + STORM_MIB * 60_000,
+}, async () => {
   await start();
   await page.evaluate(() => localStorage.setItem("periscope.scrollback", "50000"));
   await page.reload();
@@ -199,7 +210,10 @@ test("a storm of cuts loses and doubles nothing that is printed", { timeout: 120
   const rounds = Math.ceil((STORM_MIB * 1024 * 1024) / (ROUND_LINES * 65));
   let cuts = 0;
   for (let round = 0; round < rounds; round++) {
-    await typeLine(page, `F=/tmp/storm-$$; head -c ${ROUND_LINES * 48} /dev/urandom | base64 -w 64 > $F; clear; echo be''gin-${round}; cat $F; echo e''nd-${round}`);
+    await typeLine(
+      page,
+      `F=/tmp/storm-$$; head -c ${ROUND_LINES * 48} /dev/urandom | base64 -w 64 > $F; clear; echo be''gin-${round}; cat $F; echo e''nd-${round}`,
+    );
     let printed = false;
     const cutting = storm(Math.ceil(200 / rounds), () => printed);
     await onScreen(page, (text) => new RegExp(`^end-${round}$`, "m").test(text), "the end of the output", 120_000);
@@ -224,7 +238,10 @@ test("a storm of cuts loses and doubles nothing that is pasted", { timeout: 240_
   const text = Array.from({ length: size / 64 }, (_, i) => `${String(i).padStart(63, "paste ")}\n`).join("");
   expect(text.length).toBe(size);
   // The program reads slowly, so that there is something to cut.
-  await typeLine(page, `stty -echo; echo rea''dy; for i in $(seq 128); do head -c 8192; sleep ${PAUSE}; done | sha256sum`);
+  await typeLine(
+    page,
+    `stty -echo; echo rea''dy; for i in $(seq 128); do head -c 8192; sleep ${PAUSE}; done | sha256sum`,
+  );
   await onScreen(page, (seen) => /^ready$/m.test(seen), "that the command reads");
   await page.evaluate((value) => navigator.clipboard.writeText(value), text);
   await page.keyboard.press("Control+Shift+V");

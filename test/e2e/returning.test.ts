@@ -29,7 +29,10 @@ beforeAll(async () => {
     requestAnimationFrame(look);
   });
   await page.goto("/clusters/demo/pods/tools/toolbox");
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await onScreen(page, (text) => /[#$] ?$/m.test(text), "a prompt");
   await focusTerminal(page);
   await typeLine(page, "i=0; while sleep 0.01; do i=$((i+1)); echo tick-$i; done");
@@ -93,7 +96,9 @@ async function times(measure: () => Promise<number>): Promise<string> {
   return `${ms(Math.floor(all.length / 2))} (${ms(0)}–${ms(all.length - 1)}), of ${all.length}`;
 }
 
-test("coming back: from the network's return, and from a reload, to the same screen", { timeout: 60_000 * (ROUNDS + 1) }, async () => {
+test("coming back: from the network's return, and from a reload, to the same screen", {
+  timeout: 60_000 * (ROUNDS + 1),
+}, async () => {
   console.log(`row 10, network back → repainted, median (min–max): ${await times(afterCut)}; target: 300 ms`);
   console.log(`row 10, page reloaded → repainted, median (min–max): ${await times(afterReload)}; target: 300 ms`);
 });

@@ -1,6 +1,16 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { dock, endShells, focusTerminal, launch, newContext, onScreen, screen as screenOf, shot, typeLine } from "./browser.ts";
+import {
+  dock,
+  endShells,
+  focusTerminal,
+  launch,
+  newContext,
+  onScreen,
+  screen as screenOf,
+  shot,
+  typeLine,
+} from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -39,7 +49,12 @@ async function openShell(at: Page, cluster: string, pod: string, reason = ""): P
   await at.getByRole("link", { name: "Clusters", exact: true }).first().click();
   await at.getByRole("list", { name: "Clusters" }).getByRole("link", { name: cluster }).click();
   await at.getByRole("textbox", { name: "Filter pods" }).fill(pod);
-  await at.getByRole("row").filter({ hasText: pod }).first().getByRole("button", { name: /^Open shell/ }).click();
+  await at
+    .getByRole("row")
+    .filter({ hasText: pod })
+    .first()
+    .getByRole("button", { name: /^Open shell/ })
+    .click();
   if (!reason) return;
   const dialog = at.getByRole("dialog", { name: "Open shell" });
   await dialog.getByLabel(/^Why/).fill(reason);
@@ -114,7 +129,11 @@ test("at the limit, one is ended and the wanted one opens by itself", async () =
   await focusTerminal(page);
   await typeLine(page, "clear; echo thi''rd");
   await onScreen(page, (text) => /^third$/m.test(text), "the wanted shell's output");
-  expect(await dock(page).getByRole("tab", { name: /connected/ }).count()).toBe(2);
+  expect(
+    await dock(page)
+      .getByRole("tab", { name: /connected/ })
+      .count(),
+  ).toBe(2);
 });
 
 const countdown = (at: Page) => at.getByTestId("idle-countdown");

@@ -34,7 +34,10 @@ async function openShell(pod: RegExp, namespace = "shop"): Promise<void> {
   await page.getByRole("table", { name: "Pods" }).waitFor();
   await page.goto(`${new URL(page.url()).pathname}?namespace=${namespace}`);
   await page.getByRole("row").filter({ hasText: pod }).first().getByRole("link", { name: pod }).click();
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await onScreen(page, (text) => PROMPT.test(text), "a prompt");
   await focusTerminal(page);
 }
@@ -81,7 +84,11 @@ test("a paste of 200 KB arrives whole", async () => {
 test("wide characters and emoji", async () => {
   await openShell(/^checkout-/);
   await typeLine(page, "printf '日本語 한국어 🚀 naïve\\n'");
-  await onScreen(page, (text) => /^日本語 한국어 🚀 naïve$/m.test(text.replace(/([\u1100-\uffef]) /g, "$1 ")), "the characters");
+  await onScreen(
+    page,
+    (text) => /^日本語 한국어 🚀 naïve$/m.test(text.replace(/([\u1100-\uffef]) /g, "$1 ")),
+    "the characters",
+  );
   await shot(page, "characters");
 });
 
@@ -104,7 +111,10 @@ test("a shell stays through navigation, and several live side by side", async ()
   await typeLine(page, "clear; echo $KEPT");
   await onScreen(page, (text) => /^still-here$/m.test(text), "the variable");
   await page.goBack();
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await expect.poll(() => dock(page).getByRole("tab").count()).toBe(2);
   await shot(page, "two-shells");
 });
@@ -114,7 +124,9 @@ test("the end of the program is told, and a new shell is one click away", async 
   await typeLine(page, "exit 3");
   await expect.poll(() => page.getByTestId("shell-state").textContent()).toContain("ended");
   await shot(page, "ended");
-  await dock(page).getByRole("button", { name: /new shell/i }).click();
+  await dock(page)
+    .getByRole("button", { name: /new shell/i })
+    .click();
   await onScreen(page, (text) => PROMPT.test(text), "a prompt again");
 });
 
@@ -134,14 +146,22 @@ test("a lost connection is told, and the same shell comes back", async () => {
 test("a pod without a shell says what to do", async () => {
   await page.goto("/clusters/demo?namespace=shop");
   await page.getByRole("textbox", { name: "Filter pods" }).fill("payment-gateway");
-  await page.getByRole("row").filter({ hasText: "payment-gateway" }).first().getByRole("button", { name: /^Open shell/ }).click();
+  await page
+    .getByRole("row")
+    .filter({ hasText: "payment-gateway" })
+    .first()
+    .getByRole("button", { name: /^Open shell/ })
+    .click();
   await expect.poll(() => dock(page).textContent(), { timeout: 20_000 }).toMatch(/no shell/i);
   await shot(page, "no-shell");
 });
 
 test("by keyboard alone: a row, s, the container, a prompt", async () => {
   await page.goto("/clusters/demo?namespace=shop&q=storefront");
-  await page.getByRole("link", { name: /^storefront-/ }).first().waitFor();
+  await page
+    .getByRole("link", { name: /^storefront-/ })
+    .first()
+    .waitFor();
   await page.keyboard.press("j");
   await page.keyboard.press("s");
   const dialog = page.getByRole("dialog", { name: "Open shell" });

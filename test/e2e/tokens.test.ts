@@ -116,21 +116,31 @@ test("the dialog by keyboard, and a name that is taken", async () => {
 test("own sessions: another browser is seen and ended, with its shell", async () => {
   const elsewhere = await browser.newContext({
     baseURL: address(),
-    userAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+    userAgent:
+      "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
   });
   try {
     const phone = await elsewhere.newPage();
     await phone.goto("/clusters/demo/pods/tools/toolbox");
-    await phone.getByRole("button", { name: /^Open shell/ }).first().click();
+    await phone
+      .getByRole("button", { name: /^Open shell/ })
+      .first()
+      .click();
     await expect.poll(() => phone.getByTestId("shell-state").textContent(), { timeout: 20_000 }).toContain("connected");
     await page.goto("/account/sessions");
-    const row = page.getByRole("list", { name: "Browsers" }).getByRole("listitem").filter({ hasText: "Safari 18 on iPhone" }).first();
+    const row = page
+      .getByRole("list", { name: "Browsers" })
+      .getByRole("listitem")
+      .filter({ hasText: "Safari 18 on iPhone" })
+      .first();
     await row.waitFor();
     await page.getByRole("table", { name: "Sessions" }).getByText("toolbox").first().waitFor();
     await row.getByRole("button", { name: /^End the login/ }).click();
     await page.getByRole("dialog", { name: "End this login?" }).getByRole("button", { name: "End login" }).click();
     await expect.poll(() => row.count()).toBe(0);
-    await expect.poll(() => phone.getByTestId("shell-state").textContent(), { timeout: 20_000 }).toMatch(/signed out|login|ended/);
+    await expect
+      .poll(() => phone.getByTestId("shell-state").textContent(), { timeout: 20_000 })
+      .toMatch(/signed out|login|ended/);
   } finally {
     await elsewhere.close();
   }
@@ -141,7 +151,10 @@ test("signing out everywhere revokes the tokens and ends the shells", async () =
   const secret = await make("laptop", ["Shells"]);
   await page.getByRole("button", { name: "Done" }).click();
   await page.goto("/clusters/demo/pods/tools/toolbox");
-  await page.getByRole("button", { name: /^Open shell/ }).first().click();
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
   await onScreen(page, (text) => /[#$] ?$/m.test(text), "a prompt");
   await focusTerminal(page);
   await typeLine(page, "echo he''re");

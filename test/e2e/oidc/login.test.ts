@@ -5,7 +5,18 @@
  */
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { address, dock, endShells, focusTerminal, launch, type Look, newContext, onScreen, shot, typeLine } from "../browser.ts";
+import {
+  address,
+  dock,
+  endShells,
+  focusTerminal,
+  type Look,
+  launch,
+  newContext,
+  onScreen,
+  shot,
+  typeLine,
+} from "../browser.ts";
 
 const PASSWORD = process.env.PERISCOPE_DEMO_PASSWORD ?? "";
 const IDP = process.env.PERISCOPE_IDP ?? "";
@@ -130,7 +141,8 @@ describe("each tier in the browser", () => {
         new Promise<string>((done) => {
           const socket = new WebSocket(`ws://${window.location.host}${path}`, "v2.exec.periscope");
           let said = "";
-          socket.onopen = () => socket.send(JSON.stringify({ type: "open", tty: true, cols: 80, rows: 24, command: [] }));
+          socket.onopen = () =>
+            socket.send(JSON.stringify({ type: "open", tty: true, cols: 80, rows: 24, command: [] }));
           socket.onmessage = (message) => {
             said += String(message.data);
           };
@@ -147,7 +159,9 @@ describe("each tier in the browser", () => {
     await as(page, "nora");
     const alert = page.getByRole("alert");
     await alert.waitFor();
-    expect(await alert.textContent()).toMatch(/None of your groups has a tier on this server\..*Request id [0-9a-f]{24}/s);
+    expect(await alert.textContent()).toMatch(
+      /None of your groups has a tier on this server\..*Request id [0-9a-f]{24}/s,
+    );
     expect((await page.request.get("/api/whoami")).status()).toBe(401);
     await shot(page, "oidc-no-tier");
     // The provider would send this person straight back; there is a way out of that.
@@ -205,7 +219,9 @@ test("a provider that fails during the login is told, with a request id; the nex
     await as(page, "omar");
     const alert = page.getByRole("alert");
     await alert.waitFor();
-    expect(await alert.textContent()).toMatch(/did not complete the login\. Try again in a moment.*Request id [0-9a-f]{24}/s);
+    expect(await alert.textContent()).toMatch(
+      /did not complete the login\. Try again in a moment.*Request id [0-9a-f]{24}/s,
+    );
     await shot(page, "oidc-provider-down");
   } finally {
     await fault("token", "off");
