@@ -465,3 +465,17 @@ it("renews a shell that never opened without a word about the one before", async
   expect(words(only())).toBe("");
   expect(terminals.at(-1)?.notes).toEqual([]);
 });
+
+describe("news of a shell that is out of sight", () => {
+  it("is what it prints, not that it draws itself anew for another size", async () => {
+    const shell = await connected();
+    const now = vi.spyOn(Date, "now").mockReturnValue(1_000_000);
+    hide(true);
+    terminals[0]?.events.resize(100, 30);
+    print("hello $ ");
+    expect(shell.state.get().unread).toBe(false);
+    now.mockReturnValue(1_001_000);
+    print("news");
+    expect(shell.state.get().unread).toBe(true);
+  });
+});

@@ -87,6 +87,8 @@ export interface Origin {
 }
 
 const PROGRESS_MS = 250;
+/** For how long output may be a program that draws itself anew for another size: no news to anybody. */
+const DRAW_MS = 1_000;
 const REMARK_MS = 6_000;
 /** How long the old output of a shell that one comes to may take to arrive. */
 const REPLAY_MS = 1_000;
@@ -149,6 +151,7 @@ export class Shell {
   #hoped: Hold | null = null;
   #visible = false;
   #lastActivity = Date.now();
+  #drawsUntil = 0;
   /** Since when no page is connected to it, by the wall clock; 0: one is, or that is not known. */
   #lostAt = 0;
   #progress: ReturnType<typeof setInterval> | undefined;
@@ -364,7 +367,10 @@ export class Shell {
     this.#loading ??= loadTerminal().then(async ({ createTerminal }) => {
       const terminal = await createTerminal({
         input: (bytes) => this.#input(bytes),
-        resize: (cols, rows) => this.#stream?.resize(cols, rows),
+        resize: (cols, rows) => {
+          this.#drawsUntil = Date.now() + DRAW_MS;
+          this.#stream?.resize(cols, rows);
+        },
         bell: () => this.#bell(),
         key: (use) => this.#host.key(use),
         copied: (ok) => this.#host.copied(ok),
@@ -540,7 +546,7 @@ export class Shell {
     // A tab that was closed throws away what its shell still prints.
     if (this.#terminal) terminal.write(bytes, parsed);
     else parsed();
-    if (!this.#inSight) this.#set({ unread: true });
+    if (!this.#inSight && Date.now() >= this.#drawsUntil) this.#set({ unread: true });
   }
 
   #gap(terminal: TerminalView, note: string, parsed: () => void): void {
