@@ -60,6 +60,14 @@ const PROMPT = /[#$] ?$/m;
 const tabs = () => dock(page).getByRole("tab");
 const pill = () => page.getByTestId("shell-state").first();
 
+/** Presses the button, unless the page was quicker and it is gone. */
+async function reconnect(): Promise<void> {
+  await page.evaluate(() => {
+    const button = [...document.querySelectorAll("button")].find((one) => one.textContent === "Reconnect now");
+    button?.click();
+  });
+}
+
 async function openShell(): Promise<void> {
   const before = await dock(page).getByRole("tab").count();
   await page
@@ -166,7 +174,7 @@ test("vim with unsaved text and a counter: a silent network, a reload, a proxy t
   await phase("reconnecting");
   await page.getByRole("button", { name: "Reconnect now" }).waitFor();
   await network.set("open");
-  await page.getByRole("button", { name: "Reconnect now" }).click();
+  await reconnect();
   await resumed();
   const later = await lastNumber();
   await onScreen(page, (text) => (counted(text).numbers.at(-1) ?? 0) > later, "the counter going on");
@@ -334,7 +342,7 @@ test("a shell that is gone is not pretended to be there", async () => {
   const kept = await page.evaluate(() => JSON.parse(sessionStorage.getItem("periscope.shells") ?? "{}"));
   await page.evaluate(() => sessionStorage.clear());
   await network.set("open");
-  await page.getByRole("button", { name: "Reconnect now" }).click();
+  await reconnect();
   await resumed();
   kept.shells[0].token = "not-the-token";
   await page.route("**/api/**", (route) => route.continue());
@@ -365,7 +373,7 @@ for (const theme of ["light", "dark"] as const) {
       await shot(page, `resume-reconnecting-${name}`);
       expect(await faults(page)).toEqual([]);
       await network.set("open");
-      await page.getByRole("button", { name: "Reconnect now" }).click();
+      await reconnect();
       await expect.poll(() => pill().textContent()).toBe("same shell resumed");
       await shot(page, `resume-resumed-${name}`);
       await focusTerminal(page);
