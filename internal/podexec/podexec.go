@@ -1,12 +1,14 @@
 // Package podexec owns exec sessions: who may open one, how its bytes flow, and
 // how it ends.
 //
-// A session joins one client (a Conn, in plain mode or v2.exec.periscope, see
-// api/terminal.md) to one command in a container (a transport.Stream). It
-// belongs to the process and not to the request that opened it. The package
-// guarantees, for every session that starts: one reason for its end, one start
-// and one end event in audit, its cap slot freed once, and its shell in the
-// container ended or said to be left.
+// A session is one command in a container (a transport.Stream) and whoever is at
+// it: one client (a Conn, in plain mode or v2.exec.periscope, see
+// api/terminal.md), or for a while none. A file that is copied is a session too,
+// whose command is a script of ours. Sessions belong to the process and not to the
+// request that opened them. The package guarantees, for every session that starts:
+// one reason for its end, one start and one end event in audit, its cap slot freed
+// once, its shell in the container ended or said to be left, and that who comes
+// back gets each byte once or is told how many are missing.
 //
 // It does not own the wire protocols (transport), clusters (clusters), logins,
 // or HTTP. Its goroutines are run by Sessions.Run, which waits for all of them.
