@@ -323,6 +323,7 @@ type rig struct {
 	set      Settings
 	streams  chan *script
 	figures  *prometheus.Registry
+	held     int // blocks of output in use before it
 }
 
 // figure is a counter or gauge, or how often a histogram was told, summed over
@@ -355,7 +356,7 @@ func (r *rig) Find(context.Context, string, identity.Actor) (Place, error) {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, audit: &lines{}, streams: make(chan *script, 64), figures: prometheus.NewRegistry()}
+	r := &rig{t: t, audit: &lines{}, streams: make(chan *script, 64), figures: prometheus.NewRegistry(), held: bigMem.Held()}
 	r.set = Settings{
 		Enabled: true, ServerIdle: 600 * time.Second, IdleWarn: 30 * time.Second, Heartbeat: 20 * time.Second,
 		MaxSessionsPerUser: 5, MaxSessionsTotal: 50, Replay: 256 << 10,
@@ -402,6 +403,9 @@ func (r *rig) free() {
 	r.ss.wg.Wait()
 	if len(r.ss.live) != 0 || len(r.ss.caps.byOwner) != 0 || len(r.ss.caps.byCluster) != 0 {
 		r.t.Errorf("left behind: %d sessions, caps %v %v", len(r.ss.live), r.ss.caps.byOwner, r.ss.caps.byCluster)
+	}
+	if n := bigMem.Held() - r.held; n != 0 {
+		r.t.Errorf("%d blocks of output were not given back", n)
 	}
 	starts := 0
 	for _, e := range r.audit.of(audit.ExecStart, audit.Completed) {

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/periscope-console/periscope/internal/slab"
 )
 
 // The sizes of the way from the container to the client, in bytes.
@@ -31,8 +33,11 @@ const (
 	heldFor = 100 * time.Millisecond
 )
 
-var smallChunks = sync.Pool{New: func() any { return &chunk{mem: make([]byte, smallChunk)} }}
-var bigChunks = sync.Pool{New: func() any { return &chunk{mem: make([]byte, bigChunk)} }}
+var (
+	smallChunks = sync.Pool{New: func() any { return &chunk{mem: make([]byte, smallChunk)} }}
+	bigChunks   = sync.Pool{New: func() any { return &chunk{} }} // without mem
+	bigMem      = slab.New(bigChunk)
+)
 
 // chunk is a piece of output; mem[:n] is filled, its first byte has offset off.
 type chunk struct {
@@ -44,12 +49,24 @@ type chunk struct {
 
 func (c *chunk) end() int64 { return c.off + int64(c.n) }
 
+// newChunk is an empty one.
+func newChunk(big bool) *chunk {
+	if !big {
+		return smallChunks.Get().(*chunk)
+	}
+	c := bigChunks.Get().(*chunk)
+	c.mem = bigMem.Get()
+	return c
+}
+
 func (c *chunk) free() {
 	c.n, c.orphan = 0, false
 	if len(c.mem) == smallChunk {
 		smallChunks.Put(c)
 		return
 	}
+	bigMem.Put(c.mem)
+	c.mem = nil
 	bigChunks.Put(c)
 }
 
@@ -139,11 +156,7 @@ func (o *output) tail() *chunk {
 	if n := len(o.chunks); n > 0 && len(o.chunks[n-1].mem)-o.chunks[n-1].n >= leastRead {
 		return o.chunks[n-1]
 	}
-	pool := &smallChunks
-	if o.grow {
-		pool = &bigChunks
-	}
-	c := pool.Get().(*chunk)
+	c := newChunk(o.grow)
 	c.off = o.end
 	o.chunks = append(o.chunks, c)
 	return c
@@ -349,7 +362,7 @@ func (o *output) next(max int64) (*gap, []byte) {
 // join copies the bytes at head, which lie in the chunk at i and the next ones, to
 // where they are one piece: a message for each small chunk would cost more.
 func (o *output) join(i int, n int64) []byte {
-	o.joined = bigChunks.Get().(*chunk)
+	o.joined = newChunk(true)
 	b := o.joined.mem[:0]
 	n = min(n, int64(len(o.joined.mem)))
 	for at := o.head; int64(len(b)) < n; i++ {
