@@ -407,6 +407,9 @@ func (r *rig) free() {
 	if n := bigMem.Held() - r.held; n != 0 {
 		r.t.Errorf("%d blocks of output were not given back", n)
 	}
+	if n := r.figure("periscope_exec_sessions_by_state", ""); n != 0 {
+		r.t.Errorf("%v sessions are still counted by their state", n)
+	}
 	starts := 0
 	for _, e := range r.audit.of(audit.ExecStart, audit.Completed) {
 		if e.Outcome == audit.Success {

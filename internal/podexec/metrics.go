@@ -11,6 +11,7 @@ import (
 // comes from lists of ours.
 type Metrics struct {
 	live     *prometheus.GaugeVec
+	states   *prometheus.GaugeVec
 	starts   *prometheus.CounterVec
 	ends     *prometheus.CounterVec
 	refusals *prometheus.CounterVec
@@ -27,6 +28,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		live: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "periscope_exec_sessions", Help: "Exec sessions that are open now.",
 		}, []string{"cluster", "transport"}),
+		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "periscope_exec_sessions_by_state", Help: "Exec sessions that are open now, by whether somebody is at them.",
+		}, []string{"cluster", "state"}),
 		starts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "periscope_exec_session_starts_total", Help: "Exec sessions that were opened.",
 		}, []string{"cluster", "transport"}),
@@ -57,7 +61,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, which := range []string{capUser, capCluster} {
 		m.capHits.WithLabelValues(which) // an alert on a rate needs the 0 before the first
 	}
-	reg.MustRegister(m.live, m.starts, m.ends, m.refusals, m.bytes, m.capHits, m.attaches, m.open, m.echo)
+	reg.MustRegister(m.live, m.states, m.starts, m.ends, m.refusals, m.bytes, m.capHits, m.attaches, m.open, m.echo)
 	return m
 }
 
@@ -67,6 +71,39 @@ func (m *Metrics) begun(cluster, transport string) (over func()) {
 	live := m.live.WithLabelValues(cluster, transport)
 	live.Inc()
 	return live.Dec
+}
+
+// countAs counts a session by whether somebody is at it; empty: no longer. The
+// caller has the seat.
+func (s *session) countAs(state string) {
+	if s.counted != nil {
+		s.counted.Dec()
+		s.counted = nil
+	}
+	if state != "" {
+		s.counted = s.svc.Metrics.states.WithLabelValues(s.Cluster, state)
+		s.counted.Inc()
+	}
+}
+
+// countAgain follows the coming or going of a client. The caller has the seat.
+func (s *session) countAgain() {
+	if s.counted != nil {
+		s.countAs(s.state())
+	}
+}
+
+// count counts a session from now on, uncount no longer.
+func (s *session) count() {
+	s.seat.Lock()
+	defer s.seat.Unlock()
+	s.countAs(s.state())
+}
+
+func (s *session) uncount() {
+	s.seat.Lock()
+	defer s.seat.Unlock()
+	s.countAs("")
 }
 
 func (m *Metrics) ended(cluster string, reason Reason, stdin, stdout int64) {

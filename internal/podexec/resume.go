@@ -89,6 +89,7 @@ func (s *session) vacate(c *client, told bool) {
 	if s.at.Load() == c {
 		s.at.Store(nil)
 		s.clock.leave()
+		s.countAgain()
 		if c.isOver() {
 			s.alone(c.why)
 		}
@@ -255,6 +256,7 @@ func (s *session) take(req Request, a Attach, conn Conn) (back, error) {
 		return back{}, noSuchShell("podexec.take")
 	}
 	defer s.svc.runs(c)
+	s.countAgain()
 	b := back{away: s.clock.comeBack()}
 	b.offset, b.whole = s.out.comeBack(a.Offset)
 	c.greet(s.helloAgain(a, b))

@@ -177,6 +177,41 @@ func TestComingBack(t *testing.T) {
 	})
 }
 
+// TestSessionsByState: each session is counted once, by whether somebody is at it,
+// and not at all once it has ended.
+func TestSessionsByState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		want := func(attached, detached float64) {
+			t.Helper()
+			synctest.Wait()
+			const name = "periscope_exec_sessions_by_state"
+			if a, d := r.figure(name, "attached"), r.figure(name, "detached"); a != attached || d != detached {
+				t.Errorf("%v attached and %v detached, want %v and %v", a, d, attached, detached)
+			}
+		}
+		v, _ := r.visit()
+		other, _ := r.visit()
+		want(2, 0)
+		v.lose()
+		want(1, 1)
+		v.comeBack()
+		want(2, 0)
+		if err := v.attach(Attach{SessionID: v.id, TakeOver: true}); err != nil {
+			t.Fatal(err)
+		}
+		want(2, 0)
+		v.conn.control(t, map[string]any{"type": "detach"})
+		want(1, 1)
+		time.Sleep(grace / 2)
+		other.conn.send(true, "still here")
+		time.Sleep(grace/2 + time.Second)
+		want(1, 0)
+		other.leave()
+		want(0, 0)
+	})
+}
+
 // attachRecords expects that every return is in audit before and after it.
 func (r *rig) attachRecords(n int) {
 	r.t.Helper()

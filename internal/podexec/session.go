@@ -58,6 +58,7 @@ type session struct {
 	login   atomic.Pointer[Login]  // of whoever came last
 	relogin notice                 // rung when that is another one
 	resume  resumption             // resume.go
+	counted prometheus.Gauge       // that it is counted in by its state; guarded by seat
 
 	out  *output
 	in   *input
@@ -155,10 +156,12 @@ func (s *session) carry(first *client) {
 	defer s.svc.Metrics.begun(s.Cluster, string(s.stream.Kind()))()
 	s.goes(s.feed)
 	s.goes(s.pump)
+	s.count()
 	s.clock.touch(&first.pinged)
 	s.carrying.Store(true)
 	s.logStart()
 	s.awaitEnd()
+	s.uncount()
 	s.record(s.endCommand())
 }
 

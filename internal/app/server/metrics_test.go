@@ -71,6 +71,7 @@ func TestFiguresAreScraped(t *testing.T) {
 	term.expect("k")
 	p.scraped(map[string]float64{
 		"periscope_exec_sessions" + in + `,transport="ws"}`:             1,
+		"periscope_exec_sessions_by_state" + in + `,state="attached"}`:  1,
 		"periscope_exec_session_starts_total" + in + `,transport="ws"}`: 1,
 		"periscope_exec_open_seconds_count" + in + "}":                  1,
 		"periscope_exec_echo_seconds_count" + in + "}":                  1,
@@ -82,6 +83,7 @@ func TestFiguresAreScraped(t *testing.T) {
 	term.closed()
 	p.scraped(map[string]float64{
 		"periscope_exec_sessions" + in + `,transport="ws"}`:                  0,
+		"periscope_exec_sessions_by_state" + in + `,state="attached"}`:       0,
 		"periscope_exec_session_ends_total" + in + `,reason="client_close"}`: 1,
 		`periscope_exec_bytes_total{direction="stdin"}`:                      1,
 		`periscope_exec_bytes_total{direction="stdout"}`:                     6,
