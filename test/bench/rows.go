@@ -41,6 +41,8 @@ var rows = []row{
 			{"heap in use per idle session", "KiB", nil},
 			{"stacks in use per idle session", "KiB", nil},
 			{"goroutines per idle session", "", nil},
+			{"resident memory per detached session", "KiB", []target{{oursAtMost, 64}}},
+			{"sessions and processes left after the grace", "", []target{{oursAtMost, 0}}},
 		},
 	},
 	{

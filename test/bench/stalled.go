@@ -133,7 +133,8 @@ func (p *periscope) atRest(ctx context.Context) (bytes int64, err error) {
 
 // shell is an open shell as the server lists it.
 type shell struct {
-	BytesOut int64 `json:"bytesOut"`
+	BytesOut int64  `json:"bytesOut"`
+	State    string `json:"state"`
 }
 
 func (p *periscope) shells(ctx context.Context) ([]shell, error) {

@@ -158,6 +158,23 @@ func (l *Login) End(ctx context.Context, sessionID string) error {
 	return err
 }
 
+// Shells is how many open sessions of this person are listed in a state; in any
+// where that is empty.
+func (l *Login) Shells(ctx context.Context, state string) (n int, err error) {
+	resp, err := l.call(ctx, http.MethodGet, "/api/exec/sessions", "")
+	if err != nil {
+		return 0, err
+	}
+	var list struct{ Sessions []struct{ State string } }
+	err = json.NewDecoder(resp.Body).Decode(&list)
+	for _, s := range list.Sessions {
+		if state == "" || s.State == state {
+			n++
+		}
+	}
+	return n, err
+}
+
 // Carried is how many bytes the open sessions of this person have carried, both ways.
 func (l *Login) Carried(ctx context.Context) (n int64, err error) {
 	resp, err := l.call(ctx, http.MethodGet, "/api/exec/sessions", "")

@@ -197,6 +197,19 @@ func (t *Terminal) Type(ctx context.Context, keys string) error {
 	return t.ws.Write(ctx, websocket.MessageBinary, []byte(keys))
 }
 
+// Detach leaves the shell to the server, and waits until it has hung up.
+func (t *Terminal) Detach(ctx context.Context) error {
+	if err := t.control(ctx, map[string]any{"type": "detach"}); err != nil {
+		return err
+	}
+	select {
+	case <-t.over:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the server does not hang up: %w", context.Cause(ctx))
+	}
+}
+
 // Await waits until the output holds text after what was awaited before.
 func (t *Terminal) Await(ctx context.Context, text string) error {
 	err := t.wait(ctx, func() bool {

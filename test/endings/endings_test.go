@@ -5,6 +5,7 @@
 package endings
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,8 @@ type way struct {
 	environ []string
 	// act ends all shells of the crowd.
 	act func(*crowd) error
+	// alone is the one mode that they speak; empty: both in turns.
+	alone console.Mode
 	// reason is what audit must say of each; code is what each client must see,
 	// 0 where it cannot see anything.
 	reason string
@@ -45,6 +48,7 @@ type way struct {
 
 var ways = map[string]way{
 	"dropped":      {shells: 100, environ: []string{"PERISCOPE_EXEC_RESUME_SECONDS=2"}, act: (*crowd).drop, reason: "client_lost"},
+	"detached":     {shells: 50, environ: []string{"PERISCOPE_EXEC_RESUME_SECONDS=15"}, act: (*crowd).detach, alone: console.V2, reason: "client_lost"},
 	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=20"}, act: (*crowd).leave, reason: "server_idle", code: 1000},
 	"ended":        {shells: 100, act: (*crowd).end, reason: "forced_close", code: 1000},
 	"logged out":   {shells: 100, act: (*crowd).logout, reason: "unauthorized", code: 1008},
@@ -104,7 +108,8 @@ func gather(t *testing.T, pod place, w way) *crowd {
 	begun := time.Now()
 	g.each(func(i int) (err error) {
 		target := console.Target{Cluster: name(i % max(1, w.names)), Namespace: pod.namespace, Pod: pod.name}
-		if g.shells[i], err = g.login.Open(ctx, target, modes[i%len(modes)]); err == nil {
+		mode := cmp.Or(w.alone, modes[i%len(modes)])
+		if g.shells[i], err = g.login.Open(ctx, target, mode); err == nil {
 			err = g.shells[i].Type(ctx, "sleep 4321\n")
 		}
 		return err
@@ -157,6 +162,22 @@ func (g *crowd) drop() error {
 		shell.Cut()
 	}
 	return nil
+}
+
+// detach leaves the shells to the server, which keeps all of them for a while and
+// none for longer.
+func (g *crowd) detach() error {
+	g.each(func(i int) error { return g.shells[i].Detach(g.ctx) })
+	return errors.Join(g.awaitListed("detached", len(g.shells)), g.awaitListed("", 0))
+}
+
+// awaitListed waits until n shells are listed in a state; in any where it is empty.
+func (g *crowd) awaitListed(state string, n int) (err error) {
+	now := 0
+	if !poll(func() bool { now, err = g.login.Shells(g.ctx, state); return err != nil || now == n }) {
+		err = fmt.Errorf("%d shells are listed %s, not %d", now, state, n)
+	}
+	return err
 }
 
 // leave does nothing: the idle time does the rest.
