@@ -113,6 +113,8 @@ type ExecFeatures struct {
 	ClientHiddenSeconds int  `json:"clientHiddenSeconds" doc:"After how long a hidden, silent tab lets go of its shell"`
 	// DebugImages is what a page may offer where an image has no shell.
 	DebugImages []string `json:"debugImages" doc:"Images for debug containers, the default first; none where there are no debug containers"`
+	// MaxFileBytes is told so that nothing too large is begun.
+	MaxFileBytes int64 `json:"maxFileBytes" doc:"Size of the largest file, or archive of a folder, that is copied to or from a container; 0: none is"`
 }
 
 // clientHidden is the default of the UI's own timer, in seconds.
@@ -120,7 +122,7 @@ const clientHidden = 300
 
 func (s *server) features(*call) (Features, error) {
 	return Features{Version: s.Version, Tokens: s.Tokens.Limits().Enabled, Exec: ExecFeatures{
-		Resume: s.Resume, ClientHiddenSeconds: clientHidden, DebugImages: append([]string{}, s.Debug.Images...),
+		Resume: s.Resume, ClientHiddenSeconds: clientHidden, DebugImages: append([]string{}, s.Debug.Images...), MaxFileBytes: s.MaxFile,
 	}}, nil
 }
 

@@ -60,11 +60,13 @@ type Options struct {
 	Sessions *podexec.Sessions
 	// Resume says whether a shell waits for a client that was lost.
 	Resume bool
-	Debug  *poddebug.Maker
-	Rights *kube.Rights
-	Who    Who
-	Pages  fs.FS // the built UI
-	Log    *slog.Logger
+	// MaxFile bounds a file that is copied, in bytes; 0: none are.
+	MaxFile int64
+	Debug   *poddebug.Maker
+	Rights  *kube.Rights
+	Who     Who
+	Pages   fs.FS // the built UI
+	Log     *slog.Logger
 	// Ready is nil when every part that a request needs is up.
 	Ready func(context.Context) error
 	// AuditLogin records what somebody does to a login.

@@ -100,6 +100,19 @@ func TestThePageIsToldOfComingBack(t *testing.T) {
 	}
 }
 
+// TestThePageIsToldOfTheLargestFile, so that it begins nothing that is larger.
+func TestThePageIsToldOfTheLargestFile(t *testing.T) {
+	c := kubetest.Shared(t)
+	for mebibytes, want := range map[string]int64{"3": 3 << 20, "0": 0} {
+		features := struct{ Exec struct{ MaxFileBytes int64 } }{}
+		features.Exec.MaxFileBytes = -1
+		p := start(t, c, "PERISCOPE_EXEC_MAX_FILE_MIB="+mebibytes)
+		if p.call("GET", "/api/features", "", &features); features.Exec.MaxFileBytes != want {
+			t.Errorf("with %s MiB the page is told %d bytes", mebibytes, features.Exec.MaxFileBytes)
+		}
+	}
+}
+
 // TestFilesBothWays writes a file into a real container through cuts, and reads it
 // back through others.
 func TestFilesBothWays(t *testing.T) {

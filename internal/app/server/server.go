@@ -290,7 +290,7 @@ func (s *Server) handler() http.Handler {
 	return httpapi.New(httpapi.Options{
 		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens, Grants: s.grants,
 		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.quota(),
-		Clusters: s.clusters, Sessions: s.sessions, Resume: s.cfg.Exec.Resume > 0, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
+		Clusters: s.clusters, Sessions: s.sessions, Resume: s.cfg.Exec.Resume > 0, MaxFile: s.cfg.Exec.MaxFile, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
 		Ready: s.ready, AuditLogin: func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
 			_ = record(ctx, verb, outcome, actor, reason) // of a logout or a refusal; the log has it

@@ -940,6 +940,11 @@ export interface components {
             clientHiddenSeconds: number;
             /** @description Images for debug containers, the default first; none where there are no debug containers */
             debugImages: string[];
+            /**
+             * Format: int64
+             * @description Size of the largest file, or archive of a folder, that is copied to or from a container; 0: none is
+             */
+            maxFileBytes: number;
             /** @description Whether a shell survives a lost connection */
             resume: boolean;
         };
