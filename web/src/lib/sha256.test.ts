@@ -5,8 +5,9 @@ import { Sha256 } from "./sha256.ts";
 function sumOf(bytes: Uint8Array, piece = bytes.length || 1): string {
   const sum = new Sha256();
   for (let at = 0; at < bytes.length; at += piece) sum.update(bytes.subarray(at, at + piece));
+  const hex = sum.hex();
   expect(sum.bytes).toBe(bytes.length);
-  return sum.hex();
+  return hex;
 }
 
 describe("a sum piece by piece", () => {

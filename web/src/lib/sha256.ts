@@ -46,13 +46,15 @@ export class Sha256 {
 
   /** The sum in lowercase hex. Nothing may be added after it. */
   hex(): string {
-    const bits = this.#bytes * 8;
-    const padding = new Uint8Array(BLOCK + 8 - ((this.#bytes + 8) % BLOCK));
+    const bytes = this.#bytes;
+    const bits = bytes * 8;
+    const padding = new Uint8Array(BLOCK + 8 - ((bytes + 8) % BLOCK));
     padding[0] = 0x80;
     const view = new DataView(padding.buffer);
     view.setUint32(padding.length - 8, Math.floor(bits / 2 ** 32));
     view.setUint32(padding.length - 4, bits >>> 0);
     this.update(padding);
+    this.#bytes = bytes;
     return Array.from(this.#state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
   }
 

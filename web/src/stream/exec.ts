@@ -37,12 +37,14 @@ export interface ExecHandlers {
   unanswered(): void;
   /** Somebody else has typed in the shell: what was kept of one's own typing is not sent. */
   typingDropped(): void;
+  /** The server has taken more of what was written: there may be room for more. */
+  taken?(): void;
   ended(end: ExecEnd): void;
 }
 
 /** A new shell, or one that runs already. */
 export type Beginning =
-  | ({ kind: "open" } & Pick<OpenFrame, "container" | "command" | "tty" | "reason">)
+  | ({ kind: "open" } & Pick<OpenFrame, "container" | "command" | "tty" | "reason" | "file">)
   | {
       kind: "attach";
       sessionId: string;
@@ -62,7 +64,8 @@ export interface Size {
 export interface ExecOptions {
   url: string;
   begin: Beginning;
-  size: Size;
+  /** Null where there is no terminal. */
+  size: Size | null;
   handlers: ExecHandlers;
   openSocket: OpenSocket;
   clock?: Clock;
@@ -106,7 +109,7 @@ export class ExecStream {
   /** The output's offsets, and those of stdin, are known. */
   #placed: boolean;
   #stdinPlaced = false;
-  #size: Size;
+  #size: Size | null;
   #sentSize: Size | null = null;
   #error: ErrorFrame | null = null;
   #typedAway = 0;
@@ -117,8 +120,11 @@ export class ExecStream {
     this.#options = options;
     this.#handlers = options.handlers;
     this.#clock = options.clock ?? systemClock;
-    this.#size = clampSize(options.size);
-    this.#stdin = new StdinQueue((bytes) => this.#link?.sendBytes(bytes));
+    this.#size = options.size && clampSize(options.size);
+    this.#stdin = new StdinQueue(
+      (bytes) => this.#link?.sendBytes(bytes),
+      () => this.#link?.send({ type: "eof" }),
+    );
     this.#output = new OutputMeter((offset) => this.#link?.send({ type: "ack", offset }));
     this.#comeback = new Comeback(this.#clock, options.random ?? Math.random, {
       attempt: (tries) => this.#attempt(tries),
@@ -140,6 +146,11 @@ export class ExecStream {
 
   get unsent(): number {
     return this.#stdin.unsent;
+  }
+
+  /** How much of what was written the server has handed on. */
+  get bytesTaken(): number {
+    return this.#stdin.acknowledged;
   }
 
   /** Everything before it was parsed by the terminal; null while that is not known. */
@@ -164,6 +175,11 @@ export class ExecStream {
     if (this.#key) this.#link?.demandUnlessFresh(TYPED_ANSWER_MS);
     this.#handlers.activity();
     return true;
+  }
+
+  /** Nothing more is written. */
+  endInput(): void {
+    this.#stdin.end();
   }
 
   /** Drops typed and pasted bytes that were not sent yet. */
@@ -286,8 +302,8 @@ export class ExecStream {
         ...this.#size,
       });
     } else if (begin.kind === "open") {
-      const { container, command, tty, reason } = begin;
-      this.#link?.send({ type: "open", container, command, tty, reason, ...this.#size });
+      const { kind: _, ...wanted } = begin;
+      this.#link?.send({ type: "open", ...wanted, ...this.#size });
     }
   }
 
@@ -308,6 +324,7 @@ export class ExecStream {
       case "stdin_ack":
         this.#comeback.useful();
         this.#stdin.acknowledge(frame.offset);
+        this.#handlers.taken?.();
         break;
       case "gap":
         if (this.#phase === "open") this.#missing(this.#output.skip(frame.to), frame.why);
@@ -392,6 +409,7 @@ export class ExecStream {
   }
 
   #sendSize(): void {
+    if (!this.#size) return;
     const { cols, rows } = this.#size;
     if (this.#sentSize?.cols === cols && this.#sentSize.rows === rows) return;
     this.#sentSize = this.#size;
@@ -399,6 +417,7 @@ export class ExecStream {
   }
 
   #sendClose(): void {
+    if (this.#stopWaiting) return;
     this.#link?.send({ type: "close" });
     this.#stopWaiting = this.#clock.after(LAST_WORD_MS, () => this.#finish(endedHere));
   }

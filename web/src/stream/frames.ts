@@ -9,9 +9,24 @@ export interface OpenFrame {
   /** Empty: the server picks bash or sh. */
   command: string[];
   tty: boolean;
-  cols: number;
-  rows: number;
+  /** Left out where there is no terminal. */
+  cols?: number;
+  rows?: number;
   reason: string;
+  /** Carried instead of running a command. */
+  file?: FileRequest;
+}
+
+/** A file to carry, as api/terminal.md has it. */
+export interface FileRequest {
+  /** `get` reads a file, or a folder as a tar archive; `put` writes one. */
+  op: "get" | "put";
+  /** In the container. */
+  path: string;
+  /** What a file that is put is called where `path` is a folder. */
+  name: string;
+  /** How many bytes will come; 0 for `get`. */
+  size: number;
 }
 
 /** Comes back to a shell that runs already. */
@@ -23,8 +38,8 @@ export interface AttachFrame {
   takeOver: boolean;
   /** The next byte of output that is wanted; null: what the server still has of the newest. */
   offset: number | null;
-  cols: number;
-  rows: number;
+  cols?: number;
+  rows?: number;
 }
 
 export type ClientFrame =
@@ -33,6 +48,7 @@ export type ClientFrame =
   | { type: "ack"; offset: number }
   | { type: "resize"; cols: number; rows: number }
   | { type: "ping"; id: number }
+  | { type: "eof" }
   | { type: "stay" }
   | { type: "detach" }
   | { type: "close" };
@@ -64,6 +80,24 @@ export interface HelloFrame {
   resumeToken: string | null;
   /** How long the shell waits for a page that is gone; 0: not at all. */
   resumeSeconds: number;
+  /** Of a file: what was found. A shell has none. */
+  file?: FoundFile;
+}
+
+export interface FoundFile {
+  /** It comes as a tar archive. */
+  directory: boolean;
+  /** In bytes; null where nobody knows it. */
+  size: number | null;
+}
+
+/** What was carried of a file, as the server has counted it. */
+export interface CarriedFile {
+  bytes: number;
+  /** In lowercase hex. */
+  sha256: string;
+  /** The container has the same sum. */
+  verified: boolean;
 }
 
 export interface ErrorFrame {
@@ -80,6 +114,8 @@ export interface ClosedFrame {
   reason: string;
   exitCode: number | null;
   message: string;
+  /** A shell has none. */
+  file?: CarriedFile;
 }
 
 export type ServerFrame =
@@ -147,7 +183,22 @@ function hello(f: Fields): HelloFrame {
     resumed: f.resumed === true,
     resumeToken: str(f, "resumeToken") || null,
     resumeSeconds: count(f, "resumeSeconds"),
+    file: found(fields(f.file)),
   };
+}
+
+function fields(value: unknown): Fields | null {
+  return typeof value === "object" && value !== null ? (value as Fields) : null;
+}
+
+function found(f: Fields | null): FoundFile | undefined {
+  if (!f) return undefined;
+  const size = count(f, "size", -1);
+  return { directory: f.directory === true, size: size < 0 ? null : size };
+}
+
+function carried(f: Fields | null): CarriedFile | undefined {
+  return f ? { bytes: count(f, "bytes"), sha256: str(f, "sha256"), verified: f.verified === true } : undefined;
 }
 
 function error(f: Fields): ErrorFrame {
@@ -168,6 +219,7 @@ function closed(f: Fields): ClosedFrame {
     reason: str(f, "reason"),
     exitCode: typeof exitCode === "number" ? exitCode : null,
     message: str(f, "message"),
+    file: carried(fields(f.file)),
   };
 }
 
@@ -197,8 +249,7 @@ export function parseFrame(text: string): ServerFrame | null {
 
 function parseObject(text: string): Fields | null {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as Fields) : null;
+    return fields(JSON.parse(text));
   } catch {
     return null;
   }

@@ -4,10 +4,12 @@ export const MAX_FRAME = 16_384;
 /**
  * Keystrokes and pastes on their way to the server. Never more than `window` bytes are sent and not
  * acknowledged; the rest waits here in order. What was sent is kept until it is acknowledged, so that a new
- * connection goes on at the very byte that the server has not got.
+ * connection goes on at the very byte that the server has not got. The end, where there is one, is told on each
+ * connection after the last byte.
  */
 export class StdinQueue {
   readonly #send: (bytes: Uint8Array) => void;
+  readonly #sendEnd: () => void;
   /** Sent and not acknowledged: at most a window. */
   #flying: Uint8Array[] = [];
   #waiting: Uint8Array[] = [];
@@ -16,9 +18,12 @@ export class StdinQueue {
   #acknowledged = 0;
   /** 0 without a connection: nothing is sent. */
   #window = 0;
+  #ended = false;
+  #toldEnd = false;
 
-  constructor(send: (bytes: Uint8Array) => void) {
+  constructor(send: (bytes: Uint8Array) => void, sendEnd: () => void = () => {}) {
     this.#send = send;
+    this.#sendEnd = sendEnd;
   }
 
   /** Bytes that were not sent yet. */
@@ -28,6 +33,11 @@ export class StdinQueue {
 
   get sent(): number {
     return this.#sent;
+  }
+
+  /** Up to here the server has handed them on. */
+  get acknowledged(): number {
+    return this.#acknowledged;
   }
 
   start(offset: number, window: number): void {
@@ -41,6 +51,13 @@ export class StdinQueue {
   /** The connection is lost: everything is kept. */
   pause(): void {
     this.#window = 0;
+    this.#toldEnd = false;
+  }
+
+  /** Nothing more comes. */
+  end(): void {
+    this.#ended = true;
+    this.#pump();
   }
 
   /**
@@ -110,6 +127,9 @@ export class StdinQueue {
       this.#send(bytes);
     }
     if (head > 0) this.#waiting.splice(0, head);
+    if (!this.#ended || this.#toldEnd || this.#window === 0 || this.#waiting.length > 0) return;
+    this.#toldEnd = true;
+    this.#sendEnd();
   }
 }
 
