@@ -11,6 +11,7 @@ import { Boundary } from "./boundary.ts";
 import { bufferText } from "./bufferText.ts";
 import { type KeyUse, purposeOfKey } from "./keys.ts";
 import { openLink } from "./links.ts";
+import { folderOf } from "./osc7.ts";
 import { clipboardText } from "./osc52.ts";
 import { palettes } from "./palettes.ts";
 import { type Picture, Pictures } from "./picture.ts";
@@ -47,6 +48,7 @@ export class TerminalView {
   readonly #host = document.createElement("div");
   readonly #events: TerminalEvents;
   readonly #disposers: (() => void)[] = [];
+  #folder = "";
   #hideRenderer: (() => void) | null = null;
   #observer: ResizeObserver | null = null;
 
@@ -71,6 +73,11 @@ export class TerminalView {
 
   get bracketedPaste(): boolean {
     return this.#term.modes.bracketedPasteMode;
+  }
+
+  /** The folder that the shell has last said to be in; empty where it says nothing of it. */
+  get folder(): string {
+    return this.#folder;
   }
 
   get applicationCursorKeys(): boolean {
@@ -223,6 +230,10 @@ export class TerminalView {
       if (text !== null) this.#events.clipboard(text);
       return true;
     });
+    term.parser.registerOscHandler(FOLDER, (data) => {
+      this.#folder = folderOf(data);
+      return true;
+    });
     this.#host.addEventListener("paste", (event) => this.#pasted(event), { capture: true });
     this.#disposers.push(this.#watchSelecting());
     this.#disposers.push(
@@ -301,6 +312,7 @@ export class TerminalView {
 
 /** The escape sequence "OSC 52". */
 const CLIPBOARD = 52;
+const FOLDER = 7;
 const HIDE_CURSOR = "\x1b[?25l";
 /** No mouse reports, no focus reports, no bracketed paste, plain cursor keys and keypad. */
 const PLAIN_MODES = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>";

@@ -1,9 +1,10 @@
 import { Bug, SquareTerminal } from "lucide-react";
-import { type FormEvent, useId, useState } from "react";
+import { type FormEvent, useState } from "react";
 import { kindWord, shellContainers } from "../../api/shells.ts";
 import { Button } from "../../ui/Button.tsx";
 import { Modal } from "../../ui/Modal.tsx";
 import { useStore } from "../../ui/useStore.ts";
+import { isReason, ReasonField } from "./ReasonField.tsx";
 import { asked, type ShellRequest, startShell } from "./request.ts";
 
 /** Asks which container, and why, where that is not plain. */
@@ -59,7 +60,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
             ))}
           </div>
         </fieldset>
-        {request.cluster.requireReason ? <ReasonField value={reason} onChange={setReason} /> : null}
+        {request.cluster.requireReason ? <ReasonField value={reason} onChange={setReason} focus /> : null}
         <div className="mt-5 flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look="primary" disabled={!ready}>
@@ -69,44 +70,5 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
         </div>
       </form>
     </Modal>
-  );
-}
-
-/** What the server takes at most. */
-const REASON_BYTES = 512;
-
-function tooLong(reason: string): boolean {
-  return new TextEncoder().encode(reason.trim()).length > REASON_BYTES;
-}
-
-function isReason(reason: string): boolean {
-  return reason.trim() !== "" && !tooLong(reason);
-}
-
-/** One line: a field of one line drops the line ends of what is pasted into it. */
-function ReasonField({ value, onChange }: { value: string; onChange(value: string): void }) {
-  const note = useId();
-  const long = tooLong(value);
-  return (
-    <div className="mt-4">
-      <label>
-        <span className="mb-1 block text-xs font-medium text-muted">Why are you here?</span>
-        <input
-          value={value}
-          autoFocus
-          autoComplete="off"
-          placeholder="A ticket, an alert, a few words"
-          aria-describedby={note}
-          aria-invalid={long}
-          onChange={(event) => onChange(event.target.value)}
-          className="h-8 w-full rounded-md border border-line-strong bg-surface px-2 text-sm placeholder:text-muted aria-invalid:border-broken"
-        />
-      </label>
-      <p id={note} role={long ? "alert" : undefined} className={`mt-1 text-xs ${long ? "text-broken" : "text-muted"}`}>
-        {long
-          ? "That is too long to be recorded. Shorten it to one line of at most 512 bytes."
-          : "This cluster asks. It is written to audit and shown in the list of sessions."}
-      </p>
-    </div>
   );
 }

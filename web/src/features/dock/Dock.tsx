@@ -4,8 +4,10 @@ import { ErrorBoundary } from "../../ui/ErrorBoundary.tsx";
 import { useMedia } from "../../ui/useMedia.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { CloseDialog } from "./CloseDialog.tsx";
+import { CopyDialogs } from "./CopyDialogs.tsx";
 import { watchCtrlW } from "./ctrlW.ts";
 import { DockTabs } from "./DockTabs.tsx";
+import { watchDrops } from "./drops.ts";
 import { fullScreen, toggleFullScreen, watchFullScreen } from "./fullscreen.ts";
 import { KeyRow } from "./KeyRow.tsx";
 import { MinimisedBar } from "./MinimisedBar.tsx";
@@ -18,9 +20,11 @@ import { keepShells } from "./restore.ts";
 import { SplitHandle } from "./SplitHandle.tsx";
 import type { Shell } from "./shell.ts";
 import { activeShell, type DockState, dock, SPLIT_FITS } from "./store.ts";
+import { TransferTray } from "./TransferTray.tsx";
+import { transfers } from "./transfers.ts";
 import { DOCK_ID, watchKeys } from "./uses.ts";
 import { watchKeyboard } from "./viewport.ts";
-import { preloadTerminal, watchHidden, watchPage } from "./watch.ts";
+import { preloadTerminal, watchHidden, watchPage, watchTransfers } from "./watch.ts";
 
 interface DockProps {
   /** Whose shells these are. */
@@ -38,6 +42,8 @@ export function Dock({ owner, hiddenSeconds, signIn }: DockProps) {
   const { on: fills } = useStore(fullScreen);
   useEffect(() => keepShells(owner), [owner]);
   useEffect(watchPage, []);
+  useEffect(watchTransfers, []);
+  useEffect(watchDrops, []);
   useEffect(preloadTerminal, []);
   useEffect(watchKeys, []);
   useEffect(watchNews, []);
@@ -53,7 +59,9 @@ export function Dock({ owner, hiddenSeconds, signIn }: DockProps) {
     if (empty && fills) void toggleFullScreen();
   }, [empty, fills]);
 
-  if (empty) return null;
+  // Files go on their way without the shell that they were asked for in.
+  const idle = useStore(transfers).length === 0;
+  if (empty && idle) return null;
   const open = layout !== "minimised" && shell !== null;
   return (
     <section
@@ -63,7 +71,7 @@ export function Dock({ owner, hiddenSeconds, signIn }: DockProps) {
       data-open={open ? "" : undefined}
     >
       {open && layout === "panel" && !fills ? <ResizeHandle height={height} /> : null}
-      {open ? <DockTabs /> : <MinimisedBar />}
+      {empty ? null : open ? <DockTabs /> : <MinimisedBar />}
       {open ? (
         <>
           <div
@@ -75,6 +83,8 @@ export function Dock({ owner, hiddenSeconds, signIn }: DockProps) {
           <KeyRow shell={shell} />
         </>
       ) : null}
+      <TransferTray />
+      <CopyDialogs />
       <CloseDialog shell={closing} />
       <RoomDialog shell={capped} />
       <PasteDialog pasting={pasting} />

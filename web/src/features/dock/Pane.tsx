@@ -3,6 +3,7 @@ import { useStore } from "../../ui/useStore.ts";
 import { ClipboardBar } from "./ClipboardBar.tsx";
 import { ComebackBanner } from "./ComebackBanner.tsx";
 import { CtrlWHint } from "./CtrlWHint.tsx";
+import { DropTarget } from "./DropTarget.tsx";
 import { EndedBar } from "./EndedBar.tsx";
 import { IdleBanner } from "./IdleBanner.tsx";
 import { PasteProgress } from "./PasteProgress.tsx";
@@ -40,7 +41,7 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
     >
       <ShellHeader shell={shell} active={active} split={split} />
       <Preparing shell={shell} />
-      <div className="relative min-h-0 flex-1 bg-terminal">
+      <DropTarget shell={shell} className="relative min-h-0 flex-1 bg-terminal">
         <Surface shell={shell} />
         <div
           className={`pointer-events-none absolute inset-x-4 z-10 flex flex-col items-end gap-2 *:pointer-events-auto ${searching && active ? "top-12" : "top-2"}`}
@@ -52,7 +53,7 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
           <ComebackBanner shell={shell} />
         </div>
         {searching && active ? <SearchBar shell={shell} /> : null}
-      </div>
+      </DropTarget>
       <EndedBar shell={shell} signIn={signIn} />
     </div>
   );

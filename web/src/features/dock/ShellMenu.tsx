@@ -2,6 +2,7 @@ import {
   ClipboardCheck,
   Columns2,
   CopyPlus,
+  Download,
   Eraser,
   FileDown,
   MoveLeft,
@@ -9,6 +10,7 @@ import {
   PencilLine,
   Search,
   Unplug,
+  Upload,
   X,
   ZoomIn,
   ZoomOut,
@@ -20,6 +22,7 @@ import { commandKeyName } from "../../lib/platform.ts";
 import { stepFont } from "../../lib/settings.ts";
 import { ContextItem, ContextLine, MenuItem, MenuLine } from "../../ui/Menu.tsx";
 import { useStore } from "../../ui/useStore.ts";
+import { askDownload, askUpload, copyAsked, placeOfFiles } from "./copying.ts";
 import { fileName, saveText } from "./save.ts";
 import type { Shell } from "./shell.ts";
 import { dock, findIn, focusActive, moveShellBy, requestClose, setRenaming, splitFits, splitWith } from "./store.ts";
@@ -35,7 +38,7 @@ export const tabKit: Kit = { Item: ContextItem, Line: ContextLine };
 /** After a menu the keyboard is the shell's again, unless a field took it. */
 export function afterMenu(event: Event): void {
   const { renaming, searching } = dock.get();
-  if (renaming !== "" || searching) event.preventDefault();
+  if (renaming !== "" || searching || copyAsked.get()) event.preventDefault();
 }
 
 /** What can be done with a shell. Of its tab there is more to do than of its header. */
@@ -45,6 +48,7 @@ export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; k
   const { consent } = useStore(shell.clipboard.state);
   const at = shells.indexOf(shell);
   const terminal = shell.terminal;
+  const place = placeOfFiles(shell);
   const isTab = Item === ContextItem;
   return (
     <>
@@ -75,6 +79,13 @@ export function ShellMenuItems({ shell, kit: { Item, Line } }: { shell: Shell; k
       </Item>
       <Item disabled={!terminal || terminal.alternateScreen} onSelect={() => terminal?.clear()}>
         <Entry icon={<Eraser />} name="Clear screen and scrollback" />
+      </Item>
+      <Line />
+      <Item disabled={!place} onSelect={() => askUpload(shell)}>
+        <Entry icon={<Upload />} name="Upload files…" />
+      </Item>
+      <Item disabled={!place} onSelect={() => askDownload(shell)}>
+        <Entry icon={<Download />} name="Download…" />
       </Item>
       {consent === "ask" ? null : (
         <Item onSelect={() => shell.clipboard.askAgain()}>

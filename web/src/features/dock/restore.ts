@@ -2,6 +2,7 @@ import type { ActiveSession } from "../../api/types.ts";
 import { anythingKept, forgetDock, type KeptDock, keepDock, keepScreens, keptDock, keptScreen } from "./keep.ts";
 import { loadTerminal, type Shell } from "./shell.ts";
 import { type DockLayout, dock, newShell, selectShell, show } from "./store.ts";
+import { endAllTransfers } from "./transfers.ts";
 
 /** Whose shells these are; empty while nobody is signed in. */
 let owner = "";
@@ -42,7 +43,7 @@ export function openHere(
   } else show(newShell({ cluster, namespace, pod, container, reason: "" }, { back: { kind: "takeOver", sessionId } }));
 }
 
-/** Ends every shell, empties the dock and forgets what was kept of it, as on signing out. */
+/** Ends every shell and every transfer, empties the dock and forgets what was kept of it, as on signing out. */
 export function endAllShells(): void {
   const { shells } = dock.get();
   dock.update((state) => ({
@@ -55,6 +56,7 @@ export function endAllShells(): void {
     layout: "panel",
   }));
   for (const shell of shells) shell.abandon();
+  endAllTransfers();
   forgetDock();
 }
 

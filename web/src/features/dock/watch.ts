@@ -2,6 +2,7 @@ import { Silence } from "./hidden.ts";
 import { canComeBack } from "./restore.ts";
 import { loadTerminal, type Shell } from "./shell.ts";
 import { liveShells } from "./store.ts";
+import { underWay } from "./transfers.ts";
 
 const CHECK_MS = 15_000;
 /** Long enough for the first page to have fetched what it shows. */
@@ -37,6 +38,32 @@ export function watchPage(): () => void {
     window.removeEventListener("beforeunload", beforeUnload);
     window.removeEventListener("online", online);
     window.removeEventListener("pageshow", seen);
+    document.removeEventListener("visibilitychange", seen);
+  };
+}
+
+/** The same for files that are on their way: a page that is left cannot go on reading or writing them. */
+export function watchTransfers(): () => void {
+  const beforeUnload = (event: BeforeUnloadEvent) => {
+    if (underWay().length > 0) event.preventDefault();
+  };
+  const left = () => {
+    for (const transfer of underWay()) transfer.cancel();
+  };
+  const online = () => {
+    for (const transfer of underWay()) transfer.networkChanged();
+  };
+  const seen = () => {
+    if (!document.hidden) for (const transfer of underWay()) transfer.seen();
+  };
+  window.addEventListener("beforeunload", beforeUnload);
+  window.addEventListener("pagehide", left);
+  window.addEventListener("online", online);
+  document.addEventListener("visibilitychange", seen);
+  return () => {
+    window.removeEventListener("beforeunload", beforeUnload);
+    window.removeEventListener("pagehide", left);
+    window.removeEventListener("online", online);
     document.removeEventListener("visibilitychange", seen);
   };
 }
