@@ -12,6 +12,7 @@ export class CuttableNetwork {
   #port = 0;
   /** Connections that reached the server. */
   connections = 0;
+  #breakAfter: { bytes: number; broken: () => void } | null = null;
 
   constructor(target: URL) {
     this.#target = { host: target.hostname, port: Number(target.port) };
@@ -42,6 +43,23 @@ export class CuttableNetwork {
     this.#pairs.clear();
   }
 
+  /** Breaks every connection as soon as so many bytes more have passed, either way. */
+  breakAfter(bytes: number): Promise<void> {
+    return new Promise((broken) => {
+      this.#breakAfter = { bytes, broken };
+    });
+  }
+
+  #passed(bytes: number): void {
+    const wanted = this.#breakAfter;
+    if (!wanted) return;
+    wanted.bytes -= bytes;
+    if (wanted.bytes > 0) return;
+    this.#breakAfter = null;
+    this.breakAll();
+    wanted.broken();
+  }
+
   async set(state: Wire): Promise<void> {
     const before = this.#state;
     this.#state = state;
@@ -68,6 +86,7 @@ export class CuttableNetwork {
       [server, client],
     ] as const) {
       from.setNoDelay(true);
+      from.on("data", (chunk) => this.#passed(chunk.length));
       from.pipe(to);
       from.on("close", () => {
         to.destroy();
