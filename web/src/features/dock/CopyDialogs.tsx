@@ -161,7 +161,7 @@ function CopyForm({ asked, title, icon, verb, ready, limit, onSubmit, onDrop, ch
         {needsReason && !off ? <ReasonField value={reason} onChange={setReason} focus={false} /> : null}
         <div className="mt-5 flex flex-wrap items-center justify-end gap-2">
           {limit !== null && !off ? (
-            <span className="mr-auto text-xs text-muted">At most {formatBytes(limit)} each</span>
+            <span className="mr-auto text-xs text-muted max-sm:w-full">At most {formatBytes(limit)} each</span>
           ) : null}
           <Button onClick={close}>Cancel</Button>
           <Button type="submit" look="primary" disabled={!may}>

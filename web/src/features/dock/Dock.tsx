@@ -67,7 +67,7 @@ export function Dock({ owner, hiddenSeconds, signIn }: DockProps) {
     <section
       id={DOCK_ID}
       aria-label="Terminal dock"
-      className={`flex min-h-0 shrink-0 animate-rise flex-col border-t border-line-strong bg-surface ${place(layout, open && fills)}`}
+      className={`flex min-h-0 shrink-0 animate-rise flex-col border-t border-line-strong bg-surface ${place(layout, open && fills)} ${layout === "full" || fills ? "" : "sm:max-h-[calc(100dvh-124px)]"}`}
       data-open={open ? "" : undefined}
     >
       {open && layout === "panel" && !fills ? <ResizeHandle height={height} /> : null}

@@ -16,6 +16,7 @@ import { Button, IconButton } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/Copy.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { oneLine } from "./CopyDialogs.tsx";
+import { focusActive } from "./store.ts";
 import { dismiss, dismissAll, type Transfer, type TransferState, transfers } from "./transfers.ts";
 
 interface Seen {
@@ -34,6 +35,7 @@ export function TransferTray() {
       <div className="flex h-9 items-center gap-1 bg-bg pr-1 max-sm:h-11">
         <button
           type="button"
+          id={TOGGLE_ID}
           aria-expanded={open}
           onClick={() => setOpen(!open)}
           className="flex h-full min-w-0 flex-1 items-center gap-2 pl-3 text-left text-xs outline-offset-[-2px] hover:bg-hover"
@@ -50,20 +52,35 @@ export function TransferTray() {
           )}
         </button>
         {over > 0 ? (
-          <Button size="sm" look="quiet" onClick={dismissAll}>
-            Clear finished
+          <Button size="sm" look="quiet" onClick={() => keepFocus(dismissAll)}>
+            Clear<span className="@max-md:sr-only"> finished</span>
           </Button>
         ) : null}
       </div>
       {open ? (
         <ul className="max-h-44 divide-y divide-line overflow-auto overscroll-contain border-t border-line max-sm:max-h-36">
-          {seen.map(({ transfer, state }) => (
+          {inOrder(seen).map(({ transfer, state }) => (
             <Row key={transfer.id} transfer={transfer} state={state} />
           ))}
         </ul>
       ) : null}
     </section>
   );
+}
+
+const TOGGLE_ID = "transfers-toggle";
+
+/** Does what takes the button away that was pressed: the keyboard then goes on at the tray, or in the shell where that is gone too. */
+function keepFocus(act: () => void): void {
+  document.getElementById(TOGGLE_ID)?.focus();
+  act();
+  if (transfers.get().length === 0) focusActive();
+}
+
+/** What is under way first, as it was asked for; then what is over, the newest first. */
+function inOrder(seen: readonly Seen[]): Seen[] {
+  const going = seen.filter(({ transfer }) => !transfer.over);
+  return [...going, ...seen.filter(({ transfer }) => transfer.over).reverse()];
 }
 
 function summary(seen: readonly Seen[]): string {
@@ -144,12 +161,12 @@ function Acts({ transfer, state, name }: Seen & { name: string }) {
         <Act label={`Reconnect ${name} now`} icon={<RotateCw />} act={() => transfer.reconnect()} />
       ) : null}
       {phase === "failed" || phase === "cancelled" ? (
-        <Button size="sm" aria-label={`Retry ${name}`} onClick={() => transfer.again()}>
+        <Button size="sm" aria-label={`Retry ${name}`} onClick={() => keepFocus(() => transfer.again())}>
           Retry
         </Button>
       ) : null}
       {transfer.over ? (
-        <Act label={`Dismiss ${name}`} icon={<X />} act={() => dismiss(transfer)} />
+        <Act label={`Dismiss ${name}`} icon={<X />} act={() => keepFocus(() => dismiss(transfer))} />
       ) : (
         <Act label={`Cancel ${name}`} icon={<X />} act={() => transfer.cancel()} />
       )}

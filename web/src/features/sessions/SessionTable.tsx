@@ -3,6 +3,7 @@ import { ArrowDown, ArrowUp } from "lucide-react";
 import { type MouseEvent, type ReactNode, useMemo, useRef } from "react";
 import type { ExecSession } from "../../api/types.ts";
 import { formatBytes } from "../../lib/bytes.ts";
+import { visible } from "../../lib/invisible.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Button } from "../../ui/Button.tsx";
 import { Status } from "../../ui/Status.tsx";
@@ -183,11 +184,19 @@ const CELLS: Record<ColumnId, (session: ExecSession, here: boolean) => ReactNode
   via: (session) => (
     <>
       <span className="text-xs">{VIA[session.transport]}</span>
-      {session.tty ? null : <span className="text-xs text-muted">no terminal</span>}
+      {session.tty ? null : <NoTerminal file={session.file} />}
     </>
   ),
   state: (session, here) => <State session={session} here={here} />,
 };
+
+function NoTerminal({ file }: { file: string }) {
+  return (
+    <span title={file} className="max-w-full truncate text-xs text-muted">
+      {file ? `copies ${visible(file)}` : "no terminal"}
+    </span>
+  );
+}
 
 function PodLink({ session: { cluster, namespace, pod } }: { session: ExecSession }) {
   return (

@@ -126,6 +126,14 @@ describe("the list of sessions", () => {
     expect(screen.getByText("2 open")).toBeTruthy();
   });
 
+  it("says of a copy which file it is, and offers no terminal for it", async () => {
+    list = { sessions: [session("3", { tty: false, file: "/srv/a\u001bfile" })], scope: "self", total: 1 };
+    open();
+    await screen.findByRole("table", { name: "Sessions" });
+    expect(screen.getByText("copies /srv/a^[file")).toBeTruthy();
+    expect(screen.queryByRole("button", { name: /Open the shell/ })).toBeNull();
+  });
+
   it("names nobody where one sees one's own alone", async () => {
     list = { sessions: [session("1")], scope: "self", total: 1 };
     open();
