@@ -41,54 +41,22 @@ type link struct {
 // dial asks the server for a WebSocket into the pod.
 func (s *Session) dial(ctx context.Context) (*link, error) {
 	l := &link{born: time.Now(), buf: make([]byte, pieceSize), again: newNotice()}
-	rt := s.client.transport(l)
-	key := wsframe.NewKey()
 	req, err := s.client.request(ctx, http.MethodGet, "api", "clusters", s.req.Cluster, "pods", s.req.Namespace, s.req.Pod, "exec")
 	if err != nil {
 		return nil, err
 	}
-	h := req.Header
-	h.Set("Connection", "Upgrade")
-	h.Set("Upgrade", "websocket")
-	h.Set("Sec-WebSocket-Version", "13")
-	h.Set("Sec-WebSocket-Key", key)
-	h.Set("Sec-WebSocket-Protocol", Protocol)
-	resp, err := rt.RoundTrip(req)
-	if err != nil {
-		rt.CloseIdleConnections()
+	how := wsframe.Opening{TLS: s.client.TLS, Proxy: s.client.Proxy, Dial: s.client.Dial}
+	opened, refused, err := how.Open(req, Protocol)
+	switch {
+	case err != nil:
 		return nil, err
+	case refused != nil:
+		defer func() { _ = refused.Body.Close() }()
+		return nil, refusalOf(refused)
 	}
-	if err := l.takeOver(resp, key); err != nil {
-		_ = resp.Body.Close()
-		rt.CloseIdleConnections()
-		return nil, err
-	}
+	l.raw, l.body = opened.Raw, opened.Stream
+	l.in = wsframe.NewTextReader(source{l}, l.control)
 	return l, nil
-}
-
-// transport makes one connection, which becomes l's, and keeps nothing.
-func (c *Client) transport(l *link) *http.Transport {
-	dial, proxy := c.Dial, c.Proxy
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
-	if proxy == nil {
-		proxy = http.ProxyFromEnvironment
-	}
-	only1 := &http.Protocols{}
-	only1.SetHTTP1(true)
-	tlsConfig := c.TLS.Clone()
-	if tlsConfig != nil {
-		tlsConfig.NextProtos = []string{"http/1.1"}
-	}
-	return &http.Transport{
-		Proxy: proxy, TLSClientConfig: tlsConfig, DisableKeepAlives: true, Protocols: only1,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			raw, err := dial(ctx, network, address)
-			l.raw = raw
-			return raw, err
-		},
-	}
 }
 
 // request builds what every request to the server has in common. Segments of the
@@ -111,22 +79,6 @@ func (c *Client) request(ctx context.Context, method string, path ...string) (*h
 		req.Header.Set("User-Agent", c.Agent)
 	}
 	return req, nil
-}
-
-func (l *link) takeOver(resp *http.Response, key string) error {
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return refusalOf(resp)
-	}
-	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || l.raw == nil {
-		return errors.New("the connection could not be taken over after its upgrade")
-	}
-	if err := wsframe.CheckAnswer(resp.Header, key, Protocol); err != nil {
-		return fmt.Errorf("the server or a proxy before it does not speak WebSocket here: %w", err)
-	}
-	l.body = body
-	l.in = wsframe.NewTextReader(source{l}, l.control)
-	return nil
 }
 
 // maxRefusal bounds the body of a refusal.

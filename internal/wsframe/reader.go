@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 	"unicode/utf8"
 )
 
@@ -40,6 +41,13 @@ func NewTextReader(src Source, control func(op Opcode, payload []byte)) *Reader 
 // NewClientReader is NewReader for a client's frames, binary and text.
 func NewClientReader(src Source, control func(op Opcode, payload []byte)) *Reader {
 	return &Reader{src: src, control: control, client: true, text: true, buf: make([]byte, ClientAhead)}
+}
+
+// NewStreamReader reads binary messages alone, from a client or a server, and
+// reads up to ahead bytes ahead, at least ClientAhead. A source's timeout
+// (os.ErrDeadlineExceeded) ends one Read and not the stream.
+func NewStreamReader(src Source, control func(op Opcode, payload []byte), fromClient bool, ahead int) *Reader {
+	return &Reader{src: src, control: control, client: fromClient, buf: make([]byte, max(ahead, ClientAhead))}
 }
 
 // Kind is Binary or Text, for the message that Read gave bytes or an end of last.
@@ -130,7 +138,7 @@ func (r *Reader) brokenRule(b0, b1 byte) string {
 	case !masked && r.client:
 		return "a frame without a mask, which only servers may"
 	case op == Text && !r.text:
-		return "text, which has no place in an exec stream"
+		return "text, where only binary messages have a place"
 	case op > Pong || op > Binary && op < Close:
 		return "a frame of unknown kind"
 	case op >= Close && !fin:
@@ -263,7 +271,7 @@ func (r *Reader) receive(p []byte, wait bool) (int, error) {
 	// A reader may return nothing now and then, but not for ever.
 	for range 100 {
 		n, err := read(p)
-		if err != nil && !errors.Is(err, ErrWouldWait) {
+		if err != nil && !errors.Is(err, ErrWouldWait) && !errors.Is(err, os.ErrDeadlineExceeded) {
 			r.err = err
 		}
 		if n > 0 {

@@ -1,7 +1,7 @@
 // Package wsock is the server's end of a WebSocket (RFC 6455), message by
 // message, without extensions.
 //
-// It owns the handshake, the joining of a client's frames into messages of
+// It owns the joining of a client's frames into messages of
 // bounded size, the answers to pings, and the closing. It does not own what
 // messages mean, who may connect (the caller has checked Origin and login), or
 // when a silent peer is given up. An idle connection holds a few hundred bytes
