@@ -1,6 +1,7 @@
 package sendq
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"runtime"
@@ -11,23 +12,28 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// TestRoom fills a socket whose peer reads nothing, and empties it again.
-func TestRoom(t *testing.T) {
+// connect is a connection over the loopback, both ends.
+func connect(t *testing.T) (c, peer net.Conn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if c, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	peer, err := l.Accept()
-	if err != nil {
+	t.Cleanup(func() { c.Close() })
+	if peer, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	defer peer.Close()
+	t.Cleanup(func() { peer.Close() })
+	return c, peer
+}
+
+// TestRoom fills a socket whose peer reads nothing, and empties it again.
+func TestRoom(t *testing.T) {
+	c, peer := connect(t)
 	q := Of(c)
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux is asked")
@@ -59,5 +65,36 @@ func TestWhatIsNoSocketHasNoRoom(t *testing.T) {
 	defer b.Close()
 	if Of(a).HasRoom() || (*Queue)(nil).HasRoom() {
 		t.Error("room in nothing")
+	}
+}
+
+// TestKeepShort: the socket below TLS has the option, and what is none is left
+// alone.
+func TestKeepShort(t *testing.T) {
+	c, _ := connect(t)
+	if err := KeepShort(tls.Client(c, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" && unsentOf(t, c) != Unsent {
+		t.Errorf("%d", unsentOf(t, c))
+	}
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if err := KeepShort(a); err != nil {
+		t.Error(err)
+	}
+	l, err := net.Listen("unix", t.TempDir()+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	u, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	if err := KeepShort(u); err != nil {
+		t.Error(err)
 	}
 }
