@@ -58,6 +58,14 @@ const (
 	TokenRevoke = "token.revoke"
 )
 
+// The verbs of agents' enrolment.
+const (
+	AgentTokenMint = "agent.token_mint"
+	AgentRegister  = "agent.register"
+	AgentRenew     = "agent.renew"
+	AgentRevoke    = "agent.revoke"
+)
+
 // Actor is who acted, as the login said.
 type Actor struct {
 	Sub    string   `json:"sub"`

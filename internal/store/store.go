@@ -1,5 +1,6 @@
 // Package store keeps what must outlive the process: logins, people and their
-// tokens, in SQLite or in PostgreSQL, which are equals behind the same contracts.
+// tokens, agents' registrations, in SQLite or in PostgreSQL, which are equals
+// behind the same contracts.
 //
 // It owns the schema and its migrations, and every SQL statement. It does not
 // own what records mean; the packages that declare the contracts do. The pool

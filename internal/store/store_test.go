@@ -20,6 +20,8 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/websession/websessiontest"
 	"github.com/periscope-console/periscope/internal/leak"
 	"github.com/periscope-console/periscope/internal/pgtest"
+	"github.com/periscope-console/periscope/internal/tunnel/enrol"
+	"github.com/periscope-console/periscope/internal/tunnel/enrol/enroltest"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -57,6 +59,9 @@ func TestConformance(t *testing.T) {
 		})
 		t.Run(name+" grants", func(t *testing.T) {
 			granttest.Conform(t, func(t *testing.T) grant.Store { return open(t, url(t)).Grants() })
+		})
+		t.Run(name+" agents", func(t *testing.T) {
+			enroltest.Conform(t, func(t *testing.T) enrol.Store { return open(t, url(t)).Agents() })
 		})
 	}
 }
