@@ -16,6 +16,10 @@ func Markdown() string {
 	keys(&b, "", reflect.TypeFor[authFile]())
 	b.WriteString(clustersIntro)
 	keys(&b, "clusters[].", reflect.TypeFor[clusterFile]())
+	b.WriteString(agentIntro)
+	for _, s := range agentSettings {
+		row(&b, s.Env, s.Flag, s.Default, s.Unit, s.Meaning)
+	}
 	b.WriteString(laterIntro)
 	for _, name := range later {
 		fmt.Fprintf(&b, "- `%s`\n", name)
@@ -70,6 +74,16 @@ Named by ` + "`PERISCOPE_CLUSTERS_FILE`" + `. An unknown key is a mistake.
 |---|---|---|---|
 `
 
+const agentIntro = `
+## The agent
+
+` + "`periscope-agent`" + ` has no file of its own: a pod gives it these. ` + "`--kubeconfig FILE [--context NAME]`" + ` serves another cluster than the
+one around it. What it does, and how a cluster is added: [agents.md](agents.md).
+
+| variable | flag | default | unit | meaning |
+|---|---|---|---|---|
+`
+
 const laterIntro = `
 ## Not supported by this version
 
@@ -79,12 +93,15 @@ The backend ` + "`agent`" + `, and these variables. Setting one keeps the server
 
 func variables(b *strings.Builder) {
 	for _, s := range settings {
-		flag := ""
-		if s.Flag != "" {
-			flag = "`--" + s.Flag + "`"
-		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", s.Env, flag, code(s.Default), s.Unit, strings.ReplaceAll(s.Meaning, "`", ""))
+		row(b, s.Env, s.Flag, s.Default, s.Unit, s.Meaning)
 	}
+}
+
+func row(b *strings.Builder, env, flag, byDefault, unit, meaning string) {
+	if flag != "" {
+		flag = "`--" + flag + "`"
+	}
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", env, flag, code(byDefault), unit, strings.ReplaceAll(meaning, "`", ""))
 }
 
 // keys lists a file's keys, those of its blocks with their path.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -85,7 +86,7 @@ var settings = []Setting{
 	{Env: "PERISCOPE_AUDIT_ENABLED", Default: "false", Meaning: "Whether audit events are kept beside stdout; only false is supported by this version",
 		read: audit},
 	{Env: "PERISCOPE_LOG_LEVEL", Default: "info", Meaning: "debug, info, warn or error",
-		read: logLevel},
+		read: func(c *Config, v string) error { return level(v, &c.LogLevel) }},
 }
 
 // later names the variables of versions to come. Who sets one expects it to
@@ -194,12 +195,12 @@ func database(v string, to *string) error {
 	return errors.New("give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
 }
 
-func logLevel(c *Config, v string) error {
+func level(v string, to *slog.Level) error {
 	var name string
 	if err := oneOf(v, &name, "debug", "info", "warn", "error"); err != nil {
 		return err
 	}
-	return c.LogLevel.UnmarshalText([]byte(name))
+	return to.UnmarshalText([]byte(name))
 }
 
 func bindAddress(v string, to *string) error {

@@ -1,0 +1,259 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Paths of the server that an agent asks, where its addresses name none.
+const (
+	ConnectPath  = "/api/agents/connect"
+	RegisterPath = "/api/agents/register"
+)
+
+// Agent is everything that an agent was told.
+type Agent struct {
+	// Cluster is the name under which the server knows this cluster.
+	Cluster string
+	// Server is where the link is dialled to: wss://host[:port]/path.
+	Server *url.URL
+	// Registration is where a token is exchanged for a certificate: https://….
+	Registration *url.URL
+	// Token is the registration token; empty where there is a certificate already.
+	Token string
+	// ServerCAHash is "sha256:" and the hex of the hash of a CA's public key, or empty:
+	// the registration's certificate is checked as any browser would.
+	ServerCAHash string
+	// Kubeconfig and Context name the cluster; without a kubeconfig it is the one
+	// that the agent's pod runs in.
+	Kubeconfig, Context string
+	// SecretName keeps the certificate in a pod's own namespace, CredentialsFile
+	// elsewhere; one of them is set.
+	SecretName, CredentialsFile string
+	// HealthAddress is host:port.
+	HealthAddress string
+	// Exec false refuses every way into a container.
+	Exec bool
+	// GiveUp is how long the agent is without a link before it ends, so that it is
+	// started again; 0: never.
+	GiveUp   time.Duration
+	LogLevel slog.Level
+}
+
+// AgentSetting is one environment variable of the agent.
+type AgentSetting struct {
+	Env, Flag, Default, Unit, Meaning string
+	read                              func(a *Agent, value string) error
+}
+
+// AgentSettings lists every environment variable of the agent.
+func AgentSettings() []AgentSetting { return slices.Clone(agentSettings) }
+
+const maxGiveUp = 24 * 3600
+
+var agentSettings = []AgentSetting{
+	{Env: "PERISCOPE_CLUSTER_NAME", Flag: "cluster", Meaning: "`NAME` of this cluster in the server's clusters.yaml",
+		read: func(a *Agent, v string) error { return clusterName(v, &a.Cluster) }},
+	{Env: "PERISCOPE_SERVER_URL", Flag: "server", Meaning: "`URL` of the server's listener for agents, such as wss://periscope.example.com:8443",
+		read: func(a *Agent, v string) (err error) { a.Server, err = serverURL(v, ConnectPath); return err }},
+	{Env: "PERISCOPE_REGISTRATION_URL", Flag: "registration", Meaning: "`URL` at which the token is exchanged for a certificate, such as https://periscope.example.com; empty: the server's",
+		read: func(a *Agent, v string) error { return registrationURL(v, a) }},
+	{Env: "PERISCOPE_REGISTRATION_TOKEN", Meaning: "Registration token from the page “Add cluster”; needed once",
+		read: func(a *Agent, v string) error { a.Token = v; return nil }},
+	{Env: "PERISCOPE_SERVER_CA_HASH", Flag: "ca-hash", Meaning: "`HASH` of the public key of the server's CA for agents, sha256: and 64 hex digits, which the page “Add cluster” shows; empty: the registration's certificate is checked against this machine's CAs",
+		read: func(a *Agent, v string) error { return caHash(v, &a.ServerCAHash) }},
+	{Env: "PERISCOPE_AGENT_SECRET_NAME", Meaning: "Secret in the agent's own namespace that keeps its certificate; in a pod only; empty: periscope-agent",
+		read: func(a *Agent, v string) error { return secretName(v, &a.SecretName) }},
+	{Env: "PERISCOPE_AGENT_CREDENTIALS_FILE", Flag: "credentials", Meaning: "`FILE` that keeps its certificate outside a pod; empty: periscope-agent-NAME.json",
+		read: func(a *Agent, v string) error { a.CredentialsFile = v; return nil }},
+	{Env: "PERISCOPE_AGENT_HEALTH_ADDR", Default: "127.0.0.1:8081", Meaning: "host:port of /healthz and /readyz",
+		read: func(a *Agent, v string) error { return address(v, &a.HealthAddress) }},
+	{Env: "PERISCOPE_AGENT_EXEC", Default: "true", Meaning: "Whether shells may be opened in this cluster; false: the agent refuses exec, attach, ephemeral containers and the proxies of nodes, whatever the server asks",
+		read: func(a *Agent, v string) error { return truth(v, &a.Exec) }},
+	{Env: "PERISCOPE_AGENT_GIVE_UP_SECONDS", Default: "900", Unit: "s", Meaning: "How long the agent is without a link before it ends with exit code 1, to be started again; 0: never",
+		read: func(a *Agent, v string) error { return seconds(v, 0, maxGiveUp, &a.GiveUp) }},
+	{Env: "PERISCOPE_LOG_LEVEL", Default: "info", Meaning: "debug, info, warn or error",
+		read: func(a *Agent, v string) error { return level(v, &a.LogLevel) }},
+}
+
+// LoadAgent is Load for an agent. Args follow "periscope-agent".
+func LoadAgent(src Sources) (Agent, []Warning, error) {
+	l := &agentLoader{env: environment(src.Environ)}
+	if err := l.flags(src.Args); err != nil {
+		return Agent{}, nil, err
+	}
+	for _, s := range agentSettings {
+		if err := s.read(&l.cfg, l.value(s)); err != nil {
+			l.mistakes = append(l.mistakes, fmt.Errorf("%s is %q: %w", s.Env, l.shown(s), err))
+		}
+	}
+	l.keeper()
+	return l.cfg, l.strangers(), errors.Join(l.mistakes...)
+}
+
+type agentLoader struct {
+	env      map[string]string
+	flagged  map[string]*string
+	cfg      Agent
+	mistakes []error
+}
+
+func (l *agentLoader) flags(args []string) error {
+	set, flagged := agentFlags(&l.cfg)
+	l.flagged = flagged
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w; `periscope-agent --help` lists the flags", err)
+	}
+	if set.NArg() > 0 {
+		return fmt.Errorf("%q is no flag; `periscope-agent --help` lists the flags", set.Arg(0))
+	}
+	return nil
+}
+
+func agentFlags(a *Agent) (*flag.FlagSet, map[string]*string) {
+	set := flag.NewFlagSet("periscope-agent", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&a.Kubeconfig, "kubeconfig", "", "serve the cluster of this kubeconfig `FILE` instead of the one around the agent's pod")
+	set.StringVar(&a.Context, "context", "", "`NAME` of the kubeconfig's context to use instead of its current one")
+	flagged := map[string]*string{}
+	for _, s := range agentSettings {
+		if s.Flag != "" {
+			flagged[s.Env] = set.String(s.Flag, "", s.Meaning+" (or "+s.Env+")")
+		}
+	}
+	return set, flagged
+}
+
+// AgentUsage is the answer to `periscope-agent --help`.
+func AgentUsage() string {
+	var b strings.Builder
+	b.WriteString("Usage: periscope-agent [--kubeconfig FILE] --cluster NAME --server URL [FLAG…]\n\nFlags:\n")
+	set, _ := agentFlags(&Agent{})
+	set.SetOutput(&b)
+	set.PrintDefaults()
+	b.WriteString("\nThe environment variables are in docs/configuration.md.\n")
+	return b.String()
+}
+
+// value is a setting's flag, else its variable, else its default.
+func (l *agentLoader) value(s AgentSetting) string {
+	if f := l.flagged[s.Env]; f != nil && *f != "" {
+		return *f
+	}
+	if v := l.env[s.Env]; v != "" {
+		return v
+	}
+	return s.Default
+}
+
+// shown is a value for a sentence; a token is nobody's to read.
+func (l *agentLoader) shown(s AgentSetting) string { return printable(l.value(s)) }
+
+// keeper decides where the certificate is kept: with the pod, or beside whoever
+// runs the agent by hand.
+func (l *agentLoader) keeper() {
+	a := &l.cfg
+	switch inPod := a.Kubeconfig == ""; {
+	case a.SecretName != "" && a.CredentialsFile != "":
+		l.mistakes = append(l.mistakes, errors.New("PERISCOPE_AGENT_SECRET_NAME and PERISCOPE_AGENT_CREDENTIALS_FILE are both set: keep the certificate in one place"))
+	case a.SecretName != "" && !inPod:
+		l.mistakes = append(l.mistakes, errors.New("PERISCOPE_AGENT_SECRET_NAME is for an agent in a pod; with --kubeconfig set PERISCOPE_AGENT_CREDENTIALS_FILE"))
+	case a.SecretName == "" && a.CredentialsFile == "" && inPod:
+		a.SecretName = "periscope-agent"
+	case a.SecretName == "" && a.CredentialsFile == "":
+		a.CredentialsFile = "periscope-agent-" + a.Cluster + ".json"
+	}
+}
+
+// strangers warns of variables with our prefix that neither the agent nor the
+// server has: a pod may well hold those of both.
+func (l *agentLoader) strangers() []Warning {
+	var names []string
+	for _, s := range agentSettings {
+		names = append(names, s.Env)
+	}
+	known := slices.Clone(names)
+	for _, s := range settings {
+		known = append(known, s.Env)
+	}
+	var all []Warning
+	for name := range l.env {
+		if strings.HasPrefix(name, ourPrefix) && !slices.Contains(known, name) && !slices.Contains(later, name) && !ofKubernetes(name) {
+			all = append(all, Warning(printable(name+" is no setting of the agent and has no effect"+hint(name, names))))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func clusterName(v string, to *string) error {
+	if len(validation.IsDNS1123Label(v)) > 0 {
+		return errors.New("give the name of this cluster as the server's clusters.yaml has it: lower-case letters, digits and hyphens, at most 63")
+	}
+	*to = v
+	return nil
+}
+
+func secretName(v string, to *string) error {
+	if v != "" && len(validation.IsDNS1123Subdomain(v)) > 0 {
+		return errors.New("give the name of a Secret")
+	}
+	*to = v
+	return nil
+}
+
+// serverURL takes wss or https, since the link is never plain.
+func serverURL(v, path string) (*url.URL, error) {
+	u, err := url.Parse(v)
+	if err != nil || u.Hostname() == "" || u.Scheme != "wss" && u.Scheme != "https" {
+		return nil, errors.New("give an address such as wss://periscope.example.com:8443; the link is always encrypted")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("give scheme, host, port and path alone")
+	}
+	u.Scheme = "wss"
+	if strings.Trim(u.Path, "/") == "" {
+		u.Path = path
+	}
+	return u, nil
+}
+
+// registrationURL comes after serverURL, whose host is its default.
+func registrationURL(v string, a *Agent) error {
+	if v == "" {
+		if a.Server != nil {
+			a.Registration = &url.URL{Scheme: "https", Host: a.Server.Host, Path: RegisterPath}
+		}
+		return nil
+	}
+	u, err := serverURL(v, RegisterPath)
+	if err != nil {
+		return errors.New("give an address such as https://periscope.example.com; the token is never sent in the clear")
+	}
+	u.Scheme = "https"
+	a.Registration = u
+	return nil
+}
+
+var pin = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func caHash(v string, to *string) error {
+	if v = strings.ToLower(v); v != "" && !pin.MatchString(v) {
+		return errors.New("give sha256: and 64 hex digits, as the page “Add cluster” shows it")
+	}
+	*to = v
+	return nil
+}

@@ -1,0 +1,290 @@
+package agent
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/periscope-console/periscope/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// ask is a request of alice's that the agent forwards, changed by change.
+func ask(t *testing.T, method, target string, change func(http.Header)) *http.Request {
+	t.Helper()
+	r := httptest.NewRequest(method, target, nil)
+	r.Header.Set("Impersonate-User", "alice")
+	r.Header.Add("Impersonate-Group", "periscope:sre")
+	if change != nil {
+		change(r.Header)
+	}
+	return r
+}
+
+func TestOnlyOneOrdinaryUserIsForwarded(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(http.Header)
+		says   string
+	}{
+		"nobody":                 {func(h http.Header) { h.Del("Impersonate-User") }, "names 0 users"},
+		"two users":              {func(h http.Header) { h.Add("Impersonate-User", "bob") }, "names 2 users"},
+		"a user without a name":  {func(h http.Header) { h.Set("Impersonate-User", "") }, "without a name"},
+		"a user of blanks":       {func(h http.Header) { h.Set("Impersonate-User", " ") }, "without a name"},
+		"Kubernetes' own user":   {func(h http.Header) { h.Set("Impersonate-User", "system:admin") }, "system:"},
+		"in capitals":            {func(h http.Header) { h.Set("Impersonate-User", "System:admin") }, "system:"},
+		"behind a blank":         {func(h http.Header) { h.Add("Impersonate-Group", " system:masters") }, "system:"},
+		"a service account":      {func(h http.Header) { h.Set("Impersonate-User", "system:serviceaccount:kube-system:x") }, "system:"},
+		"masters":                {func(h http.Header) { h.Add("Impersonate-Group", "system:masters") }, "system:masters"},
+		"a group without a name": {func(h http.Header) { h.Add("Impersonate-Group", "") }, "without a name"},
+		"a long name":            {func(h http.Header) { h.Set("Impersonate-User", strings.Repeat("a", maxName+1)) }, "bytes"},
+		"a UID":                  {func(h http.Header) { h.Set("Impersonate-Uid", "1") }, "Impersonate-Uid"},
+		"an extra":               {func(h http.Header) { h.Set("Impersonate-Extra-Scopes", "all") }, "Impersonate-Extra-Scopes"},
+		"a bearer":               {func(h http.Header) { h.Set("Authorization", "Bearer x") }, "credentials of its own"},
+		"a bearer as a protocol": {func(h http.Header) {
+			h.Add("Sec-WebSocket-Protocol", "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.eA")
+		}, "token among its WebSocket protocols"},
+		"too many groups": {func(h http.Header) {
+			for range maxGroups {
+				h.Add("Impersonate-Group", "g")
+			}
+		}, "groups"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := admit(ask(t, "GET", "/api/v1/pods", c.change), true); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("said %v", err)
+			}
+		})
+	}
+	if err := admit(ask(t, "GET", "/api/v1/pods", nil), true); err != nil {
+		t.Errorf("alice is refused: %v", err)
+	}
+}
+
+func TestTheOwnerOfAClusterMayRefuseShells(t *testing.T) {
+	for target, refused := range map[string]bool{
+		"/api/v1/namespaces/a/pods/b/exec?command=sh":                true,
+		"/api/v1/namespaces/a/pods/b/exec/":                          true,
+		"/api/v1/namespaces/a/pods/b/attach":                         true,
+		"/api/v1/namespaces/a/pods/b/ephemeralcontainers":            true,
+		"/api/v1/nodes/n/proxy/exec/a/b/c":                           true,
+		"/api/v1/nodes/n/proxy":                                      true,
+		"/api/v1/namespaces/a/pods/exec":                             false,
+		"/api/v1/namespaces/exec/pods/b/log":                         false,
+		"/api/v1/namespaces/a/pods/b":                                false,
+		"/apis/apps/v1/namespaces/a/deployments/d/scale":             false,
+		"/api/v1/namespaces/a/pods/b/portforward":                    false,
+		"/apis/metrics.k8s.io/v1beta1/namespaces/a/pods/b":           false,
+		"/apis/rbac.authorization.k8s.io/v1/clusterroles/system:x/a": false,
+	} {
+		if got := admit(ask(t, "POST", target, nil), false) != nil; got != refused {
+			t.Errorf("%s: refused %v", target, got)
+		}
+		if err := admit(ask(t, "POST", target, nil), true); err != nil {
+			t.Errorf("%s with shells: %v", target, err)
+		}
+	}
+}
+
+func TestPathsThatTwoReadersReadDifferently(t *testing.T) {
+	for _, target := range []string{
+		"/api/v1/namespaces/a/pods/b/%65xec%2F", "/api/v1/namespaces/a/pods/x/../b/exec", "/api//v1/namespaces/a/pods/b/exec",
+		"/api/v1/namespaces/a/pods/b/./exec", "/api/v1/namespaces/a%2fpods/b", "/api/v1/pods//",
+	} {
+		if err := admit(ask(t, "GET", target, nil), false); err == nil || !strings.Contains(err.Error(), "not written plainly") {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
+// proxied serves a proxy to an apiserver that is a handler, and its own address.
+func proxied(t *testing.T, change func(*rest.Config), apiserver http.HandlerFunc) string {
+	t.Helper()
+	upstream := httptest.NewServer(apiserver)
+	t.Cleanup(upstream.Close)
+	cfg := &rest.Config{Host: upstream.URL}
+	if change != nil {
+		change(cfg)
+	}
+	p, err := NewProxy(cfg, true, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(p)
+	t.Cleanup(front.Close)
+	t.Cleanup(p.CloseIdle)
+	return front.URL
+}
+
+func do(t *testing.T, front, method, target string, change func(http.Header)) (*http.Response, string) {
+	t.Helper()
+	r := ask(t, method, target, change)
+	r.RequestURI = ""
+	u, err := url.Parse(front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.URL.Scheme, r.URL.Host = u.Scheme, u.Host
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+func TestOnlyWhatWasToldGoesOn(t *testing.T) {
+	seen := make(chan *http.Request, 1)
+	front := proxied(t, func(c *rest.Config) { c.BearerToken = "the-agent's" }, func(w http.ResponseWriter, r *http.Request) { seen <- r })
+	resp, _ := do(t, front, "GET", "/api/v1/pods?limit=5", func(h http.Header) {
+		for name, value := range map[string]string{
+			"Cookie": "session=1", "X-Remote-User": "admin", "X-Remote-Group": "system:masters", "X-Forwarded-For": "10.0.0.1",
+			"Forwarded": "for=x", "X-Anything": "1", "Accept": "application/json", "Audit-ID": "e1", "User-Agent": "periscope",
+		} {
+			h.Set(name, value)
+		}
+	})
+	r := <-seen
+	for name := range r.Header {
+		switch name {
+		case "Cookie", "X-Remote-User", "X-Remote-Group", "X-Forwarded-For", "Forwarded", "X-Anything":
+			t.Errorf("%s went on", name)
+		}
+	}
+	if resp.StatusCode != http.StatusOK || r.Header.Get("Authorization") != "Bearer the-agent's" || r.URL.String() != "/api/v1/pods?limit=5" ||
+		r.Header.Get("Impersonate-User") != "alice" || r.Header.Get("Audit-Id") != "e1" || r.Header.Get("Accept") != "application/json" {
+		t.Errorf("%s %s with %v", resp.Status, r.URL, r.Header)
+	}
+}
+
+func TestAReplacedTokenIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(token string) {
+		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first")
+	seen := make(chan string, 1)
+	front := proxied(t, func(c *rest.Config) { c.BearerTokenFile = path }, func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	_, _ = do(t, front, "GET", "/api", nil)
+	if got := <-seen; got != "Bearer first" {
+		t.Errorf("sent %q", got)
+	}
+	write("second")
+	for _, want := range []string{"Bearer first", "Bearer second"} { // the first is refused, and dropped
+		_, _ = do(t, front, "GET", "/api", nil)
+		if got := <-seen; got != want {
+			t.Errorf("after the rotation it sent %q, not %q", got, want)
+		}
+	}
+}
+
+func TestAConfigThatActsAsSomebodyIsRefused(t *testing.T) {
+	cfg := &rest.Config{Host: "https://127.0.0.1:1", Impersonate: rest.ImpersonationConfig{UserName: "root"}}
+	if _, err := NewProxy(cfg, true, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "remove “as”") {
+		t.Errorf("said %v", err)
+	}
+}
+
+// TestAnApiserverThatIsAway has a port that nobody listens at.
+func TestAnApiserverThatIsAway(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	_ = ln.Close()
+	front := proxied(t, func(c *rest.Config) { c.Host = "http://" + address }, nil)
+	for _, upgrade := range []string{"", "websocket", "SPDY/3.1"} {
+		resp, body := do(t, front, "GET", "/api/v1/pods", func(h http.Header) {
+			if upgrade != "" {
+				h.Set("Connection", "Upgrade")
+				h.Set("Upgrade", upgrade)
+			}
+		})
+		var st metav1.Status
+		if err := json.Unmarshal([]byte(body), &st); err != nil || resp.StatusCode != http.StatusBadGateway || st.Kind != "Status" ||
+			!strings.Contains(st.Message, "refused the connection") {
+			t.Errorf("upgrade %q: %s: %s", upgrade, resp.Status, body)
+		}
+	}
+}
+
+// TestUpgradesPass: both protocols, both directions, and a half-close, through
+// whatever stands between.
+func TestUpgradesPass(t *testing.T) {
+	for _, protocol := range []string{"websocket", "SPDY/3.1"} {
+		front := proxied(t, nil, func(w http.ResponseWriter, r *http.Request) {
+			c, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
+			_, _ = io.Copy(c, rw)
+			_, _ = io.WriteString(c, "that was all")
+		})
+		c, err := net.Dial("tcp", strings.TrimPrefix(front, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "GET /api/v1/namespaces/a/pods/b/exec HTTP/1.1\r\nHost: x\r\nImpersonate-User: alice\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n")
+		in := bufio.NewReader(c)
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%s: %v, %v", protocol, resp, err)
+		}
+		_, _ = io.WriteString(c, "typed")
+		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(in)
+		if string(got) != "typedthat was all" || err != nil {
+			t.Errorf("%s: %q, %v", protocol, got, err)
+		}
+	}
+}
+
+func FuzzAdmit(f *testing.F) {
+	f.Add("alice", "dev", "/api/v1/namespaces/a/pods/b/exec", "")
+	f.Add("system:admin", "system:masters", "//", "base64url.bearer.authorization.k8s.io.eA")
+	f.Fuzz(func(t *testing.T, user, group, p, protocol string) {
+		r := &http.Request{Method: "GET", URL: &url.URL{Path: p}, Header: http.Header{
+			"Impersonate-User": {user}, "Impersonate-Group": {group}, "Sec-Websocket-Protocol": {protocol},
+		}}
+		if admit(r, false) != nil {
+			return
+		}
+		for _, name := range []string{user, group} {
+			if strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "system:") {
+				t.Errorf("acts as %q", name)
+			}
+		}
+		if strings.HasSuffix(strings.TrimSuffix(p, "/"), "/exec") && strings.Contains(p, "/pods/") && strings.Count(p[strings.LastIndex(p, "/pods/"):], "/") <= 3 {
+			t.Errorf("enters a pod by %q", p)
+		}
+	})
+}
