@@ -75,8 +75,12 @@ func runFault(st *metav1.Status) *fault.Error {
 	return f
 }
 
-// lost is a stream that ended without the cluster's word on the command.
+// lost is a stream that ended without the cluster's word on the command. Where the
+// way to the cluster says itself what became of it, that is what the user reads.
 func lost(cause error) Result {
+	if f, ok := errors.AsType[*fault.Error](cause); ok && f.Kind == fault.AgentDisconnected {
+		return Result{Err: f}
+	}
 	return Result{Err: fault.Wrap(cause, fault.ClusterUnreachable, opRun,
 		"The connection to the container was lost. The command may still be running: look at the pod, then open a new shell.")}
 }

@@ -30,7 +30,7 @@ func (d *spdyDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (S
 	if err != nil {
 		return nil, err
 	}
-	l, answer, err := d.upgrade(ctx, cfg, http.MethodPost, u, http.Header{
+	l, answer, err := d.upgrade(inLane(ctx, req), cfg, http.MethodPost, u, http.Header{
 		"Upgrade": {streamspdy.HeaderSpdy31},
 		// Older versions say how a command ended in words alone.
 		httpstream.HeaderProtocolVersion: {remotecommand.StreamProtocolV5Name, remotecommand.StreamProtocolV4Name},

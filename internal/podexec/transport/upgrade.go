@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/transport"
 
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/lane"
 	"github.com/periscope-console/periscope/internal/sendq"
 )
 
@@ -99,6 +100,15 @@ func newRequest(ctx context.Context, method string, u *url.URL, h http.Header) (
 	req.Header = h
 	req.Header.Set("Connection", "Upgrade")
 	return req, nil
+}
+
+// inLane tells the way to the cluster for what it is dialled: a terminal is typed in,
+// and a command without one may carry files.
+func inLane(ctx context.Context, r Request) context.Context {
+	if r.TTY {
+		return lane.Typing(ctx)
+	}
+	return ctx
 }
 
 // execURL has nothing from a client but the fields of r.

@@ -34,7 +34,7 @@ func (d *wsDialer) Dial(ctx context.Context, cfg *rest.Config, req Request) (Str
 	if err != nil {
 		return nil, err
 	}
-	l, err := d.handshake(ctx, cfg, u, remotecommand.StreamProtocolV5Name, http.Header{})
+	l, err := d.handshake(inLane(ctx, req), cfg, u, remotecommand.StreamProtocolV5Name, http.Header{})
 	if err != nil {
 		return nil, err
 	}
