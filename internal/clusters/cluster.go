@@ -25,6 +25,33 @@ type Backend interface {
 	Close() error
 }
 
+// Linked is a Backend whose way to the cluster is a link that its agent keeps.
+type Linked interface {
+	// Link is how it stands with the link now. It does not block.
+	Link() Link
+}
+
+// LinkState says whether a link is there.
+type LinkState string
+
+// The states of a link. A link that is Reconnecting keeps all it carries, for its
+// grace; one that is Away has lost it.
+const (
+	LinkConnected    LinkState = "connected"
+	LinkReconnecting LinkState = "reconnecting"
+	LinkAway         LinkState = "away"
+)
+
+// Link is what is known of a cluster's agent.
+type Link struct {
+	State LinkState `json:"state" enum:"connected,reconnecting,away" doc:"Whether the agent's link is there; one that reconnects keeps its shells for a while"`
+	// Since is nil where there has been no link since the server's start.
+	Since        *time.Time `json:"since" doc:"Since when it is in this state; null: no link since the server's start"`
+	AgentVersion string     `json:"agentVersion" doc:"The agent's version; empty while it is not known"`
+	// NoShells says that the cluster's owner lets nobody into a container.
+	NoShells bool `json:"-"`
+}
+
 // Cluster is one member of the registry.
 type Cluster struct {
 	spec    config.Cluster
@@ -64,8 +91,24 @@ func newCluster(spec config.Cluster, backend Backend) *Cluster {
 // Name is the cluster's name in the registry.
 func (c *Cluster) Name() string { return c.spec.Name }
 
-// Exec is what shells into this cluster are bound by.
-func (c *Cluster) Exec() config.ExecPolicy { return c.spec.Exec }
+// Exec is what shells into this cluster are bound by. Where its agent says that its
+// owner lets nobody in, nobody is.
+func (c *Cluster) Exec() config.ExecPolicy {
+	policy := c.spec.Exec
+	if l := c.link(); l != nil && l.NoShells {
+		policy.Enabled = false
+	}
+	return policy
+}
+
+// link is nil where the cluster has no agent.
+func (c *Cluster) link() *Link {
+	if linked, ok := c.backend.(Linked); ok {
+		l := linked.Link()
+		return &l
+	}
+	return nil
+}
 
 // Client is a way in for one request, as imp. auditID may be empty.
 func (c *Cluster) Client(ctx context.Context, imp identity.Impersonation, auditID string) (*kube.Client, error) {
@@ -158,6 +201,7 @@ type Summary struct {
 	Version   string     `json:"version" doc:"Kubernetes version; empty while not connected"`
 	Message   string     `json:"message" doc:"Why it is not connected, in words for the user"`
 	CheckedAt *time.Time `json:"checkedAt" doc:"When it was last checked"`
+	Link      *Link      `json:"link" doc:"The link of its agent; null where it has none"`
 }
 
 // Summary does not block: it tells what the last probe found.
@@ -166,10 +210,26 @@ func (c *Cluster) Summary() Summary {
 	for k, v := range c.spec.Tags {
 		tags[k] = v
 	}
-	return Summary{
+	sum := Summary{
 		Name: c.spec.Name, Backend: string(c.spec.Backend), Region: c.spec.Region, ARN: c.spec.ARN,
-		Environment: c.spec.Environment, Tags: tags, ExecEnabled: c.spec.Exec.Enabled,
+		Environment: c.spec.Environment, Tags: tags, ExecEnabled: c.Exec().Enabled,
 		RequireReason: c.spec.Exec.RequireReason,
-		Connected:     h.connected(), Version: h.version, Message: h.message(), CheckedAt: h.checkedAt,
+		Connected:     h.connected(), Version: h.version, Message: h.message(), CheckedAt: h.checkedAt, Link: c.link(),
+	}
+	if sum.Link != nil {
+		sum.byLink(c)
+	}
+	return sum
+}
+
+// byLink corrects what the last check found by what the link has known since.
+func (s *Summary) byLink(c *Cluster) {
+	if s.Link.State != LinkAway {
+		return
+	}
+	_, err := c.backend.Config(context.Background())
+	s.Connected, s.Version = false, ""
+	if err != nil {
+		s.Message = fault.PublicOf(err)
 	}
 }

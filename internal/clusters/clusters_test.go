@@ -138,7 +138,7 @@ func TestSummaryShowsNothingOfTheWay(t *testing.T) {
 	}
 	defer func() { _ = r.Close() }()
 	before, _ := json.Marshal(r.List())
-	want := `[{"name":"prod","backend":"fake","region":"eu","arn":"arn:x","environment":"prod","tags":{"team":"pay"},"execEnabled":true,"requireReason":false,"connected":false,"version":"","message":"Not checked yet.","checkedAt":null}]`
+	want := `[{"name":"prod","backend":"fake","region":"eu","arn":"arn:x","environment":"prod","tags":{"team":"pay"},"execEnabled":true,"requireReason":false,"connected":false,"version":"","message":"Not checked yet.","checkedAt":null,"link":null}]`
 	if string(before) != want {
 		t.Errorf("got  %s\nwant %s", before, want)
 	}

@@ -35,9 +35,8 @@ type Links interface {
 	// Dial opens a stream to the cluster's agent, one for a person's typing or one
 	// for bulk. It waits while the link is being restored, as long as ctx allows.
 	Dial(ctx context.Context, cluster string, typing bool) (net.Conn, error)
-	// Away is since when the cluster has no link, nil while it has one. The time is
-	// zero where it has had none since the server's start.
-	Away(cluster string) *time.Time
+	// Link is how it stands with the cluster's link.
+	Link(cluster string) clusters.Link
 	// Lost reports whether an error of a stream says that its link is gone.
 	Lost(err error) bool
 }
@@ -79,11 +78,14 @@ func (b *backend) Config(context.Context) (*rest.Config, error) {
 	if b.closed {
 		return nil, fault.New(fault.ShuttingDown, op, "The server is shutting down. Try again in a moment.")
 	}
-	if since := b.Links.Away(b.name); since != nil {
-		return nil, b.away(*since)
+	if l := b.Link(); l.State == clusters.LinkAway {
+		return nil, b.away(l.Since)
 	}
 	return b.cfg, nil
 }
+
+// Link implements clusters.Linked.
+func (b *backend) Link() clusters.Link { return b.Links.Link(b.name) }
 
 // Close implements clusters.Backend.
 func (b *backend) Close() error {
@@ -93,12 +95,12 @@ func (b *backend) Close() error {
 	return nil
 }
 
-func (b *backend) away(since time.Time) error {
-	if since.IsZero() {
+func (b *backend) away(since *time.Time) error {
+	if since == nil {
 		return fault.New(fault.AgentDisconnected, op, "The agent of cluster %s has not been connected since this server started. Check that it runs in the cluster, and its log.", b.name)
 	}
 	f := fault.New(fault.AgentDisconnected, op, "The agent of cluster %s has been away since %s UTC (%s). It comes back by itself when it can; check that it runs in the cluster, and its log.",
-		b.name, since.UTC().Format("15:04:05"), ago(b.Now().Sub(since)))
+		b.name, since.UTC().Format("15:04:05"), ago(b.Now().Sub(*since)))
 	f.Detail = map[string]any{"since": since.UTC().Format(time.RFC3339)}
 	return f
 }

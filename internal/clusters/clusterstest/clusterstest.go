@@ -5,6 +5,7 @@
 package clusterstest
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -35,6 +36,9 @@ type Subject struct {
 	Break, Mend func(t *testing.T)
 	// Hidden must not be in any sentence: paths and secrets.
 	Hidden []string
+	// Broken is the kind of fault while it is broken; ClusterUnreachable where it
+	// is zero.
+	Broken fault.Kind
 }
 
 // Run holds s to the contract.
@@ -182,7 +186,7 @@ func (s Subject) breaks(t *testing.T) {
 	s.Break(t)
 	for range 2 {
 		_, err := b.Config(t.Context())
-		if fault.KindOf(err) != fault.ClusterUnreachable {
+		if kind := cmp.Or(s.Broken, fault.ClusterUnreachable); fault.KindOf(err) != kind {
 			t.Errorf("broken, it says %v", err)
 		}
 		s.checkSentence(t, fault.PublicOf(err))

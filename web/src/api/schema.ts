@@ -742,6 +742,8 @@ export interface components {
             environment: string;
             /** @description Whether shells may be opened here */
             execEnabled: boolean;
+            /** @description The link of its agent; null where it has none */
+            link: components["schemas"]["Link"] | null;
             /** @description Why it is not connected, in words for the user */
             message: string;
             /** @description Name of the cluster, unique */
@@ -1010,6 +1012,20 @@ export interface components {
         };
         FindLoginAsk: {
             userCode: string;
+        };
+        Link: {
+            /** @description The agent's version; empty while it is not known */
+            agentVersion: string;
+            /**
+             * Format: date-time
+             * @description Since when it is in this state; null: no link since the server's start
+             */
+            since: string | null;
+            /**
+             * @description Whether the agent's link is there; one that reconnects keeps its shells for a while
+             * @enum {string}
+             */
+            state: "connected" | "reconnecting" | "away";
         };
         LoggedOut: {
             /** @description Where to go to end the login at the provider as well; empty where nothing is left to do */
