@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test, in two lanes beside each other: what people do in a browser, and
-# the product's Go tests, then its other tests with those of the parts beside the
-# product. Each part is told whole, one after the other. One dev cluster serves all
+# Runs every test, in three lanes beside each other: the product's Go tests, and what
+# people do in a browser in two halves, each followed by a part of the other tests.
+# Each part is told whole, one after the other. One dev cluster serves all
 # Go packages, each test in a namespace of its own; tests that break nodes or
 # apiservers start their own, and so does each run of the browser.
 set -euo pipefail
@@ -54,7 +54,7 @@ product() {
   fi
   failed=0
   PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
-    go test -race -parallel 4 -timeout 20m "${long[@]}" ./... || failed=$?
+    go test -race -ldflags=-w -parallel 4 -timeout 20m "${long[@]}" ./... || failed=$?
   kill -TERM "$cluster"
   wait "$cluster" || true
   return "$failed"
@@ -65,45 +65,55 @@ browser() {
   bin/demo --dir "$scratch/$1" -- npm --prefix test/e2e run --silent test -- "${@:2}"
 }
 
-# What people do waits more than it works.
+# What people do waits more than it works, so it is told in two halves, on a server
+# and a cluster each: the second half is every file that stands nowhere else.
+#
+# The browser is the one without the parts of a window: it is the same engine, and a
+# fresh profile costs it half the time.
+export CHROMIUM=/usr/bin/chromium-headless-shell
+dock=(dock tokens debug cli repaint returning)
+
 deeds() {
-  say "The browser (Playwright): what people do"
-  browser deeds --exclude gallery.test.ts --exclude picture.test.ts
+  say "The browser (Playwright): what people do, the dock"
+  browser dock "${dock[@]/%/.test.ts}"
+  pages
 }
 
-# Logins and pictures take the browser without the parts of a window: it is the
-# same engine, and a fresh profile costs it half the time.
-#
-# The dev cluster's tests start nothing but its own programs, so Go remembers
-# their result as long as these are the same: what they hold, not how old they are.
-# It takes a name that begins with this folder's for a file of the module, whose
-# time counts, even where "/.." follows.
+shells() {
+  say "The browser (Playwright): what people do, shells"
+  browser shells $(printf -- '--exclude %s.test.ts ' "${dock[@]}" gallery picture)
+  parts
+}
+
 pages() {
-  export CHROMIUM=/usr/bin/chromium-headless-shell
   say "The browser (Playwright): logins by a provider, in each tier"
   bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
   say "The browser (Playwright): every page"
   browser pages gallery picture
+}
+
+# The dev cluster's tests start nothing but its own programs, so Go remembers
+# their result as long as these are the same: what they hold, not how old they are.
+# It takes a name that begins with this folder's for a file of the module, whose
+# time counts, even where "/.." follows.
+parts() {
+  say "The pages (vitest)"
+  npm --prefix web test --silent
   say "The dev cluster's own tests"
   (bin=$PWD/bin && cd devcluster && DEVCLUSTER_BIN="$bin/devcluster" KUBECTL_BIN="$bin/kubectl" \
     DEVCLUSTER_SUM=$(cat "$bin/devcluster" "$bin/kubectl" | sha256sum) CGO_ENABLED=0 go test ./...)
   say "The OpenID provider's own tests"
   (cd devidp && CGO_ENABLED=0 go test ./...)
-  say "The pages (vitest)"
-  npm --prefix web test --silent
 }
 
 say "Compiling the product's tests (the first time takes minutes)"
 go list -race -export -test -deps ./... >/dev/null # before anything that a busy machine would slow down
-# A third lane would be sooner done, and so busy that tests wait for a processor
-# where a person would not wait.
-say "All tests, in two lanes beside each other, each part told when it has ended (about nine minutes)"
+say "All tests, in three lanes beside each other, each part told when it has ended (about six minutes)"
 failed=0
-lane deeds
-lane product
-told product || failed=1
-lane pages
-for name in pages deeds; do
+for name in product deeds shells; do
+  lane "$name"
+done
+for name in product deeds shells; do
   told "$name" || failed=1
 done
 exit "$failed"
