@@ -57,6 +57,7 @@ type Cluster struct {
 	spec    config.Cluster
 	backend Backend
 	health  atomic.Pointer[health]
+	look    chan struct{} // asks for a check now; has room for one
 
 	mu   sync.Mutex // guards what follows
 	cfg  *rest.Config
@@ -83,7 +84,7 @@ func (h health) message() string {
 }
 
 func newCluster(spec config.Cluster, backend Backend) *Cluster {
-	c := &Cluster{spec: spec, backend: backend}
+	c := &Cluster{spec: spec, backend: backend, look: make(chan struct{}, 1)}
 	c.health.Store(&health{})
 	return c
 }

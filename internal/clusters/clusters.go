@@ -118,7 +118,19 @@ func (r *Registry) watch(ctx context.Context, c *Cluster) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-c.look:
 		case <-time.After(pause()):
+		}
+	}
+}
+
+// Look has the named cluster checked at once: something is known to have changed. It
+// does not block, and does nothing where there is no such cluster.
+func (r *Registry) Look(name string) {
+	if c := r.byName[name]; c != nil {
+		select {
+		case c.look <- struct{}{}:
+		default: // it is about to be checked
 		}
 	}
 }

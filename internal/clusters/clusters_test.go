@@ -196,6 +196,34 @@ func TestDeadClusterDelaysNoOther(t *testing.T) {
 	})
 }
 
+// TestLookChecksAtOnce: who knows that a link came back does not wait for the next
+// round.
+func TestLookChecksAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var probes atomic.Int64
+		r := registry(t, io.Discard, map[string]*fake{"c": newFake(func(r *http.Request) (*http.Response, error) {
+			probes.Add(1)
+			return version("v1.36.3")(r)
+		})}, "c")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- r.Run(ctx) }()
+		synctest.Wait()
+		for want := int64(2); want < 4; want++ {
+			r.Look("c")
+			r.Look("nobody's")
+			synctest.Wait()
+			if n := probes.Load(); n != want {
+				t.Errorf("%d checks, not %d", n, want)
+			}
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestShutdownIsNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(version("v1.36.3"))

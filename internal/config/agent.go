@@ -13,12 +13,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-)
 
-// Paths of the server that an agent asks, where its addresses name none.
-const (
-	ConnectPath  = "/api/agents/connect"
-	RegisterPath = "/api/agents/register"
+	"github.com/periscope-console/periscope/internal/tunnel/contract"
 )
 
 // Agent is everything that an agent was told.
@@ -65,7 +61,7 @@ var agentSettings = []AgentSetting{
 	{Env: "PERISCOPE_CLUSTER_NAME", Flag: "cluster", Meaning: "`NAME` of this cluster in the server's clusters.yaml",
 		read: func(a *Agent, v string) error { return clusterName(v, &a.Cluster) }},
 	{Env: "PERISCOPE_SERVER_URL", Flag: "server", Meaning: "`URL` of the server's listener for agents, such as wss://periscope.example.com:8443",
-		read: func(a *Agent, v string) (err error) { a.Server, err = serverURL(v, ConnectPath); return err }},
+		read: func(a *Agent, v string) (err error) { a.Server, err = serverURL(v, contract.ConnectPath); return err }},
 	{Env: "PERISCOPE_REGISTRATION_URL", Flag: "registration", Meaning: "`URL` at which the token is exchanged for a certificate, such as https://periscope.example.com; empty: the server's",
 		read: func(a *Agent, v string) error { return registrationURL(v, a) }},
 	{Env: "PERISCOPE_REGISTRATION_TOKEN", Meaning: "Registration token from the page “Add cluster”; needed once",
@@ -235,11 +231,11 @@ func serverURL(v, path string) (*url.URL, error) {
 func registrationURL(v string, a *Agent) error {
 	if v == "" {
 		if a.Server != nil {
-			a.Registration = &url.URL{Scheme: "https", Host: a.Server.Host, Path: RegisterPath}
+			a.Registration = &url.URL{Scheme: "https", Host: a.Server.Host, Path: contract.RegisterPath}
 		}
 		return nil
 	}
-	u, err := serverURL(v, RegisterPath)
+	u, err := serverURL(v, contract.RegisterPath)
 	if err != nil {
 		return errors.New("give an address such as https://periscope.example.com; the token is never sent in the clear")
 	}

@@ -1,0 +1,168 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+)
+
+// ErrNone says that no credentials are kept yet.
+var ErrNone = errors.New("no credentials are kept yet")
+
+// maxKept bounds what is read back, in bytes.
+const maxKept = 64 << 10
+
+// Credentials are what the agent shows the server and by what it knows it, in PEM.
+type Credentials struct {
+	Key         []byte `json:"key"`
+	Certificate []byte `json:"certificate"`
+	CA          []byte `json:"ca"`
+}
+
+// parse checks that the three belong together.
+func (c Credentials) parse() (tls.Certificate, *x509.CertPool, error) {
+	pair, err := tls.X509KeyPair(c.Certificate, c.Key)
+	if err != nil {
+		return pair, nil, fmt.Errorf("the agent's certificate and key: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(c.CA) {
+		return pair, nil, errors.New("the server's CA is no certificate")
+	}
+	return pair, roots, nil
+}
+
+// Keeper keeps the agent's credentials over restarts.
+type Keeper interface {
+	// Load returns ErrNone where nothing is kept.
+	Load(ctx context.Context) (Credentials, error)
+	// Save replaces what is kept, as a whole or not at all.
+	Save(ctx context.Context, c Credentials) error
+	String() string
+}
+
+// File keeps them in a file that nobody else may read.
+type File string
+
+func (f File) String() string { return "the file " + string(f) }
+
+// Load implements Keeper.
+func (f File) Load(context.Context) (Credentials, error) {
+	info, err := os.Stat(string(f))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Credentials{}, ErrNone
+	case err != nil:
+		return Credentials{}, err
+	case info.Mode().Perm()&0o077 != 0:
+		return Credentials{}, fmt.Errorf("%s holds the agent's key and may be read by others (mode %04o); run chmod 600 on it", f, info.Mode().Perm())
+	case info.Size() > maxKept:
+		return Credentials{}, fmt.Errorf("%s is larger than %d KiB; is it the right file?", f, maxKept>>10)
+	}
+	text, err := os.ReadFile(string(f))
+	if err != nil {
+		return Credentials{}, err
+	}
+	var c Credentials
+	if err := json.Unmarshal(text, &c); err != nil {
+		return Credentials{}, fmt.Errorf("%s holds no credentials of an agent: %w", f, err)
+	}
+	return c, nil
+}
+
+// Save implements Keeper.
+func (f File) Save(_ context.Context, c Credentials) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(string(f)), ".periscope-agent-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) //nolint:errcheck // it is gone where all went well
+	_, err = temp.Write(text)
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), string(f))
+}
+
+// keyCA is the key of the Secret that has the server's CA.
+const keyCA = "ca.crt"
+
+// Secret keeps them in a Secret of the agent's own namespace. It needs the verbs
+// get and update on that Secret, and create on Secrets of the namespace where it is
+// not made beforehand.
+type Secret struct {
+	namespace, name string
+	client          rest.Interface
+}
+
+// NewSecret reaches the Secret by cfg. It makes no connection.
+func NewSecret(cfg *rest.Config, namespace, name string) (*Secret, error) {
+	// The one group alone: the whole client would cost megabytes.
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	own := rest.CopyConfig(cfg)
+	own.APIPath, own.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	own.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	client, err := rest.RESTClientFor(own)
+	if err != nil {
+		return nil, err
+	}
+	return &Secret{namespace: namespace, name: name, client: client}, nil
+}
+
+func (s *Secret) String() string { return fmt.Sprintf("the Secret %s/%s", s.namespace, s.name) }
+
+// Load implements Keeper. A Secret without data is one that was made beforehand.
+func (s *Secret) Load(ctx context.Context) (Credentials, error) {
+	kept, err := s.get(ctx)
+	if apierrors.IsNotFound(err) || err == nil && len(kept.Data) == 0 {
+		return Credentials{}, ErrNone
+	}
+	if err != nil {
+		return Credentials{}, fmt.Errorf("%s: %w", s, err)
+	}
+	return Credentials{Key: kept.Data[corev1.TLSPrivateKeyKey], Certificate: kept.Data[corev1.TLSCertKey], CA: kept.Data[keyCA]}, nil
+}
+
+func (s *Secret) get(ctx context.Context) (*corev1.Secret, error) {
+	kept := &corev1.Secret{}
+	return kept, s.client.Get().Namespace(s.namespace).Resource("secrets").Name(s.name).Do(ctx).Into(kept)
+}
+
+// Save implements Keeper. The last of two writers wins: each has a certificate that
+// holds.
+func (s *Secret) Save(ctx context.Context, c Credentials) error {
+	data := map[string][]byte{corev1.TLSPrivateKeyKey: c.Key, corev1.TLSCertKey: c.Certificate, keyCA: c.CA}
+	kept, err := s.get(ctx)
+	switch {
+	case apierrors.IsNotFound(err):
+		fresh := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name}, Data: data}
+		err = s.client.Post().Namespace(s.namespace).Resource("secrets").Body(fresh).Do(ctx).Error()
+	case err == nil:
+		kept.Data, kept.ResourceVersion = data, ""
+		err = s.client.Put().Namespace(s.namespace).Resource("secrets").Name(s.name).Body(kept).Do(ctx).Error()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s, err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/tunnel"
+	"github.com/periscope-console/periscope/internal/tunnel/contract"
+	"github.com/periscope-console/periscope/internal/tunnel/pki"
+)
+
+const (
+	renewTime = 30 * time.Second
+	// renewAgain is how long after a failure it is tried again, at least; at most
+	// twice that.
+	renewAgain = 5 * time.Minute
+)
+
+// renewals renews the certificate at two thirds of its life, as long as there is a
+// link to do it over.
+func (a *Agent) renewals(ctx context.Context, link *tunnel.Link) {
+	for wait := a.untilRenewal(); ; {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if err := a.renew(ctx, link); err != nil {
+			wait = renewAgain + rand.N(renewAgain) // no secret depends on it
+			a.o.Log.Warn("agent.not_renewed", "error", err, "again_in", wait.String())
+			continue
+		}
+		wait = a.untilRenewal()
+	}
+}
+
+// untilRenewal is 0 or more.
+func (a *Agent) untilRenewal() time.Duration {
+	cert, _ := a.credentials()
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return renewAgain // parse has read it before
+	}
+	return max(0, time.Until(pki.RenewAt(leaf.NotBefore, leaf.NotAfter)))
+}
+
+// renew asks for a certificate of a new key, and keeps it before it uses it.
+func (a *Agent) renew(ctx context.Context, link *tunnel.Link) error {
+	key, request, err := pki.NewRequest(a.o.Cluster)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	defer cancel()
+	got, err := askRenewal(ctx, link, request)
+	if err != nil {
+		return err
+	}
+	c := Credentials{Key: key, Certificate: []byte(got.Certificate), CA: []byte(got.CA)}
+	if err := c.check(); err != nil {
+		return err
+	}
+	if err := a.o.Keeper.Save(ctx, c); err != nil {
+		return fmt.Errorf("the new certificate cannot be kept: %w", err)
+	}
+	a.o.Log.Info("agent.renewed", "kept", a.o.Keeper.String())
+	return a.adopt(c)
+}
+
+// askRenewal is one request over a stream of its own.
+func askRenewal(ctx context.Context, link *tunnel.Link, request []byte) (contract.Certified, error) {
+	text, err := json.Marshal(contract.RenewalAsk{CSR: string(request)})
+	if err != nil {
+		return contract.Certified{}, err
+	}
+	rt := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return link.Open(ctx, tunnel.Interactive, contract.Renewal)
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://server.invalid/", bytes.NewReader(text))
+	if err != nil {
+		return contract.Certified{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return contract.Certified{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return readCertified(resp)
+}
