@@ -31,6 +31,9 @@ const (
 	stopTime = time.Second
 )
 
+// errStopping is what the server hears when the agent ends in order.
+var errStopping = errors.New("the agent is stopping")
+
 // ErrGaveUp is what Run returns after Options.GiveUp without a link.
 var ErrGaveUp = errors.New("there has been no link to the server for too long")
 
@@ -72,11 +75,13 @@ func New(o Options) *Agent {
 // Run keeps the link until ctx is done, which is no error; or until it has been
 // without one for GiveUp.
 func (a *Agent) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	if err := a.enter(ctx); err != nil {
 		return err
 	}
+	stopped := ctx
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(stopped, func() { cancel(errStopping) })()
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer cancel(nil)

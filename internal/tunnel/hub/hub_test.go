@@ -1,0 +1,223 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/leak"
+	"github.com/periscope-console/periscope/internal/tunnel"
+	"github.com/periscope-console/periscope/internal/tunnel/hub"
+	"github.com/periscope-console/periscope/internal/tunnel/line"
+	"github.com/periscope-console/periscope/internal/tunnel/tunneltest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// says is a cluster that answers every request with who it is, and holds those for
+// /hold until they are given up.
+func says(who string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, who)
+		if r.URL.Path == "/hold" {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	})
+}
+
+// served runs an agent whose cluster is h, and waits for its link.
+func served(t *testing.T, r *tunneltest.Rig, cluster string, h http.Handler) *tunneltest.Agent {
+	t.Helper()
+	o := r.Enrolled(t, cluster)
+	o.Proxy = h
+	a := tunneltest.Run(t, o)
+	r.Await(t, cluster, tunneltest.Is(line.Connected))
+	return a
+}
+
+// through is an HTTP client whose connections are streams to the cluster.
+func through(t *testing.T, r *tunneltest.Rig, cluster string) *http.Client {
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return r.Hub.Dial(ctx, cluster, tunnel.Interactive)
+	}}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+}
+
+func get(c *http.Client, path string) (string, error) {
+	resp, err := c.Get("http://cluster.invalid" + path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
+}
+
+func TestClustersAreReachedThroughTheirAgents(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east", "west"})
+	if _, err := get(through(t, r, "east"), "/"); !errors.Is(err, hub.ErrAway) {
+		t.Errorf("before its agent: %v", err)
+	}
+	east, _ := served(t, r, "east", says("east")), served(t, r, "west", says("west"))
+	for _, cluster := range []string{"east", "west"} {
+		if got, err := get(through(t, r, cluster), "/"); got != cluster || err != nil {
+			t.Errorf("%s answers %q, %v", cluster, got, err)
+		}
+	}
+	if s := r.Hub.State("east"); s.Version != "test" || !s.Shells || s.Since.IsZero() || east.Ready() != nil {
+		t.Errorf("state %+v, ready %v", s, east.Ready())
+	}
+	if err := east.Stop(t); err != nil {
+		t.Errorf("the agent ended with %v", err)
+	}
+	s := r.Await(t, "east", tunneltest.Is(line.Gone))
+	if _, err := get(through(t, r, "east"), "/"); !errors.Is(err, hub.ErrAway) || s.Since.IsZero() {
+		t.Errorf("after its agent: %v, %+v", err, s)
+	}
+}
+
+// TestAStreamSaysThatItsLinkHasEnded, and not that its own peer has.
+func TestAStreamSaysThatItsLinkHasEnded(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"})
+	a := served(t, r, "east", says("east"))
+	resp, err := through(t, r, "east").Get("http://cluster.invalid/hold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_ = a.Stop(t)
+	if _, err := io.ReadAll(resp.Body); !errors.Is(err, hub.ErrLost) {
+		t.Errorf("the body ended with %v", err)
+	}
+}
+
+func TestConnectsAndDisconnectsAreRecorded(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"})
+	_ = served(t, r, "east", says("east")).Stop(t)
+	r.Await(t, "east", func(s hub.State) bool { return s.Line == line.Gone && len(r.Events(audit.AgentDisconnect)) > 0 })
+	on, off := r.Events(audit.AgentConnect), r.Events(audit.AgentDisconnect)
+	if len(on) != 1 || len(off) != 1 {
+		t.Fatalf("%d connects, %d disconnects", len(on), len(off))
+	}
+	if on[0].Cluster != "east" || on[0].Actor.Sub != "agent:east" || on[0].Outcome != audit.Success || on[0].Extra["certificate"] == "" {
+		t.Errorf("connect %+v", on[0])
+	}
+	if off[0].Reason != "closed_by_agent" || off[0].Extra["instance"] != on[0].Extra["instance"] || off[0].Extra["certificate"] != on[0].Extra["certificate"] {
+		t.Errorf("disconnect %+v", off[0])
+	}
+}
+
+// TestANewInstanceTakesOver: a rolling update starts the new agent before the old one
+// ends, and neither throws the other out again.
+func TestANewInstanceTakesOver(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"})
+	served(t, r, "east", says("old"))
+	o := r.Enrolled(t, "east")
+	o.Proxy = says("new")
+	second := tunneltest.Run(t, o)
+	r.Await(t, "east", func(hub.State) bool { return len(r.Events(audit.AgentConnect)) == 2 && r.Hub.State("east").Line == line.Connected })
+	if got, err := get(through(t, r, "east"), "/"); got != "new" || err != nil {
+		t.Errorf("answered by %q, %v", got, err)
+	}
+	r.Await(t, "east", func(hub.State) bool { return len(r.Events(audit.AgentDisconnect)) == 1 })
+	if off := r.Events(audit.AgentDisconnect)[0]; off.Reason != "superseded" || second.Ready() != nil {
+		t.Errorf("the old one left for %q, the new one is ready: %v", off.Reason, second.Ready())
+	}
+}
+
+func TestRevokingPutsTheAgentOutAtOnce(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east", "west"})
+	east := served(t, r, "east", says("east"))
+	served(t, r, "west", says("west"))
+	if err := r.Enrol.Revoke(t.Context(), tunneltest.Admin, "", "east"); err != nil {
+		t.Fatal(err)
+	}
+	r.Await(t, "east", tunneltest.Is(line.Gone))
+	r.Await(t, "east", func(hub.State) bool { return strings.Contains(r.Log.String(), "agent.certificate_refused") })
+	if east.Ready() == nil || r.Hub.State("west").Line != line.Connected {
+		t.Errorf("east is ready: %v, west is %v", east.Ready(), r.Hub.State("west").Line)
+	}
+	if off := r.Events(audit.AgentDisconnect); len(off) != 1 || off[0].Reason != "revoked" {
+		t.Errorf("recorded %+v", off)
+	}
+}
+
+// TestALinkThatCannotBeRecordedIsNone: what happens over it would be on nobody's list.
+func TestALinkThatCannotBeRecordedIsNone(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"}, func(o *hub.Options) { o.Audit = broken{} })
+	o := r.Enrolled(t, "east")
+	o.Proxy = says("east")
+	tunneltest.Run(t, o)
+	r.Await(t, "east", func(s hub.State) bool { return strings.Contains(r.Log.String(), "agent.connect_refused") })
+	if s := r.Hub.State("east"); s.Line != line.Gone {
+		t.Errorf("the link is %v", s.Line)
+	}
+}
+
+type broken struct{}
+
+func (broken) Emit(context.Context, audit.Event) error { return errors.New("the disk is full") }
+
+func TestTheAgentSaysWhyItHasNoLink(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"})
+	good := r.Enrolled(t, "east")
+	for name, c := range map[string]struct {
+		change func(*testing.T) (wrong error)
+		says   string
+	}{
+		"a token used twice": {func(t *testing.T) error {
+			o := good
+			o.Proxy, o.Log = says("east"), slog.New(slog.DiscardHandler)
+			if _, err := o.Registration.Register(t.Context()); err != nil {
+				return err
+			}
+			return tunneltest.Run(t, o).Wait(t)
+		}, "mint a new one"},
+		"another cluster's token": {func(t *testing.T) error {
+			o := r.Enrolled(t, "east")
+			o.Registration.Cluster = "west"
+			return tunneltest.Run(t, o).Wait(t)
+		}, "mint a new one"},
+		"another pin": {func(t *testing.T) error {
+			o := r.Enrolled(t, "east")
+			o.Registration.Pin = "sha256:" + strings.Repeat("0", 64)
+			return tunneltest.Run(t, o).Wait(t)
+		}, "no certificate of the server has the pinned key"},
+		"no token": {func(t *testing.T) error {
+			o := r.Enrolled(t, "east")
+			o.Registration.Token = ""
+			return tunneltest.Run(t, o).Wait(t)
+		}, "PERISCOPE_REGISTRATION_TOKEN"},
+		"too long without a link": {func(t *testing.T) error {
+			o := r.Enrolled(t, "east")
+			o.GiveUp, o.Server = 50*time.Millisecond, nowhere(t, o.Server.Path)
+			return tunneltest.Run(t, o).Wait(t)
+		}, "for too long: The link to the server cannot be made"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.change(t); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("it ended with %v", err)
+			}
+		})
+	}
+}
+
+// nowhere is an address that nobody listens at.
+func nowhere(t *testing.T, path string) *url.URL {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return &url.URL{Scheme: "wss", Host: ln.Addr().String(), Path: path}
+}
