@@ -64,6 +64,9 @@ const (
 	AgentRegister  = "agent.register"
 	AgentRenew     = "agent.renew"
 	AgentRevoke    = "agent.revoke"
+	// Of links: each is one record, once the link stands or has ended.
+	AgentConnect    = "agent.connect"
+	AgentDisconnect = "agent.disconnect"
 )
 
 // Actor is who acted, as the login said.

@@ -149,7 +149,7 @@ func (a *Agent) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	sendq.LowWater(c.NetConn())
+	_ = sendq.KeepShort(c.NetConn()) // without it only what is typed beside a flood is slower
 	return c, nil
 }
 
@@ -226,7 +226,7 @@ func (a *Agent) serve(ctx context.Context, c *line.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	parts.Go(func() { a.streams(link) })
 	parts.Go(func() { a.renewals(ctx, link) })
-	err := link.Run(ctx)
+	err := link.Run(context.WithoutCancel(ctx)) // it ends with its line, which Keep ends
 	cancel()
 	parts.Wait()
 	a.o.Log.Info("agent.link_ended", "why", err.Error())

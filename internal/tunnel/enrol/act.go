@@ -273,7 +273,7 @@ func (p *Pass) renew(ctx context.Context, before Certificate, issued pki.Issued)
 	err := k.audited(ctx, e, func(ctx context.Context, _ map[string]any) error {
 		ok, err := k.o.Store.Renew(ctx, c, maxCertificates)
 		if err == nil && !ok {
-			err = deniedError{gone(errRevoked)}
+			err = deniedError{gone(ErrRevoked)}
 		}
 		return cannotIssue(err)
 	})
@@ -303,7 +303,7 @@ func (k *Keeper) Revoke(ctx context.Context, a identity.Actor, requestID, cluste
 		}
 		extra["certificates"], extra["tokens"] = certificates, tokens
 		for _, p := range k.of(cluster) {
-			p.end(errRevoked)
+			p.end(ErrRevoked)
 		}
 		if certificates+tokens == 0 {
 			return noAgent()

@@ -158,7 +158,7 @@ func (k *Keeper) raise(now time.Time, said map[string]time.Time, what string, en
 
 // Why a certificate of our CA lets nobody in; for the log.
 var (
-	errRevoked   = errors.New("the certificate was revoked")
+	ErrRevoked   = errors.New("the certificate was revoked")
 	errForgotten = errors.New("this server knows of no such certificate: it is of another database, or long over")
 	errNoCluster = errors.New("no cluster of that name is reached through an agent here")
 	errClosed    = errors.New("the link was closed")
@@ -211,7 +211,7 @@ func (k *Keeper) holds(ctx context.Context, peer pki.Peer) (why, err error) {
 	case !ok || c.Cluster != peer.Cluster:
 		return errForgotten, nil
 	case !c.Revoked.IsZero():
-		return fmt.Errorf("%w at %s", errRevoked, c.Revoked.UTC().Format(time.RFC3339)), nil
+		return fmt.Errorf("%w at %s", ErrRevoked, c.Revoked.UTC().Format(time.RFC3339)), nil
 	case now.After(peer.Expires):
 		return fmt.Errorf("%w: it is not valid after %s, and this server's clock says %s",
 			pki.ErrExpired, peer.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)), nil

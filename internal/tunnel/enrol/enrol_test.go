@@ -551,7 +551,7 @@ func TestRevoke(t *testing.T) {
 	if err := o.Revoke(from(t), admin, "r-1", "prod"); err != nil {
 		t.Fatal(err)
 	}
-	if !ended(one) || !ended(two) || ended(other) || !errors.Is(one.Cause(), errRevoked) {
+	if !ended(one) || !ended(two) || ended(other) || !errors.Is(one.Cause(), ErrRevoked) {
 		t.Errorf("ended: %v %v %v: %v", ended(one), ended(two), ended(other), one.Cause())
 	}
 	if _, err := o.Admit(from(t), certs); fault.KindOf(err) != fault.Unauthenticated {
@@ -609,7 +609,7 @@ func TestRevokedElsewhere(t *testing.T) {
 		}
 		begun := time.Now()
 		<-pass.Done()
-		if took := time.Since(begun); took > sweepEvery || !errors.Is(pass.Cause(), errRevoked) || ended(other) {
+		if took := time.Since(begun); took > sweepEvery || !errors.Is(pass.Cause(), ErrRevoked) || ended(other) {
 			t.Errorf("it took %v: %v", took, pass.Cause())
 		}
 		synctest.Wait()

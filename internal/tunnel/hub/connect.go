@@ -44,7 +44,7 @@ func (h *Hub) Connect(w http.ResponseWriter, r *http.Request) error {
 		}
 		return nil
 	}
-	sendq.LowWater(c.NetConn())
+	_ = sendq.KeepShort(c.NetConn()) // without it only what is typed beside a flood is slower
 	says := aboutOf(r)
 	seated, resumed, err := h.host.Accept(pass.Cluster(), c)
 	switch {

@@ -8,12 +8,12 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -144,7 +144,7 @@ func (h *Hub) Dial(ctx context.Context, cluster string, class tunnel.Class) (net
 	h.mu.Lock()
 	a := h.agents[cluster]
 	h.mu.Unlock()
-	if a == nil {
+	if a == nil || a.line.Err() != nil {
 		return nil, ErrAway
 	}
 	s, err := a.link.Open(ctx, class, contract.APIServer)
@@ -217,7 +217,7 @@ func (h *Hub) carry(a *agent) {
 	h.exit(a)
 	cancel()
 	parts.Wait()
-	h.ended(a, record, cmp.Or(a.line.Err(), err))
+	h.ended(a, record, err)
 }
 
 func (h *Hub) enter(a *agent) {
@@ -325,6 +325,7 @@ var reasons = []struct {
 	{line.ErrSuperseded, "superseded"},
 	{line.ErrGrace, "lost"},
 	{line.ErrClosed, "closed_by_agent"},
+	{io.EOF, "closed_by_agent"},
 	{enrol.ErrRevoked, "revoked"},
 	{line.ErrRule, "protocol_error"},
 }

@@ -39,9 +39,7 @@ func served(t *testing.T, r *tunneltest.Rig, cluster string, h http.Handler) *tu
 	t.Helper()
 	o := r.Enrolled(t, cluster)
 	o.Proxy = h
-	a := tunneltest.Run(t, o)
-	r.Await(t, cluster, tunneltest.Is(line.Connected))
-	return a
+	return r.Linked(t, o)
 }
 
 // through is an HTTP client whose connections are streams to the cluster.
@@ -124,7 +122,7 @@ func TestANewInstanceTakesOver(t *testing.T) {
 	served(t, r, "east", says("old"))
 	o := r.Enrolled(t, "east")
 	o.Proxy = says("new")
-	second := tunneltest.Run(t, o)
+	second := r.Run(t, o)
 	r.Await(t, "east", func(hub.State) bool { return len(r.Events(audit.AgentConnect)) == 2 && r.Hub.State("east").Line == line.Connected })
 	if got, err := get(through(t, r, "east"), "/"); got != "new" || err != nil {
 		t.Errorf("answered by %q, %v", got, err)
@@ -157,7 +155,7 @@ func TestALinkThatCannotBeRecordedIsNone(t *testing.T) {
 	r := tunneltest.Start(t, []string{"east"}, func(o *hub.Options) { o.Audit = broken{} })
 	o := r.Enrolled(t, "east")
 	o.Proxy = says("east")
-	tunneltest.Run(t, o)
+	r.Run(t, o)
 	r.Await(t, "east", func(s hub.State) bool { return strings.Contains(r.Log.String(), "agent.connect_refused") })
 	if s := r.Hub.State("east"); s.Line != line.Gone {
 		t.Errorf("the link is %v", s.Line)
@@ -181,27 +179,27 @@ func TestTheAgentSaysWhyItHasNoLink(t *testing.T) {
 			if _, err := o.Registration.Register(t.Context()); err != nil {
 				return err
 			}
-			return tunneltest.Run(t, o).Wait(t)
+			return r.Run(t, o).Wait(t)
 		}, "mint a new one"},
 		"another cluster's token": {func(t *testing.T) error {
 			o := r.Enrolled(t, "east")
 			o.Registration.Cluster = "west"
-			return tunneltest.Run(t, o).Wait(t)
+			return r.Run(t, o).Wait(t)
 		}, "mint a new one"},
 		"another pin": {func(t *testing.T) error {
 			o := r.Enrolled(t, "east")
 			o.Registration.Pin = "sha256:" + strings.Repeat("0", 64)
-			return tunneltest.Run(t, o).Wait(t)
+			return r.Run(t, o).Wait(t)
 		}, "no certificate of the server has the pinned key"},
 		"no token": {func(t *testing.T) error {
 			o := r.Enrolled(t, "east")
 			o.Registration.Token = ""
-			return tunneltest.Run(t, o).Wait(t)
+			return r.Run(t, o).Wait(t)
 		}, "PERISCOPE_REGISTRATION_TOKEN"},
 		"too long without a link": {func(t *testing.T) error {
 			o := r.Enrolled(t, "east")
 			o.GiveUp, o.Server = 50*time.Millisecond, nowhere(t, o.Server.Path)
-			return tunneltest.Run(t, o).Wait(t)
+			return r.Run(t, o).Wait(t)
 		}, "for too long: The link to the server cannot be made"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -234,15 +234,21 @@ func (r *Rig) Agent(t testing.TB, cluster string, cfg *rest.Config) *Agent {
 	must(t, err)
 	t.Cleanup(p.CloseIdle)
 	o.Proxy = p
-	a := Run(t, o)
-	r.Await(t, cluster, Is(line.Connected))
+	return r.Linked(t, o)
+}
+
+// Linked is Run, and waits until both ends have the link.
+func (r *Rig) Linked(t testing.TB, o agent.Options) *Agent {
+	t.Helper()
+	a := r.Run(t, o)
+	r.Await(t, o.Cluster, func(s hub.State) bool { return s.Line == line.Connected && a.Ready() == nil })
 	return a
 }
 
 // Run runs an agent until the test ends, or Stop.
-func Run(t testing.TB, o agent.Options) *Agent {
+func (r *Rig) Run(t testing.TB, o agent.Options) *Agent {
 	t.Helper()
-	a := &Agent{Log: &Text{}, ended: make(chan error, 1)}
+	a := &Agent{Log: &Text{wrote: r.tell}, ended: make(chan error, 1)}
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewJSONHandler(a.Log, nil))
 	}
