@@ -11,7 +11,8 @@ import (
 
 const (
 	// Attempts to dial follow each other after a random time of up to
-	// firstWait·2^n, and never more than longestWait.
+	// firstWait·2^n, and never more than longestWait; while a line waits, never more
+	// than a tenth of its grace, so that an outage that is shorter loses no line.
 	firstWait   = 250 * time.Millisecond
 	longestWait = 30 * time.Second
 	// standbyWait is how often a standby asks, give or take a quarter.
@@ -35,7 +36,9 @@ type Dialer struct {
 	first time.Duration // firstWait where it is 0
 }
 
-func (d *Dialer) wait(n int) time.Duration { return jitter(n, cmp.Or(d.first, firstWait), longestWait) }
+func (d *Dialer) wait(n int, most time.Duration) time.Duration {
+	return jitter(n, cmp.Or(d.first, firstWait), min(most, longestWait))
+}
 
 // Begin makes one attempt at a new line, bounded by HandshakeTime; a standby is only
 // taken where there is no other. A refusal is a *PeerError.
@@ -78,7 +81,7 @@ func (d *Dialer) Keep(ctx context.Context, serve func(*Conn)) error {
 			return context.Cause(ctx)
 		}
 		standby = standby || errors.Is(err, ErrSuperseded)
-		wait := d.wait(n)
+		wait := d.wait(n, longestWait)
 		if standby {
 			wait = standbyWait*3/4 + jitter(0, standbyWait/2, standbyWait/2)
 		}
@@ -134,8 +137,8 @@ func (l *leg) greet(h helloRecord) (welcomeRecord, error) {
 
 // resume dials until c has a leg again or has ended.
 func (d *Dialer) resume(c *Conn, secret [secretSize]byte) {
-	for n := 0; ; n++ {
-		if pause(c.ctx, d.wait(n)) != nil {
+	for n, most := 0, c.longest(); ; n++ {
+		if pause(c.ctx, d.wait(n, most)) != nil {
 			return
 		}
 		h := helloRecord{resume: true, instance: d.Instance, id: c.id, secret: secret, received: c.count()}
@@ -152,6 +155,13 @@ func (d *Dialer) resume(c *Conn, secret [secretSize]byte) {
 			return
 		}
 	}
+}
+
+// longest is how far attempts to resume may be apart.
+func (c *Conn) longest() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.settings.Grace / 10
 }
 
 // count is how much was received. It stands still while there is no leg.

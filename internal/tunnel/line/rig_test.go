@@ -278,22 +278,39 @@ func (f flow) receive(c io.Reader, most int) error {
 	return nil
 }
 
-// exchange carries size bytes both ways at once.
+// exchange carries size bytes both ways at once. Each end reads until the other's
+// writer is done too, as whoever has a line must.
 func exchange(t *testing.T, a, b net.Conn, size, most int) {
 	t.Helper()
 	up, down := flow{1, size}, flow{2, size}
-	var all sync.WaitGroup
-	for name, f := range map[string]func() error{
-		"sending up": func() error { return up.send(a, most) }, "receiving up": func() error { return up.receive(b, most) },
-		"sending down": func() error { return down.send(b, most) }, "receiving down": func() error { return down.receive(a, most) },
-	} {
-		all.Go(func() {
-			if err := f(); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-		})
+	var done, receiving sync.WaitGroup // done: all is written, and all has come
+	done.Add(2)
+	send := func(name string, f flow, c net.Conn) {
+		if err := f.send(c, most); err != nil {
+			t.Errorf("sending %s: %v", name, err)
+		}
 	}
-	all.Wait()
+	receive := func(name string, f flow, c net.Conn) {
+		if err := f.receive(c, most); err != nil {
+			t.Errorf("receiving %s: %v", name, err)
+		}
+		done.Done()
+		if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after all of %s: %d bytes, %v", name, n, err)
+		}
+	}
+	done.Go(func() { send("up", up, a) })
+	done.Go(func() { send("down", down, b) })
+	receiving.Go(func() { receive("up", up, b) })
+	receiving.Go(func() { receive("down", down, a) })
+	done.Wait()
+	for _, c := range []net.Conn{a, b} {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+	receiving.Wait()
+	for _, c := range []net.Conn{a, b} {
+		_ = c.SetReadDeadline(time.Time{})
+	}
 }
 
 // echo is one byte there and back.
