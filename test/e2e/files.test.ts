@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -117,7 +117,7 @@ async function hangAfter(slices: number): Promise<void> {
 /** Fills in the dialog for uploads. */
 async function fillUpload(names: string[], to: string): Promise<Locator> {
   const dialog = await choose("Upload files…");
-  const field = dialog.locator("input[type=file]");
+  const field = dialog.locator("input[aria-label='Files to upload']");
   await field.setInputFiles(names.map((name) => join(folder, name)));
   await dialog.locator("textarea").fill(to);
   return dialog;
@@ -168,6 +168,38 @@ test("8 MiB are dropped on the terminal and fetched back, through a cut each way
   expect(await faults(page)).toEqual([]);
 });
 
+test("a folder is unpacked in the container, and comes back as an archive", async () => {
+  await start();
+  mkdirSync(join(folder, "src", "deep"), { recursive: true });
+  writeFileSync(join(folder, "src", "a"), "aa");
+  writeFileSync(join(folder, "src", "deep", "b"), randomBytes(MIB));
+  const dialog = await choose("Upload files…");
+  await dialog.locator("input[webkitdirectory]").setInputFiles(join(folder, "src"));
+  await dialog.getByText("src/").waitFor();
+  await dialog.locator("textarea").fill(folder);
+  await send(dialog);
+  await phase(row("src/"), "done");
+  const sum = sha256(readFileSync(join(folder, "src", "deep", "b")));
+  expect(await inShell(`cd ${folder}; find . -type f | sort; sha256sum <src/deep/b; cd`)).toBe(
+    `./src/a\n./src/deep/b\n${sum}  -`,
+  );
+
+  const from = await choose("Download…");
+  await from.getByRole("textbox", { name: "From" }).fill(`${folder}/src`);
+  // Its size is not known before, so the browser would ask where it goes; here its answer is a file of the page's own.
+  await page.evaluate(() => {
+    (window as any).showSaveFilePicker = async ({ suggestedName }: { suggestedName: string }) =>
+      (await navigator.storage.getDirectory()).getFileHandle(suggestedName, { create: true });
+  });
+  await page.keyboard.press("Enter");
+  await phase(row("src.tar"), "done");
+  const saved = await page.evaluate(async () => {
+    const file = await (await (await navigator.storage.getDirectory()).getFileHandle("src.tar")).getFile();
+    return Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer())));
+  });
+  expect(await row("src.tar").textContent()).toContain(Buffer.from(saved).toString("hex"));
+});
+
 test("what is refused says why, before anything is sent where that is known", async () => {
   await start();
   writeFileSync(join(folder, "big.bin"), "");
@@ -177,7 +209,7 @@ test("what is refused says why, before anything is sent where that is known", as
   await dialog.getByText("It is larger than 1.0 GiB").waitFor();
   expect(await dialog.getByRole("button", { name: /^Upload/ }).isEnabled()).toBe(false);
   await dialog.getByRole("button", { name: "Leave out big.bin" }).click();
-  await dialog.locator("input[type=file]").setInputFiles([join(folder, "small.bin")]);
+  await dialog.locator("input[aria-label='Files to upload']").setInputFiles([join(folder, "small.bin")]);
   await send(dialog);
   await row("small.bin").getByText("Make it first, or check the path.").waitFor();
   await phase(row("small.bin"), "failed");

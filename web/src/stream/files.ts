@@ -10,6 +10,8 @@ export const SLICE = 262_144;
 /** A file of this computer, to be read. */
 export interface CopySource {
   readonly size: number;
+  /** It is a tar archive, to be unpacked. */
+  readonly archive?: boolean;
   /** The bytes from `from` to `to`. Fewer, or a rejection, are a file that was changed or went away. */
   read(from: number, to: number): Promise<Uint8Array>;
 }
@@ -81,7 +83,9 @@ export class FileCopy {
     this.#options = options;
     const { url, container, reason, file, carries, openSocket, clock, random, events } = options;
     const request: FileRequest =
-      "up" in carries ? { ...file, op: "put", size: carries.up.size } : { ...file, op: "get", size: 0 };
+      "up" in carries
+        ? { ...file, op: carries.up.archive ? "unpack" : "put", size: carries.up.size }
+        : { ...file, op: "get", size: 0 };
     this.#stream = new ExecStream({
       url,
       begin: { kind: "open", container, reason, command: [], tty: false, file: request },

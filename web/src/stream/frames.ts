@@ -19,8 +19,8 @@ export interface OpenFrame {
 
 /** A file to carry, as api/terminal.md has it. */
 export interface FileRequest {
-  /** `get` reads a file, or a folder as a tar archive; `put` writes one. */
-  op: "get" | "put";
+  /** `get` reads a file, or a folder as a tar archive; `put` writes a file, `unpack` what such an archive holds. */
+  op: "get" | "put" | "unpack";
   /** In the container. */
   path: string;
   /** What a file that is put is called where `path` is a folder. */

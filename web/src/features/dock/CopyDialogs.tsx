@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Download, FileUp, FolderX, Upload, X } from "lucide-react";
+import { Download, FileUp, FolderUp, Upload, X } from "lucide-react";
 import { type FormEvent, type ReactNode, useId, useRef, useState } from "react";
 import { clustersQuery, featuresQuery } from "../../api/queries.ts";
 import { formatBytes } from "../../lib/bytes.ts";
@@ -8,11 +8,16 @@ import { Button, IconButton } from "../../ui/Button.tsx";
 import { Modal } from "../../ui/Modal.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import {
+  addDropped,
+  addFolder,
   type CopyQuestion,
   copyAsked,
+  type Dropped,
   download,
   droppedFiles,
   fileTrouble,
+  leaveOut,
+  needsFolder,
   pathTrouble,
   proposedPath,
   upload,
@@ -20,7 +25,7 @@ import {
 import { HELD_BYTES, savePicker } from "./landing.ts";
 import { isReason, ReasonField } from "./ReasonField.tsx";
 import { focusActive } from "./store.ts";
-import type { Place } from "./transfers.ts";
+import type { Place, Upload as UploadItem } from "./transfers.ts";
 
 /** Asks which files, and where to or from. */
 export function CopyDialogs() {
@@ -43,49 +48,49 @@ function useNeedsReason({ cluster, reason }: Place): boolean {
 }
 
 function UploadDialog({ asked }: { asked: Extract<CopyQuestion, { way: "up" }> }) {
+  const { files, packing, refused } = asked;
   const limit = useLimit();
-  const [files, setFiles] = useState(asked.files);
-  const [folders, setFolders] = useState(asked.folders);
   const [path, setPath] = useState(() => proposedPath(asked));
   const good = files.filter((file) => fileTrouble(file, limit) === "");
-  const add = (more: readonly File[]) => setFiles((now) => [...now, ...more]);
+  const into = needsFolder(good);
   return (
     <CopyForm
       asked={asked}
       title="Upload files"
       icon={<Upload aria-hidden className="size-4" />}
       verb={good.length > 1 ? `Upload ${good.length} files` : "Upload"}
-      ready={good.length > 0 && pathTrouble(path) === ""}
+      ready={good.length > 0 && packing === 0 && pathTrouble(path) === ""}
       limit={limit}
       onSubmit={(reason) => upload(asked, good, path, reason)}
-      onDrop={(dropped) => {
-        add(dropped.files);
-        setFolders((now) => [...now, ...dropped.folders]);
-      }}
+      onDrop={addDropped}
     >
-      <ChooseFiles first={files.length === 0} onChoose={add} />
+      <Choose first={files.length === 0} />
       {files.length > 0 ? (
         <ul aria-label="Files to upload" className="mt-2 max-h-48 overflow-auto rounded-md border border-line">
           {files.map((file, at) => (
-            <Chosen
-              // biome-ignore lint/suspicious/noArrayIndexKey: two files may be the same in all that is known of them
-              key={at}
-              file={file}
-              trouble={fileTrouble(file, limit)}
-              onRemove={() => setFiles((now) => now.filter((other) => other !== file))}
-            />
+            // biome-ignore lint/suspicious/noArrayIndexKey: two files may be the same in all that is known of them
+            <Chosen key={at} file={file} trouble={fileTrouble(file, limit)} />
           ))}
         </ul>
       ) : null}
-      {folders.length > 0 ? <NoFolders names={folders} /> : null}
+      {packing > 0 ? (
+        <p role="status" className="mt-2 text-xs text-muted">
+          Reading what is in {packing === 1 ? "the folder" : `${packing} folders`}
+        </p>
+      ) : null}
+      {refused.map((why) => (
+        <p key={why} role="alert" className="mt-2 text-xs wrap-anywhere text-broken">
+          {oneLine(why)}
+        </p>
+      ))}
       <PathField
-        label={good.length > 1 ? "Into the folder" : "To"}
+        label={into ? "Into the folder" : "To"}
         path={path}
         onChange={setPath}
         focus={files.length > 0}
         hint={
-          good.length > 1
-            ? "A folder in the container. A file there that has the same name is replaced."
+          into
+            ? "A folder in the container. What is there under the same name is replaced."
             : "A folder in the container, or the whole path of the file. One that is there is replaced."
         }
       />
@@ -125,7 +130,7 @@ interface CopyFormProps {
   ready: boolean;
   limit: number | null;
   onSubmit(reason: string): void;
-  onDrop?(dropped: ReturnType<typeof droppedFiles>): void;
+  onDrop?(dropped: Dropped): void;
   children: ReactNode;
 }
 
@@ -186,7 +191,36 @@ function Where({ place }: { place: Place }) {
   );
 }
 
-function ChooseFiles({ first, onChoose }: { first: boolean; onChoose(files: File[]): void }) {
+function Choose({ first }: { first: boolean }) {
+  return (
+    <div
+      className={`flex items-stretch gap-2 *:flex-1 ${first ? "h-20" : "h-9"} ${first ? "max-sm:h-auto max-sm:flex-col" : ""}`}
+    >
+      <ChooseButton
+        icon={<FileUp aria-hidden className="size-4 shrink-0 text-muted" />}
+        label={first ? "Choose files, or drop them here" : "More files"}
+        focus={first}
+        onChoose={(files) => addDropped({ files, folders: [] })}
+      />
+      <ChooseButton
+        icon={<FolderUp aria-hidden className="size-4 shrink-0 text-muted" />}
+        label={first ? "Choose a folder" : "A folder"}
+        folder
+        onChoose={addFolder}
+      />
+    </div>
+  );
+}
+
+interface ChooseButtonProps {
+  icon: ReactNode;
+  label: string;
+  folder?: boolean;
+  focus?: boolean;
+  onChoose(files: File[]): void;
+}
+
+function ChooseButton({ icon, label, folder = false, focus = false, onChoose }: ChooseButtonProps) {
   const field = useRef<HTMLInputElement>(null);
   return (
     <>
@@ -195,7 +229,8 @@ function ChooseFiles({ first, onChoose }: { first: boolean; onChoose(files: File
         type="file"
         multiple
         hidden
-        aria-label="Files to upload"
+        aria-label={folder ? "Folder to upload" : "Files to upload"}
+        {...(folder ? { webkitdirectory: "" } : {})}
         onChange={(event) => {
           onChoose([...(event.target.files ?? [])]);
           // The same file can be chosen once more.
@@ -204,19 +239,19 @@ function ChooseFiles({ first, onChoose }: { first: boolean; onChoose(files: File
       />
       <button
         type="button"
-        autoFocus={first}
+        autoFocus={focus}
         onClick={() => field.current?.click()}
-        className={`flex w-full items-center justify-center gap-2 rounded-md border border-dashed border-line-strong px-3 text-sm hover:bg-hover ${first ? "h-24 flex-col" : "h-9"}`}
+        className="flex min-h-9 items-center justify-center gap-2 rounded-md border border-dashed border-line-strong px-3 text-sm hover:bg-hover"
       >
-        <FileUp aria-hidden className={first ? "size-5 text-muted" : "size-4 text-muted"} />
-        {first ? "Choose files, or drop them here" : "Choose more files"}
+        {icon}
+        {label}
       </button>
     </>
   );
 }
 
-function Chosen({ file, trouble, onRemove }: { file: File; trouble: string; onRemove(): void }) {
-  const name = oneLine(file.name);
+function Chosen({ file, trouble }: { file: UploadItem; trouble: string }) {
+  const name = oneLine(file.folder ? `${file.name}/` : file.name);
   return (
     <li className="flex items-center gap-2 border-b border-line py-1 pr-1 pl-3 last:border-0">
       <span className="min-w-0 flex-1">
@@ -226,7 +261,7 @@ function Chosen({ file, trouble, onRemove }: { file: File; trouble: string; onRe
         {trouble ? <span className="block text-xs text-broken">{trouble}</span> : null}
       </span>
       <span className="shrink-0 text-xs text-muted tabular-nums">{formatBytes(file.size)}</span>
-      <IconButton label={`Leave out ${name}`} icon={<X className="size-3.5" />} onClick={onRemove} />
+      <IconButton label={`Leave out ${name}`} icon={<X className="size-3.5" />} onClick={() => leaveOut(file)} />
     </li>
   );
 }
@@ -234,18 +269,6 @@ function Chosen({ file, trouble, onRemove }: { file: File; trouble: string; onRe
 /** Line ends too are shown as what they are. */
 export function oneLine(text: string): string {
   return visible(text).replace(/\n/g, "␊").replace(/\r/g, "␍").replace(/\t/g, "␉");
-}
-
-function NoFolders({ names }: { names: readonly string[] }) {
-  return (
-    <p role="alert" className="mt-2 flex items-start gap-2 text-xs text-attention">
-      <FolderX aria-hidden className="mt-0.5 size-3.5 shrink-0" />
-      <span className="wrap-anywhere">
-        {names.map(oneLine).join(", ")}: {names.length === 1 ? "a folder is" : "folders are"} not uploaded from the
-        page. Pack {names.length === 1 ? "it" : "them"} into an archive first, or use periscope cp.
-      </span>
-    </p>
-  );
 }
 
 interface PathFieldProps {

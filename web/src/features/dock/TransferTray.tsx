@@ -53,7 +53,9 @@ export function TransferTray() {
         </button>
         {over > 0 ? (
           <Button size="sm" look="quiet" onClick={() => keepFocus(dismissAll)}>
-            Clear<span className="@max-md:sr-only"> finished</span>
+            <span>
+              Clear<span className="@max-md:sr-only"> finished</span>
+            </span>
           </Button>
         ) : null}
       </div>

@@ -1,13 +1,22 @@
 import { formatBytes } from "../../lib/bytes.ts";
 import { Store } from "../../lib/store.ts";
+import { NotPacked, packChosen, packEntry } from "./folders.ts";
 import type { Shell } from "./shell.ts";
-import { copyFiles, type Place } from "./transfers.ts";
+import { copyFiles, type Place, type Upload } from "./transfers.ts";
 
 /** Somebody wants to copy files to or from a shell's container; which, and where to, may still be open. */
-export type CopyQuestion = { shell: Shell; place: Place } & (
-  | { way: "up"; files: readonly File[]; folders: readonly string[] }
-  | { way: "down" }
-);
+export type CopyQuestion = { shell: Shell; place: Place } & (Uploads | { way: "down" });
+
+export interface Uploads {
+  way: "up";
+  /** Tells one question from the next, while folders are read for it. */
+  key: object;
+  files: readonly Upload[];
+  /** How many folders are being read. */
+  packing: number;
+  /** Why folders are not among the files. */
+  refused: readonly string[];
+}
 
 /** The question that a dialog is asking. */
 export const copyAsked = new Store<CopyQuestion | null>(null);
@@ -21,7 +30,9 @@ export function placeOfFiles(shell: Shell): Place | null {
 
 export function askUpload(shell: Shell, dropped: Dropped = { files: [], folders: [] }): void {
   const place = placeOfFiles(shell);
-  if (place) copyAsked.set({ way: "up", shell, place, ...dropped });
+  if (!place) return;
+  copyAsked.set({ way: "up", key: {}, shell, place, files: [], packing: 0, refused: [] });
+  addDropped(dropped);
 }
 
 export function askDownload(shell: Shell): void {
@@ -30,27 +41,62 @@ export function askDownload(shell: Shell): void {
 }
 
 export interface Dropped {
-  files: readonly File[];
-  /** The names of folders, which are not copied. */
-  folders: readonly string[];
+  files: readonly Upload[];
+  folders: readonly FileSystemDirectoryEntry[];
 }
 
 export function carriesFiles(data: Pick<DataTransfer, "types"> | null): boolean {
   return data?.types.includes("Files") ?? false;
 }
 
-/** What was dropped. A folder looks like a file that cannot be read, and only its entry tells. */
+/** What was dropped. A folder looks like a file that cannot be read, and only its entry tells; that is lost after the event. */
 export function droppedFiles(data: DataTransfer): Dropped {
   const files: File[] = [];
-  const folders: string[] = [];
+  const folders: FileSystemDirectoryEntry[] = [];
   for (const item of data.items) {
     if (item.kind !== "file") continue;
     const entry = item.webkitGetAsEntry?.();
     const file = item.getAsFile();
-    if (entry?.isDirectory) folders.push(entry.name);
+    if (entry?.isDirectory) folders.push(entry as FileSystemDirectoryEntry);
     else if (file) files.push(file);
   }
   return { files, folders };
+}
+
+/** Adds to what the open question is about. */
+export function addDropped({ files, folders }: Dropped): void {
+  change((now) => ({ files: [...now.files, ...files] }));
+  for (const folder of folders) void pack(folder.name, () => packEntry(folder));
+}
+
+export function addFolder(files: readonly File[]): void {
+  const name = files[0]?.webkitRelativePath.split("/")[0] ?? "";
+  if (files.length > 0) void pack(name, async () => packChosen(files));
+}
+
+export function leaveOut(file: Upload): void {
+  change((now) => ({ files: now.files.filter((other) => other !== file) }));
+}
+
+async function pack(name: string, read: () => Promise<Upload | Upload[]>): Promise<void> {
+  const asked = copyAsked.get();
+  const key = asked?.way === "up" ? asked.key : null;
+  change((now) => ({ packing: now.packing + 1 }));
+  try {
+    const folders = [await read()].flat();
+    change((now) => ({ packing: now.packing - 1, files: [...now.files, ...folders] }), key);
+  } catch (thrown) {
+    const why = thrown instanceof NotPacked ? thrown.message : `${name} could not be read. Is it still there?`;
+    change((now) => ({ packing: now.packing - 1, refused: [...now.refused, why] }), key);
+  }
+}
+
+/** Changes the open question about uploads, where it is still that of `key`. */
+function change(how: (now: Uploads) => Partial<Uploads>, key: object | null = null): void {
+  copyAsked.update((now) => {
+    if (now?.way !== "up" || (key && now.key !== key)) return now;
+    return { ...now, ...how(now) };
+  });
 }
 
 /** The paths that were last used in each shell. */
@@ -79,17 +125,21 @@ export function pathTrouble(path: string): string {
 }
 
 /** What keeps a file from being uploaded; empty where nothing does. `limit` in bytes; null: not known. */
-export function fileTrouble({ name, size }: Pick<File, "name" | "size">, limit: number | null): string {
+export function fileTrouble({ name, size }: Pick<Upload, "name" | "size">, limit: number | null): string {
   const bytes = bytesOf(name);
   if (bytes > NAME_BYTES) return `Its name has ${bytes} bytes, and at most ${NAME_BYTES} are taken. Rename it first.`;
   if (limit !== null && size > limit) return `It is larger than ${formatBytes(limit)}, the most that is copied here.`;
   return "";
 }
 
-/** Uploads what can be. Several files go into a folder that must be there: as a file each would replace the one before. */
-export function upload({ shell, place }: CopyQuestion, files: readonly File[], path: string, reason: string): void {
+/** Whether what is uploaded goes into a folder that must be there: of several files each would replace the one before. */
+export function needsFolder(files: readonly Upload[]): boolean {
+  return files.length > 1 || files.some(({ folder }) => folder);
+}
+
+export function upload({ shell, place }: CopyQuestion, files: readonly Upload[], path: string, reason: string): void {
   lastPaths.set(shell, { ...lastPaths.get(shell), up: path });
-  const into = files.length > 1 && !path.endsWith("/") ? `${path}/` : path;
+  const into = needsFolder(files) && !path.endsWith("/") ? `${path}/` : path;
   copyFiles(files.map((file) => ({ way: "up", place: { ...place, reason }, path: into, file })));
 }
 

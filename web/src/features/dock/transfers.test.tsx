@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, fireEvent, render, screen, within } from "@testing-library/react";
@@ -10,6 +11,7 @@ import { askDownload, askUpload, copyAsked, fileTrouble, pathTrouble, placeOfFil
 import { DropTarget } from "./DropTarget.tsx";
 import { watchDrops } from "./drops.ts";
 import { fakeBrowser, fakeTerminal, sockets } from "./fakes.ts";
+import { MAX_ENTRIES } from "./folders.ts";
 import { HELD_BYTES, nameHere, UNASKED_BYTES } from "./landing.ts";
 import { endAllShells } from "./restore.ts";
 import { newShell } from "./store.ts";
@@ -266,6 +268,24 @@ describe("a download", () => {
   });
 });
 
+/** A folder as the browser tells of one that was dropped: two of its entries at a time. */
+function folder(name: string, inside: (File | FileSystemDirectoryEntry)[]): FileSystemDirectoryEntry {
+  const entries = inside.map((one) =>
+    one instanceof File ? { name: one.name, isDirectory: false, file: (got: (file: File) => void) => got(one) } : one,
+  );
+  const createReader = () => {
+    let at = 0;
+    return {
+      readEntries(got: (some: unknown[]) => void) {
+        const some = entries.slice(at, at + (entries.length > 100 ? 1000 : 2));
+        at += some.length;
+        setTimeout(() => got(some));
+      },
+    };
+  };
+  return { name, isDirectory: true, createReader } as unknown as FileSystemDirectoryEntry;
+}
+
 describe("what is asked before a copy", () => {
   function open(): void {
     render(
@@ -282,20 +302,65 @@ describe("what is asked before a copy", () => {
 
   it("is where, with a folder for several files, and the shell's own reason", async () => {
     open();
-    act(() => askUpload(newShell(TARGET), { files: [file("a", "aa"), file("b", "bb")], folders: ["src"] }));
+    act(() => askUpload(newShell(TARGET), { files: [file("a", "aa"), file("b", "bb")], folders: [] }));
     const dialog = screen.getByRole("dialog", { name: "Upload files" });
     expect(dialog.textContent).toContain("demo · shop/web-0 · app");
-    expect(within(dialog).getByRole("alert").textContent).toMatch(/^src: a folder is not uploaded from the page/);
     expect(path().value).toBe("/tmp/");
     fireEvent.change(path(), { target: { value: "/srv/www" } });
     fireEvent.click(button("Leave out b"));
-    fireEvent.change(dialog.querySelector("input[type=file]") as Element, { target: { files: [file("c", "cc")] } });
+    fireEvent.change(screen.getByLabelText("Files to upload", { selector: "input" }), {
+      target: { files: [file("c", "cc")] },
+    });
     fireEvent.keyDown(path(), { key: "Enter" });
     expect(screen.queryByRole("dialog")).toBeNull();
     expect(wishes()).toMatchObject([
       { path: "/srv/www/", file: { name: "a" }, place: { reason: "INC-7" } },
       { path: "/srv/www/", file: { name: "c" } },
     ]);
+  });
+
+  it("takes folders, as archives to be unpacked into a folder", async () => {
+    open();
+    const entry = folder("src", [file("a", "aa"), folder("deep", [file("b", "bb")])]);
+    act(() => askUpload(newShell(TARGET), { files: [], folders: [entry] }));
+    expect(screen.getByText("Reading what is in the folder")).toBeTruthy();
+    await screen.findByText("src/");
+    const chosen = Object.defineProperty(file("c", "cc"), "webkitRelativePath", { value: "lib/x/c" });
+    fireEvent.change(screen.getByLabelText("Folder to upload", { selector: "input" }), { target: { files: [chosen] } });
+    await screen.findByText("lib/");
+    fireEvent.change(path(), { target: { value: "/srv" } });
+    fireEvent.click(button("Upload 2 files"));
+    hello(0);
+    expect(socket(0).frames[0]).toMatchObject({ file: { op: "unpack", path: "/srv/", name: "" } });
+    await allSent(0);
+    const archive = Buffer.concat(socket(0).stdin);
+    expect((socket(0).frames[0] as { file: { size: number } }).file.size).toBe(archive.length);
+    expect(execFileSync("tar", ["tf", "-"], { input: archive }).toString()).toBe(
+      "src/\nsrc/a\nsrc/deep/\nsrc/deep/b\n",
+    );
+    hello(1);
+    await allSent(1);
+    expect(execFileSync("tar", ["xOf", "-", "lib/x/c"], { input: Buffer.concat(socket(1).stdin) }).toString()).toBe(
+      "cc",
+    );
+  });
+
+  it("takes no folder that is too full, or cannot be read, and says so", async () => {
+    open();
+    const full = folder("full", new Array(MAX_ENTRIES).fill(file("a", "")));
+    const gone = { ...folder("gone", []), createReader: () => ({ readEntries: (_: unknown, no: () => void) => no() }) };
+    act(() => askUpload(newShell(TARGET), { files: [], folders: [full, gone as never] }));
+    await screen.findByText(/^full holds more than 10000 files\. Pack it/);
+    await screen.findByText("gone could not be read. Is it still there?");
+    expect(button("Upload").disabled).toBe(true);
+  });
+
+  it("forgets a folder that was still being read for a question that is closed", async () => {
+    open();
+    act(() => askUpload(newShell(TARGET), { files: [], folders: [folder("src", [file("a", "aa")])] }));
+    act(() => askUpload(newShell(TARGET), { files: [file("b", "bb")], folders: [] }));
+    await new Promise((next) => setTimeout(next, 20));
+    expect(copyAsked.get()).toMatchObject({ files: [{ name: "b" }], packing: 0 });
   });
 
   it("takes the whole path of one file, and proposes it the next time", () => {
@@ -376,17 +441,17 @@ describe("what is asked before a copy", () => {
 });
 
 describe("files that are dragged", () => {
-  const dropped = (...items: { file: File; folder?: boolean }[]) => ({
+  const dropped = (...items: (File | FileSystemDirectoryEntry)[]) => ({
     types: ["Files"],
     dropEffect: "",
-    items: items.map(({ file, folder = false }) => ({
+    items: items.map((item) => ({
       kind: "file",
-      getAsFile: () => file,
-      webkitGetAsEntry: () => ({ isDirectory: folder, name: file.name }),
+      getAsFile: () => (item instanceof File ? item : file(item.name, "")),
+      webkitGetAsEntry: () => (item instanceof File ? { isDirectory: false } : item),
     })),
   });
 
-  it("show where they would go, and are asked about when they are dropped", () => {
+  it("show where they would go, and are asked about when they are dropped", async () => {
     const shell = newShell(TARGET);
     const { container } = render(
       <DropTarget shell={shell} className="">
@@ -394,7 +459,7 @@ describe("files that are dragged", () => {
       </DropTarget>,
     );
     const target = container.firstElementChild as Element;
-    const dataTransfer = dropped({ file: file("a", "aa") }, { file: file("src", ""), folder: true });
+    const dataTransfer = dropped(file("a", "aa"), folder("src", []));
     expect(fireEvent.dragOver(target, { dataTransfer: { types: ["text/plain"] } })).toBe(true);
     expect(screen.queryByTestId("drop-target")).toBeNull();
     expect(fireEvent.dragOver(target, { dataTransfer })).toBe(false);
@@ -402,7 +467,10 @@ describe("files that are dragged", () => {
     fireEvent.dragLeave(target, { relatedTarget: document.body });
     expect(screen.queryByTestId("drop-target")).toBeNull();
     fireEvent.drop(target, { dataTransfer });
-    expect(copyAsked.get()).toMatchObject({ way: "up", files: [{ name: "a" }], folders: ["src"] });
+    expect(copyAsked.get()).toMatchObject({ way: "up", files: [{ name: "a" }], packing: 1 });
+    await vi.waitFor(() =>
+      expect(copyAsked.get()).toMatchObject({ files: [{}, { name: "src", folder: true }], packing: 0 }),
+    );
   });
 
   it("never replace the page where they are dropped beside", () => {

@@ -14,9 +14,15 @@ import type { ShellTarget } from "./target.ts";
 /** Where a file is copied to or from. */
 export type Place = Pick<ShellTarget, "cluster" | "namespace" | "pod" | "container" | "reason">;
 
+/** What is uploaded: a file, or a folder as the archive of what is in it. */
+export interface Upload extends Pick<Blob, "size" | "slice"> {
+  readonly name: string;
+  readonly folder?: boolean;
+}
+
 /** One file that is wanted here or there. */
 export type CopyWish =
-  | { way: "up"; place: Place; path: string; file: File }
+  | { way: "up"; place: Place; path: string; file: Upload }
   | { way: "down"; place: Place; path: string };
 
 export interface Trouble {
@@ -84,7 +90,7 @@ export class Transfer {
       url: execUrl(wish.place, window.location),
       container: wish.place.container,
       reason: wish.place.reason,
-      file: { path: wish.path, name: wish.way === "up" ? wish.file.name : "" },
+      file: { path: wish.path, name: wish.way === "up" && !wish.file.folder ? wish.file.name : "" },
       carries: wish.way === "up" ? { up: fileSource(wish.file) } : { down: (found) => this.#land(found) },
       openSocket: (url, protocol) => new WebSocket(url, protocol) as unknown as ExecSocket,
       events: {
@@ -210,7 +216,7 @@ export class Transfer {
 function fresh(wish: CopyWish): TransferState {
   return {
     phase: "queued",
-    name: wish.way === "up" ? wish.file.name : nameHere(wish.path, false),
+    name: wish.way === "down" ? nameHere(wish.path, false) : `${wish.file.name}${wish.file.folder ? "/" : ""}`,
     bytes: 0,
     size: wish.way === "up" ? wish.file.size : null,
     rate: null,
@@ -221,9 +227,10 @@ function fresh(wish: CopyWish): TransferState {
   };
 }
 
-function fileSource(file: File): CopySource {
+function fileSource(file: Upload): CopySource {
   return {
     size: file.size,
+    archive: file.folder ?? false,
     read: async (from, to) => new Uint8Array(await file.slice(from, to).arrayBuffer()),
   };
 }
