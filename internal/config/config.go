@@ -22,6 +22,7 @@ type Config struct {
 	Listen   Listen
 	Auth     Auth
 	Exec     Exec
+	Agents   Agents
 	Clusters []Cluster
 	// ProbeClustersOnBoot warms credentials and picks the wire protocol after the
 	// start, in the background.
@@ -146,6 +147,19 @@ type ExecPolicy struct {
 	RequireReason        bool
 }
 
+// Agents says how agents reach the server; without a cluster that is reached
+// through one it is empty.
+type Agents struct {
+	// ListenAddress is host:port; empty for no listener.
+	ListenAddress string
+	// SANs are the DNS names and IP addresses by which agents know the server.
+	SANs []string
+	// CAFile, or CANamespace and CASecret, is where the CA is kept.
+	CAFile, CANamespace, CASecret string
+	// CertificateLife is that of an agent's certificate.
+	CertificateLife time.Duration
+}
+
 // BackendKind is how a cluster is reached.
 type BackendKind string
 
@@ -154,6 +168,7 @@ const (
 	Kubeconfig BackendKind = "kubeconfig"
 	InCluster  BackendKind = "in-cluster"
 	EKS        BackendKind = "eks"
+	Agent      BackendKind = "agent"
 )
 
 // Cluster is one cluster of the registry.

@@ -299,8 +299,6 @@ func TestMistakes(t *testing.T) {
 		{"same key twice", auth("mode: dev\n"), "/etc/auth.yaml:2: "},
 
 		{"two of one name", cluster("  - {name: a, backend: in-cluster}\n"), "/etc/clusters.yaml:5: a cluster named a stands on line 2 already"},
-		{"agent", sources(goodAuth, "clusters: [{name: a, backend: agent}]"), "the backend agent of cluster a is not supported by this version; it has kubeconfig, in-cluster, eks"},
-		{"agent", sources(goodAuth, "clusters: [{name: a, backend: agent}]"), "the backend agent of cluster a is not supported by this version"},
 		{"unknown backend", sources(goodAuth, "clusters: [{name: a, backend: kubeconfg}]"), "did you mean kubeconfig?"},
 		{"no path", sources(goodAuth, "clusters: [{name: a, backend: kubeconfig}]"), "cluster a needs kubeconfigPath"},
 		{"path elsewhere", sources(goodAuth, "clusters: [{name: a, backend: in-cluster, kubeconfigPath: x}]"), "for the backend kubeconfig alone"},

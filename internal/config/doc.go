@@ -42,7 +42,7 @@ never turns into a default; the one exception is a number in a cluster's ` + "`e
 ignored with a warning. An empty variable counts as not set. A flag goes before its variable.
 
 What the settings of shells do, and which to change when something is wrong with one: [pod-exec.md](pod-exec.md).
-What access tokens are and do: [tokens.md](tokens.md).
+What access tokens are and do: [tokens.md](tokens.md). Clusters that dial out: [agents.md](agents.md).
 
 ## Environment variables
 
@@ -87,7 +87,7 @@ one around it. What it does, and how a cluster is added: [agents.md](agents.md).
 const laterIntro = `
 ## Not supported by this version
 
-The backend ` + "`agent`" + `, and these variables. Setting one keeps the server from starting:
+These variables. Setting one keeps the server from starting:
 
 `
 

@@ -301,15 +301,13 @@ func (l *loader) cluster(where, folder string, c clusterFile) {
 }
 
 func (l *loader) backend(where string, c clusterFile) {
-	known := []string{string(Kubeconfig), string(InCluster), string(EKS)}
+	known := []string{string(Kubeconfig), string(InCluster), string(EKS), string(Agent)}
 	if c.Backend == string(EKS) {
 		l.eks(where, c)
 	} else if c.AssumeRoleARN != "" {
 		l.wrong("%s: assumeRoleArn of cluster %s is for the backend eks alone; remove it", where, c.Name)
 	}
 	switch {
-	case c.Backend == "agent":
-		l.wrong("%s: the backend %s of cluster %s is not supported by this version; it has %s", where, c.Backend, c.Name, strings.Join(known, ", "))
 	case !slices.Contains(known, c.Backend):
 		l.wrong("%s: the backend of cluster %s is %q; give %s%s", where, c.Name, c.Backend, strings.Join(known, " or "), hint(c.Backend, known))
 	case c.Backend == string(Kubeconfig) && c.KubeconfigPath == "":
@@ -338,6 +336,7 @@ func (l *loader) texts(where string, c clusterFile) {
 // consistent looks at settings that must fit each other.
 func (l *loader) consistent() {
 	l.tls()
+	defer l.agents()
 	if l.cfg.Auth.Mode == AuthDev {
 		l.loopback()
 		return

@@ -57,8 +57,18 @@ var settings = []Setting{
 		read: ignore},
 	{Env: "PERISCOPE_AUTH_MODE", Meaning: "Login mode, if it is to be said twice: the server does not start where auth.yaml says another",
 		read: ignore},
-	{Env: "PERISCOPE_DATABASE_URL", Meaning: "Where logins are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:periscope.db, in dev mode memory",
+	{Env: "PERISCOPE_DATABASE_URL", Meaning: "Where logins, tokens and agents' registrations are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:periscope.db, in dev mode memory",
 		read: func(c *Config, v string) error { return database(v, &c.DatabaseURL) }},
+	{Env: "PERISCOPE_AGENT_LISTEN_ADDR", Meaning: "host:port at which agents reach the server, over TLS; empty: :8443 where a cluster has the backend agent, in dev mode 127.0.0.1:8443, and none elsewhere",
+		read: func(c *Config, v string) error { return address(v, &c.Agents.ListenAddress) }},
+	{Env: sansEnv, Meaning: "DNS names and IP addresses by which agents reach that listener, with commas, the one to tell them first; the server's certificate for it names them",
+		read: tunnelSANs},
+	{Env: "PERISCOPE_AGENT_CA_FILE", Meaning: "File that keeps the agents' CA with its key, which the server makes at its first start; empty: periscope-agent-ca.pem beside the SQLite database",
+		read: func(c *Config, v string) error { c.Agents.CAFile = v; return nil }},
+	{Env: "PERISCOPE_AGENT_CA_SECRET", Meaning: "NAMESPACE/NAME of the Kubernetes Secret that keeps it instead, for a server that runs in a cluster",
+		read: caSecret},
+	{Env: "PERISCOPE_AGENT_CERTIFICATE_DAYS", Default: "90", Unit: "days", Meaning: "Life of an agent's certificate, which the agent renews when two thirds of it are over",
+		read: func(c *Config, v string) error { return days(v, 1, maxCertificateDays, &c.Agents.CertificateLife) }},
 	{Env: "PERISCOPE_EXEC_IDLE_SECONDS", Default: "600", Unit: "s", Meaning: "Silence of a shell after which it is ended",
 		read: func(c *Config, v string) error { return seconds(v, 1, maxIdle, &c.Exec.Defaults.ServerIdle) }},
 	{Env: "PERISCOPE_EXEC_IDLE_WARN_SECONDS", Default: "30", Unit: "s", Meaning: "How long before that end the user is warned; at most half the idle time where only that was set",
@@ -94,8 +104,7 @@ var settings = []Setting{
 var later = []string{
 	"PERISCOPE_AUDIT_DB_PATH", "PERISCOPE_AUDIT_RETENTION_DAYS", "PERISCOPE_AUDIT_MAX_SIZE_MB",
 	"PERISCOPE_AUDIT_VACUUM_INTERVAL", "PERISCOPE_AUDIT_FAILURE_MODE", "PERISCOPE_AUDIT_KEY_FILE",
-	"PERISCOPE_AGENT_LISTEN_ADDR", "PERISCOPE_AGENT_TUNNEL_SANS", "PERISCOPE_WATCH_STREAMS",
-	"PERISCOPE_WATCH_PER_USER_LIMIT",
+	"PERISCOPE_WATCH_STREAMS", "PERISCOPE_WATCH_PER_USER_LIMIT",
 }
 
 // Kubernetes gives every pod variables for each Service of its namespace, such
@@ -131,6 +140,15 @@ func seconds(v string, least, most int, to *time.Duration) error {
 		return err
 	}
 	*to = time.Duration(n) * time.Second
+	return nil
+}
+
+func days(v string, least, most int, to *time.Duration) error {
+	var n int
+	if err := whole(v, least, most, &n); err != nil {
+		return err
+	}
+	*to = time.Duration(n) * 24 * time.Hour
 	return nil
 }
 

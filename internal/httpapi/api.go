@@ -28,6 +28,7 @@ func (s *server) routes() []route {
 	all = append(all, s.loginRoutes()...)
 	all = append(all, s.tokenRoutes()...)
 	all = append(all, s.cliRoutes()...)
+	all = append(all, s.agentRoutes()...)
 	return append(all, s.execRoute(), s.debugRoute())
 }
 

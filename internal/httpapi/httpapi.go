@@ -26,6 +26,7 @@ import (
 	"github.com/periscope-console/periscope/internal/poddebug"
 	"github.com/periscope-console/periscope/internal/podexec"
 	"github.com/periscope-console/periscope/internal/quota"
+	"github.com/periscope-console/periscope/internal/tunnel/enrol"
 )
 
 // Logins finds out who sends a request.
@@ -63,10 +64,14 @@ type Options struct {
 	// MaxFile bounds a file that is copied, in bytes; 0: none are.
 	MaxFile int64
 	Debug   *poddebug.Maker
-	Rights  *kube.Rights
-	Who     Who
-	Pages   fs.FS // the built UI
-	Log     *slog.Logger
+	// Agents enrols agents; nil where no cluster is reached through one.
+	Agents *enrol.Keeper
+	// AgentURLs are what commands for new agents are made of.
+	AgentURLs AgentURLs
+	Rights    *kube.Rights
+	Who       Who
+	Pages     fs.FS // the built UI
+	Log       *slog.Logger
 	// Ready is nil when every part that a request needs is up.
 	Ready func(context.Context) error
 	// AuditLogin records what somebody does to a login.
@@ -84,9 +89,11 @@ type server struct {
 	floods *rate.Sometimes // of refusals by the quota, in the log
 }
 
+func newServer(o Options) *server { return &server{Options: o, floods: perFlood()} }
+
 // New builds the handler of the main listener.
 func New(o Options) http.Handler {
-	s := &server{Options: o, floods: perFlood()}
+	s := newServer(o)
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
 		mux.HandleFunc(r.method+" "+r.path, s.handler(r))

@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"reflect"
 	"strconv"
 	"time"
@@ -20,6 +22,8 @@ const (
 	maxBody  = 64 << 10
 	maxParam = 1 << 10
 	callTime = 30 * time.Second
+	// bodyTime bounds how long a body may take to come.
+	bodyTime = 15 * time.Second
 )
 
 // route is one row of the API: enough to serve it and to describe it.
@@ -30,9 +34,10 @@ type route struct {
 	public       bool // needs no login
 	// scope is what a token must have to be taken here; none is where it is empty.
 	scope      token.Scope
-	background bool // polling: does not count as activity of the login
-	endless    bool // has no time limit: a terminal
-	limited    bool // costs before anybody knows who asks: counts for the quota
+	background bool  // polling: does not count as activity of the login
+	endless    bool  // has no time limit: a terminal
+	limited    bool  // costs before anybody knows who asks: counts for the quota
+	maxBody    int64 // bytes of a body; as the constant where it is 0
 	query      []param
 	in, out    reflect.Type // JSON bodies; nil for none
 	serve      func(*call) error
@@ -52,6 +57,7 @@ type call struct {
 	login     websession.ID // empty for a token
 	token     token.Token   // zero for a browser
 	requestID string
+	maxBody   int64
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -59,7 +65,7 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 // handler makes what every route shares: the login, the time limit, the fault.
 func (s *server) handler(rt route) http.HandlerFunc {
 	return s.bounded(rt.limited, func(w http.ResponseWriter, r *http.Request) {
-		c := &call{w: w, r: r, requestID: w.Header().Get(requestIDHeader)}
+		c := &call{w: w, r: r, requestID: w.Header().Get(requestIDHeader), maxBody: cmp.Or(rt.maxBody, maxBody)}
 		if err := s.serve(rt, c); err != nil {
 			s.tell(rt, c, err)
 		}
@@ -147,6 +153,9 @@ func (r route) by(scope token.Scope) route { r.scope = scope; return r }
 // byBrowser takes no token, whatever its scope.
 func (r route) byBrowser() route { return r.by("") }
 
+// atMost is a row that takes a smaller body than others do.
+func (r route) atMost(bytes int64) route { r.maxBody = bytes; return r }
+
 func (r route) with(query ...param) route { r.query = query; return r }
 
 // readBody decodes a bounded JSON body strictly.
@@ -154,13 +163,20 @@ func readBody(c *call, into any) error {
 	if err := jsonBody(c.r); err != nil {
 		return err
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	hurry := http.NewResponseController(c.w)
+	_ = hurry.SetReadDeadline(time.Now().Add(bodyTime)) // where there is no connection there is nothing to wait for
+	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, c.maxBody))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(into)
+	if err == nil {
+		_ = hurry.SetReadDeadline(time.Time{}) // the next request has a time of its own
+	}
 	var big *http.MaxBytesError
 	switch {
 	case errors.As(err, &big):
-		return fault.Wrap(err, fault.TooLarge, "httpapi.body", "The body is over the limit of %d KiB. Send less.", maxBody>>10)
+		return fault.Wrap(err, fault.TooLarge, "httpapi.body", "The body is over the limit of %d KiB. Send less.", c.maxBody>>10)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fault.Wrap(err, fault.Timeout, "httpapi.body", "The body did not come within %d seconds. Send it again.", bodyTime/time.Second)
 	case err != nil:
 		return fault.Wrap(err, fault.Invalid, "httpapi.body", "The body is not the JSON that this call takes. See api/openapi.yaml.")
 	case dec.More():

@@ -44,6 +44,8 @@ import (
 	"github.com/periscope-console/periscope/internal/podexec/transport"
 	"github.com/periscope-console/periscope/internal/quota"
 	"github.com/periscope-console/periscope/internal/store"
+	"github.com/periscope-console/periscope/internal/tunnel/enrol"
+	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
 // Options are what the server needs beside its configuration.
@@ -91,6 +93,9 @@ type Server struct {
 	dev        *devlogin.Login // nil but in dev mode
 	provider   *oidc.Login     // nil but in mode oidc
 	db         *store.DB       // nil where nothing is kept
+	agentCA    *pki.Authority  // nil without a cluster that is reached through an agent
+	agents     *enrol.Keeper   // likewise
+	strangers  *quota.Quota    // of whoever is not known yet, at every listener
 	sessions   *podexec.Sessions
 	transports *transport.Switch
 }
@@ -117,6 +122,10 @@ func (s *Server) build() (err error) {
 	if err := s.buildLogins(context.Background()); err != nil {
 		return err
 	}
+	if err := s.buildAgents(context.Background()); err != nil {
+		return err
+	}
+	s.strangers = s.quota()
 	if s.main, err = s.listen(net.JoinHostPort(s.cfg.Listen.BindAddress, strconv.Itoa(s.cfg.Listen.Port))); err != nil {
 		return err
 	}
@@ -131,6 +140,7 @@ func openers() map[config.BackendKind]clusters.Opener {
 		config.Kubeconfig: kubeconfig.Open,
 		config.InCluster:  incluster.Open,
 		config.EKS:        eks.Source{Chain: awsapi.NewChain()}.Open,
+		config.Agent:      openAway,
 	}
 }
 
@@ -217,11 +227,14 @@ func (s *Server) port() string {
 // Run serves until ctx is done, and returns when every part has ended: new
 // requests are refused, clients of shells told, shells ended, audit written.
 func (s *Server) Run(ctx context.Context) error {
-	handler := s.handler()
+	handler := httpapi.New(s.edge())
 	parts := []life.Part{
 		{Name: "clusters", Run: s.clusters.Run, Grace: partGrace},
 		{Name: "logins", Run: s.logins.Run, Grace: partGrace},
 		{Name: "tokens", Run: s.tokens.Run, Grace: partGrace},
+	}
+	if s.agents != nil {
+		parts = append(parts, life.Part{Name: "agents", Run: s.agents.Run, Grace: partGrace})
 	}
 	if s.metrics != nil {
 		parts = append(parts, life.Part{Name: "metrics", Run: s.serve(s.metrics, metricsHandler(s.registry), nil), Grace: httpGrace})
@@ -285,17 +298,18 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 	return fmt.Errorf("listener %s: %w", ln.Addr(), err)
 }
 
-func (s *Server) handler() http.Handler {
+// edge is what the listeners' handlers have in common.
+func (s *Server) edge() httpapi.Options {
 	record := s.auditLogin(audit.NewLines(s.opt.Audit))
-	return httpapi.New(httpapi.Options{
+	return httpapi.Options{
 		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens, Grants: s.grants,
-		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.quota(),
+		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.strangers, Agents: s.agents, AgentURLs: s.agentURLs(),
 		Clusters: s.clusters, Sessions: s.sessions, Resume: s.cfg.Exec.Resume > 0, MaxFile: s.cfg.Exec.MaxFile, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
 		Ready: s.ready, AuditLogin: func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
 			_ = record(ctx, verb, outcome, actor, reason) // of a logout or a refusal; the log has it
 		},
-	})
+	}
 }
 
 func (s *Server) debug() *poddebug.Maker {

@@ -4,6 +4,83 @@
  */
 
 export interface paths {
+    "/api/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The clusters that an agent is registered for, to an administrator
+         * @description A token needs the scope admin.
+         */
+        get: operations["listAgents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/register": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Register an agent, by its token alone */
+        post: operations["registerAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a token by which an agent registers, once; the answer alone shows it
+         * @description A token needs the scope admin.
+         */
+        post: operations["mintAgentToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{cluster}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke every certificate and token of a cluster's agent, and end its link
+         * @description A token needs the scope admin.
+         */
+        delete: operations["revokeAgent"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/cli/asks/{id}": {
         parameters: {
             query?: never;
@@ -632,6 +709,70 @@ export interface components {
             /** @description The newest first, at most 1000 */
             tokens: components["schemas"]["AccessToken"][];
         };
+        Agent: {
+            /**
+             * Format: int64
+             * @description How many of its certificates are not revoked
+             */
+            certificates: number;
+            cluster: string;
+            /**
+             * Format: date-time
+             * @description When that ends
+             */
+            expiresAt: string;
+            /**
+             * Format: date-time
+             * @description When its newest certificate was made
+             */
+            issuedAt: string;
+            /** @description Who made the token by which it registered */
+            mintedBy: components["schemas"]["AgentAdmin"];
+            /** Format: date-time */
+            registeredAt: string;
+            /**
+             * Format: date-time
+             * @description When the agent renews that
+             */
+            renewAt: string;
+        };
+        AgentAdmin: {
+            /** @description May be empty */
+            email: string;
+            subject: string;
+        };
+        AgentCommands: {
+            /** @description Everything at one address of port 443, from which TLS is passed through to the agents' listener */
+            oneUrl: string;
+            /** @description Both straight to the agents' listener, which is known by its pin alone */
+            selfSigned: string;
+            /** @description Registration at the server's public address, the link straight to the agents' listener */
+            twoUrls: string;
+        };
+        AgentList: {
+            /** @description By cluster, at most 1000 */
+            agents: components["schemas"]["Agent"][];
+        };
+        AgentRegistration: {
+            /** @description The cluster that the token is for; another one uses the token up */
+            cluster: string;
+            /** @description A certificate signing request in PEM, named as the cluster or not at all */
+            csr: string;
+            token: string;
+        };
+        AgentToken: {
+            /** @description Pin of the agents' CA: sha256: and the SHA-256 of its SubjectPublicKeyInfo in hexadecimal digits */
+            caHash: string;
+            cluster: string;
+            /** @description What to run in the cluster, one of them */
+            commands: components["schemas"]["AgentCommands"];
+            /** Format: date-time */
+            expiresAt: string;
+            /** @description Names the token in audit; nobody can act by it */
+            id: string;
+            /** @description The token itself, which is never shown again */
+            token: string;
+        };
         AnswerLoginAsk: {
             allow: boolean;
         };
@@ -1108,6 +1249,10 @@ export interface components {
             /** @description Namespaces by name */
             namespaces: components["schemas"]["Namespace"][];
         };
+        NewAgentToken: {
+            /** @description A cluster of this server with the backend agent */
+            cluster: string;
+        };
         NewToken: {
             /** @description Where it may be used; empty for all clusters */
             clusters?: string[];
@@ -1297,6 +1442,17 @@ export interface components {
             code: string;
             verifier: string;
         };
+        RegisteredAgent: {
+            /** @description What the agent trusts for the link, in PEM */
+            ca: string;
+            /** @description The agent's client certificate, in PEM */
+            certificate: string;
+            /**
+             * Format: date-time
+             * @description When the certificate ends; the agent renews it before
+             */
+            expiresAt: string;
+        };
         SessionList: {
             /**
              * @description Whose shells the caller sees
@@ -1375,6 +1531,130 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listAgents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    registerAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentRegistration"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegisteredAgent"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    mintAgentToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAgentToken"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentToken"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revokeAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     getLoginAsk: {
         parameters: {
             query?: never;
