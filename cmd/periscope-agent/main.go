@@ -60,7 +60,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	return serve(cfg, log, stderr)
 }
 
-func serve(cfg config.Agent, log *slog.Logger, stderr io.Writer) int {
+func serve(cfg config.AgentConfig, log *slog.Logger, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once

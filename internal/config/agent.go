@@ -17,8 +17,8 @@ import (
 	"github.com/periscope-console/periscope/internal/tunnel/contract"
 )
 
-// Agent is everything that an agent was told.
-type Agent struct {
+// AgentConfig is everything that an agent was told.
+type AgentConfig struct {
 	// Cluster is the name under which the server knows this cluster.
 	Cluster string
 	// Server is where the link is dialled to: wss://host[:port]/path.
@@ -49,7 +49,7 @@ type Agent struct {
 // AgentSetting is one environment variable of the agent.
 type AgentSetting struct {
 	Env, Flag, Default, Unit, Meaning string
-	read                              func(a *Agent, value string) error
+	read                              func(a *AgentConfig, value string) error
 }
 
 // AgentSettings lists every environment variable of the agent.
@@ -59,34 +59,37 @@ const maxGiveUp = 24 * 3600
 
 var agentSettings = []AgentSetting{
 	{Env: "PERISCOPE_CLUSTER_NAME", Flag: "cluster", Meaning: "`NAME` of this cluster in the server's clusters.yaml",
-		read: func(a *Agent, v string) error { return clusterName(v, &a.Cluster) }},
+		read: func(a *AgentConfig, v string) error { return clusterName(v, &a.Cluster) }},
 	{Env: "PERISCOPE_SERVER_URL", Flag: "server", Meaning: "`URL` of the server's listener for agents, such as wss://periscope.example.com:8443",
-		read: func(a *Agent, v string) (err error) { a.Server, err = serverURL(v, contract.ConnectPath); return err }},
+		read: func(a *AgentConfig, v string) (err error) {
+			a.Server, err = serverURL(v, contract.ConnectPath)
+			return err
+		}},
 	{Env: "PERISCOPE_REGISTRATION_URL", Flag: "registration", Meaning: "`URL` at which the token is exchanged for a certificate, such as https://periscope.example.com; empty: the server's",
-		read: func(a *Agent, v string) error { return registrationURL(v, a) }},
+		read: func(a *AgentConfig, v string) error { return registrationURL(v, a) }},
 	{Env: "PERISCOPE_REGISTRATION_TOKEN", Meaning: "Registration token from the page “Add cluster”; needed once",
-		read: func(a *Agent, v string) error { a.Token = v; return nil }},
+		read: func(a *AgentConfig, v string) error { a.Token = v; return nil }},
 	{Env: "PERISCOPE_SERVER_CA_HASH", Flag: "ca-hash", Meaning: "`HASH` of the public key of the server's CA for agents, sha256: and 64 hex digits, which the page “Add cluster” shows; empty: the registration's certificate is checked against this machine's CAs",
-		read: func(a *Agent, v string) error { return caHash(v, &a.ServerCAHash) }},
+		read: func(a *AgentConfig, v string) error { return caHash(v, &a.ServerCAHash) }},
 	{Env: "PERISCOPE_AGENT_SECRET_NAME", Meaning: "Secret in the agent's own namespace that keeps its certificate; in a pod only; empty: periscope-agent",
-		read: func(a *Agent, v string) error { return secretName(v, &a.SecretName) }},
+		read: func(a *AgentConfig, v string) error { return secretName(v, &a.SecretName) }},
 	{Env: "PERISCOPE_AGENT_CREDENTIALS_FILE", Flag: "credentials", Meaning: "`FILE` that keeps its certificate outside a pod; empty: periscope-agent-NAME.json",
-		read: func(a *Agent, v string) error { a.CredentialsFile = v; return nil }},
+		read: func(a *AgentConfig, v string) error { a.CredentialsFile = v; return nil }},
 	{Env: "PERISCOPE_AGENT_HEALTH_ADDR", Default: "127.0.0.1:8081", Meaning: "host:port of /healthz and /readyz",
-		read: func(a *Agent, v string) error { return address(v, &a.HealthAddress) }},
+		read: func(a *AgentConfig, v string) error { return address(v, &a.HealthAddress) }},
 	{Env: "PERISCOPE_AGENT_EXEC", Default: "true", Meaning: "Whether shells may be opened in this cluster; false: the agent refuses exec, attach, ephemeral containers and the proxies of nodes, whatever the server asks",
-		read: func(a *Agent, v string) error { return truth(v, &a.Exec) }},
+		read: func(a *AgentConfig, v string) error { return truth(v, &a.Exec) }},
 	{Env: "PERISCOPE_AGENT_GIVE_UP_SECONDS", Default: "900", Unit: "s", Meaning: "How long the agent is without a link before it ends with exit code 1, to be started again; 0: never",
-		read: func(a *Agent, v string) error { return seconds(v, 0, maxGiveUp, &a.GiveUp) }},
+		read: func(a *AgentConfig, v string) error { return seconds(v, 0, maxGiveUp, &a.GiveUp) }},
 	{Env: "PERISCOPE_LOG_LEVEL", Default: "info", Meaning: "debug, info, warn or error",
-		read: func(a *Agent, v string) error { return level(v, &a.LogLevel) }},
+		read: func(a *AgentConfig, v string) error { return level(v, &a.LogLevel) }},
 }
 
 // LoadAgent is Load for an agent. Args follow "periscope-agent".
-func LoadAgent(src Sources) (Agent, []Warning, error) {
+func LoadAgent(src Sources) (AgentConfig, []Warning, error) {
 	l := &agentLoader{env: environment(src.Environ)}
 	if err := l.flags(src.Args); err != nil {
-		return Agent{}, nil, err
+		return AgentConfig{}, nil, err
 	}
 	for _, s := range agentSettings {
 		if err := s.read(&l.cfg, l.value(s)); err != nil {
@@ -100,7 +103,7 @@ func LoadAgent(src Sources) (Agent, []Warning, error) {
 type agentLoader struct {
 	env      map[string]string
 	flagged  map[string]*string
-	cfg      Agent
+	cfg      AgentConfig
 	mistakes []error
 }
 
@@ -119,7 +122,7 @@ func (l *agentLoader) flags(args []string) error {
 	return nil
 }
 
-func agentFlags(a *Agent) (*flag.FlagSet, map[string]*string) {
+func agentFlags(a *AgentConfig) (*flag.FlagSet, map[string]*string) {
 	set := flag.NewFlagSet("periscope-agent", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.StringVar(&a.Kubeconfig, "kubeconfig", "", "serve the cluster of this kubeconfig `FILE` instead of the one around the agent's pod")
@@ -137,7 +140,7 @@ func agentFlags(a *Agent) (*flag.FlagSet, map[string]*string) {
 func AgentUsage() string {
 	var b strings.Builder
 	b.WriteString("Usage: periscope-agent [--kubeconfig FILE] --cluster NAME --server URL [FLAG…]\n\nFlags:\n")
-	set, _ := agentFlags(&Agent{})
+	set, _ := agentFlags(&AgentConfig{})
 	set.SetOutput(&b)
 	set.PrintDefaults()
 	b.WriteString("\nThe environment variables are in docs/configuration.md.\n")
@@ -228,7 +231,7 @@ func serverURL(v, path string) (*url.URL, error) {
 }
 
 // registrationURL comes after serverURL, whose host is its default.
-func registrationURL(v string, a *Agent) error {
+func registrationURL(v string, a *AgentConfig) error {
 	if v == "" {
 		if a.Server != nil {
 			a.Registration = &url.URL{Scheme: "https", Host: a.Server.Host, Path: contract.RegisterPath}

@@ -13,7 +13,7 @@ func agentEnv(change ...string) Sources {
 	return Sources{Environ: append([]string{"PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://p.example.com:8443"}, change...)}
 }
 
-func TestAgentDefaults(t *testing.T) {
+func TestAgentConfigDefaults(t *testing.T) {
 	a, warnings, err := LoadAgent(agentEnv("PERISCOPE_SERVICE_HOST=10.0.0.1", "PERISCOPE_EXEC_IDLE_SECONDS=5"))
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(err, warnings)
@@ -26,7 +26,7 @@ func TestAgentDefaults(t *testing.T) {
 	}
 }
 
-func TestAgentSettings(t *testing.T) {
+func TestAgentConfigSettings(t *testing.T) {
 	src := agentEnv("PERISCOPE_REGISTRATION_URL=https://ui.example.com", "PERISCOPE_AGENT_EXEC=false", "PERISCOPE_AGENT_GIVE_UP_SECONDS=0",
 		"PERISCOPE_SERVER_CA_HASH=SHA256:"+strings.Repeat("AB", 32), "PERISCOPE_LOG_LEVEL=debug", "PERISCOPE_REGISTRATION_TOKEN=t", "PERISCOPE_AGENT_EXECS=1")
 	src.Args = []string{"--kubeconfig", "k", "--context", "c", "--cluster", "west", "--server", "https://other.example.com/own/path"}
@@ -42,7 +42,7 @@ func TestAgentSettings(t *testing.T) {
 }
 
 // TestAgentMistakes has each mistake told with what to do, and all at once.
-func TestAgentMistakes(t *testing.T) {
+func TestAgentConfigMistakes(t *testing.T) {
 	for env, says := range map[string]string{
 		"PERISCOPE_CLUSTER_NAME=Über":                  "lower-case letters",
 		"PERISCOPE_SERVER_URL=ws://p.example.com":      "always encrypted",

@@ -1,12 +1,18 @@
 package httpapi
 
 import (
+	"context"
+	"crypto/x509"
+	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity/token"
+	"github.com/periscope-console/periscope/internal/tunnel/contract"
 	"github.com/periscope-console/periscope/internal/tunnel/enrol"
 	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
@@ -28,22 +34,71 @@ func (s *server) agentRoutes() []route {
 
 // registerRoute is served on the agents' listener too.
 func (s *server) registerRoute() route {
-	return public(post("/api/agents/register", "registerAgent", "Register an agent, by its token alone", s.registerAgent)).atMost(maxRegistration)
+	return public(post(contract.RegisterPath, "registerAgent", "Register an agent, by its token alone", s.registerAgent)).atMost(maxRegistration)
 }
 
-// Registration is the one route that the agents' listener shares with the main
-// one: the same checks and the same quota, where o has the same. Under which name
-// it was asked for is the listener's to check.
-func Registration(o Options) http.Handler {
+// AgentListener is what agents find at their own listener, beside registration.
+type AgentListener struct {
+	// Names are the hosts that the listener is asked for: those of its certificate.
+	Names []string
+	// Admit is an error, for the client to read, where these certificates let nobody
+	// in.
+	Admit func(ctx context.Context, shown []*x509.Certificate) error
+	// Connect takes a connection over, or answers nothing and is an error.
+	Connect func(w http.ResponseWriter, r *http.Request) error
+}
+
+// NewAgents builds the handler of the agents' listener: registration, with the checks
+// and the quota of the main one where o has the same; the link; and for anybody without
+// a certificate that lets an agent in, a 401 wherever else they look.
+func NewAgents(o Options, l AgentListener) http.Handler {
 	s := newServer(o)
 	mux := http.NewServeMux()
 	r := s.registerRoute()
 	mux.HandleFunc(r.method+" "+r.path, s.handler(r))
-	mux.HandleFunc("/", s.unknown)
+	mux.HandleFunc("GET "+contract.ConnectPath, func(w http.ResponseWriter, r *http.Request) {
+		if err := l.Connect(w, r); err != nil {
+			fail(w, err)
+		}
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if err := l.Admit(r.Context(), shown(r)); err != nil {
+			fail(w, err)
+			return
+		}
+		s.unknown(w, r)
+	})
 	return s.observed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Guard.headers(w.Header())
+		if err := l.named(r.Host); err != nil {
+			fail(w, err)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	}))
+}
+
+func shown(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil {
+		return nil
+	}
+	return r.TLS.PeerCertificates
+}
+
+// named takes a request for one of the listener's own names, by whatever port it came.
+func (l AgentListener) named(host string) error {
+	name := strings.ToLower(host)
+	if h, _, err := net.SplitHostPort(name); err == nil {
+		name = h
+	}
+	name = strings.Trim(name, "[]")
+	if ip, err := netip.ParseAddr(name); err == nil {
+		name = ip.Unmap().String()
+	}
+	if slices.Contains(l.Names, name) {
+		return nil
+	}
+	return fault.New(fault.Misdirected, "httpapi.agents", "The agents' listener is not called %s. Use one of the names in PERISCOPE_AGENT_TUNNEL_SANS.", clip(name, 128))
 }
 
 // AgentURLs are where agents find this server.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/peer"
 	"github.com/periscope-console/periscope/internal/quota"
+	"github.com/periscope-console/periscope/internal/tunnel/contract"
 	"github.com/periscope-console/periscope/internal/tunnel/enrol"
 	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
@@ -93,7 +95,15 @@ func newOffice(t *testing.T) *office {
 			Register: "https://console.example/api/agents/register",
 		}
 		opt.AuditLogin = func(context.Context, string, string, identity.Actor, string) {}
-		o.other = Registration(*opt)
+		o.other = NewAgents(*opt, AgentListener{
+			Names: []string{"console.example", "x", "2001:db8::1"}, Admit: func(ctx context.Context, shown []*x509.Certificate) error {
+				_, err := o.agents.Admit(ctx, shown)
+				return err
+			},
+			Connect: func(http.ResponseWriter, *http.Request) error {
+				return fault.New(fault.Unauthenticated, "test", "No certificate, no link.")
+			},
+		})
 	})
 	return o
 }
@@ -331,7 +341,7 @@ func TestOneQuotaForBothListeners(t *testing.T) {
 	for _, path := range []string{"GET /api/agents/register", "GET /api/whoami", "POST /api/agents/tokens", "GET /api/agents", "GET /", "GET /healthz", "POST /api/agents/register/"} {
 		method, path, _ := strings.Cut(path, " ")
 		got := do(t, o.other, ask{method: method, path: path, header: map[string]string{"Cookie": "s=root", "Content-Type": "application/json"}})
-		if got.StatusCode != http.StatusNotFound || got.Header.Get("Content-Security-Policy") == "" || got.Header.Get("X-Request-Id") == "" {
+		if got.StatusCode != http.StatusUnauthorized || got.Header.Get("Content-Security-Policy") == "" || got.Header.Get("X-Request-Id") == "" {
 			t.Errorf("%s %s: %d", method, path, got.StatusCode)
 		}
 	}
@@ -347,6 +357,23 @@ func TestWithoutAgents(t *testing.T) {
 		got := do(t, h, a)
 		if raw, _ := io.ReadAll(got.Body); got.StatusCode != http.StatusNotFound || !strings.Contains(string(raw), "backend: agent") {
 			t.Errorf("%s %s: %d %s", a.method, a.path, got.StatusCode, raw)
+		}
+	}
+}
+
+// TestTheAgentsListenerHasItsOwnNames: another Host is another server.
+func TestTheAgentsListenerHasItsOwnNames(t *testing.T) {
+	o := newOffice(t)
+	for host, want := range map[string]int{
+		"console.example": 401, "Console.Example:8443": 401, "[2001:db8::1]:8443": 401, "[2001:db8:0::1]": 401,
+		"": 421, "evil.example": 421, "evil.example:8443": 421, "console.example.": 421, "127.0.0.1": 421,
+	} {
+		r := httptest.NewRequest("GET", contract.ConnectPath, nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		o.other.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%q: %d %s", host, w.Code, w.Body)
 		}
 	}
 }

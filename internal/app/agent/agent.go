@@ -50,7 +50,7 @@ type Agent struct {
 }
 
 // New checks and opens everything that can fail before the link. It dials nothing.
-func New(cfg config.Agent, opt Options) (*Agent, error) {
+func New(cfg config.AgentConfig, opt Options) (*Agent, error) {
 	rc, err := cluster(cfg)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func New(cfg config.Agent, opt Options) (*Agent, error) {
 }
 
 // cluster is how the agent reaches its apiserver.
-func cluster(cfg config.Agent) (*rest.Config, error) {
+func cluster(cfg config.AgentConfig) (*rest.Config, error) {
 	if cfg.Kubeconfig == "" {
 		rc, err := rest.InClusterConfig()
 		if err != nil {
@@ -91,7 +91,7 @@ func cluster(cfg config.Agent) (*rest.Config, error) {
 	return rc, nil
 }
 
-func keeper(cfg config.Agent, rc *rest.Config) (agent.Keeper, error) {
+func keeper(cfg config.AgentConfig, rc *rest.Config) (agent.Keeper, error) {
 	if cfg.SecretName == "" {
 		return agent.File(cfg.CredentialsFile), nil
 	}

@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"net"
 	"net/url"
 	"time"
@@ -13,7 +16,12 @@ import (
 	"github.com/periscope-console/periscope/internal/config"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/httpapi"
+	"github.com/periscope-console/periscope/internal/life"
+	"github.com/periscope-console/periscope/internal/tunnel"
+	"github.com/periscope-console/periscope/internal/tunnel/contract"
 	"github.com/periscope-console/periscope/internal/tunnel/enrol"
+	"github.com/periscope-console/periscope/internal/tunnel/hub"
+	"github.com/periscope-console/periscope/internal/tunnel/line"
 	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
@@ -75,7 +83,6 @@ func agentClusters(all []config.Cluster) (names []string) {
 
 // agentURLs are made of the name that the operator put first.
 func (s *Server) agentURLs() httpapi.AgentURLs {
-	const connect = "/api/agents/connect"
 	set := s.cfg.Agents
 	if s.agents == nil {
 		return httpapi.AgentURLs{}
@@ -84,9 +91,9 @@ func (s *Server) agentURLs() httpapi.AgentURLs {
 	if err != nil {
 		panic(err) // config has parsed it
 	}
-	link := url.URL{Scheme: "wss", Host: net.JoinHostPort(set.SANs[0], port), Path: connect}
-	passed := url.URL{Scheme: "wss", Host: bracketed(set.SANs[0]), Path: connect}
-	return httpapi.AgentURLs{Link: link.String(), PassedThrough: passed.String(), Register: s.origin() + "/api/agents/register"}
+	link := url.URL{Scheme: "wss", Host: net.JoinHostPort(set.SANs[0], port), Path: contract.ConnectPath}
+	passed := url.URL{Scheme: "wss", Host: bracketed(set.SANs[0]), Path: contract.ConnectPath}
+	return httpapi.AgentURLs{Link: link.String(), PassedThrough: passed.String(), Register: s.origin() + contract.RegisterPath}
 }
 
 // bracketed is a host as an address without a port has it.
@@ -97,15 +104,86 @@ func bracketed(host string) string {
 	return host
 }
 
-// away is the backend of a cluster whose agent is not connected.
-type away struct{ name string }
-
-func openAway(c config.Cluster) (clusters.Backend, error) { return away{c.Name}, nil }
-
-// Config implements clusters.Backend.
-func (a away) Config(context.Context) (*rest.Config, error) {
-	return nil, fault.New(fault.AgentDisconnected, "server.away", "The agent of cluster %s is not connected. Try again when it is.", a.name)
+// listenAgents opens the agents' own listener, with a certificate of their CA.
+func (s *Server) listenAgents() (err error) {
+	if s.agents == nil {
+		return nil
+	}
+	if s.agentServing, err = s.agentCA.Serving(s.cfg.Agents.SANs); err != nil {
+		return err
+	}
+	s.agentMain, err = s.listen(s.cfg.Agents.ListenAddress)
+	return err
 }
 
-// Close implements clusters.Backend.
-func (away) Close() error { return nil }
+// buildHub comes before the registry of clusters, whose backends dial through it; who
+// is let in is known when the first agent comes.
+func (s *Server) buildHub() {
+	s.hub = hub.New(hub.Options{
+		Admit: func(ctx context.Context, shown []*x509.Certificate) (*enrol.Pass, error) {
+			return s.agents.Admit(ctx, shown)
+		},
+		Audit: audit.NewLines(s.opt.Audit), Log: s.opt.Log, Line: s.opt.Line,
+		Changed: func(cluster string) { s.clusters.Look(cluster) },
+	})
+	s.registry.MustRegister(s.hub)
+}
+
+// agentParts are what keeps the agents' links: they stop after the shells that go
+// through them.
+func (s *Server) agentParts() []life.Part {
+	if s.agents == nil {
+		return nil
+	}
+	handler := httpapi.NewAgents(s.edge(), httpapi.AgentListener{
+		Names: s.cfg.Agents.SANs, Connect: s.hub.Connect,
+		Admit: func(ctx context.Context, shown []*x509.Certificate) error {
+			pass, err := s.agents.Admit(ctx, shown)
+			if err == nil {
+				pass.Close()
+			}
+			return err
+		},
+	})
+	ln := tls.NewListener(s.agentMain, s.agentServing.TLS())
+	return []life.Part{
+		{Name: "agents", Run: s.agents.Run, Grace: partGrace},
+		{Name: "links", Run: s.hub.Run, Grace: httpGrace},
+		{Name: "agents' listener", Run: s.serve(ln, handler, nil), Grace: httpGrace},
+	}
+}
+
+// AgentAddress is where agents are listened for; empty where they are not.
+func (s *Server) AgentAddress() string {
+	if s.agentMain == nil {
+		return ""
+	}
+	return s.agentMain.Addr().String()
+}
+
+// links are a hub's, in the words of package agentlink.
+type links struct{ *hub.Hub }
+
+func (l links) Dial(ctx context.Context, cluster string, typing bool) (net.Conn, error) {
+	class := tunnel.Bulk
+	if typing {
+		class = tunnel.Interactive
+	}
+	return l.Hub.Dial(ctx, cluster, class)
+}
+
+func (links) Lost(err error) bool { return errors.Is(err, hub.ErrLost) || errors.Is(err, hub.ErrAway) }
+
+func (l links) Link(cluster string) clusters.Link {
+	s := l.State(cluster)
+	link := clusters.Link{State: linkStates[s.Line], AgentVersion: s.Version, NoShells: !s.Shells}
+	if !s.Since.IsZero() {
+		since := s.Since.UTC()
+		link.Since = &since
+	}
+	return link
+}
+
+var linkStates = map[line.State]clusters.LinkState{
+	line.Connected: clusters.LinkConnected, line.Reconnecting: clusters.LinkReconnecting, line.Gone: clusters.LinkAway,
+}

@@ -25,6 +25,7 @@ import (
 	"github.com/periscope-console/periscope/internal/awsapi"
 	"github.com/periscope-console/periscope/internal/bootprobe"
 	"github.com/periscope-console/periscope/internal/clusters"
+	"github.com/periscope-console/periscope/internal/clusters/agentlink"
 	"github.com/periscope-console/periscope/internal/clusters/eks"
 	"github.com/periscope-console/periscope/internal/clusters/incluster"
 	"github.com/periscope-console/periscope/internal/clusters/kubeconfig"
@@ -45,6 +46,8 @@ import (
 	"github.com/periscope-console/periscope/internal/quota"
 	"github.com/periscope-console/periscope/internal/store"
 	"github.com/periscope-console/periscope/internal/tunnel/enrol"
+	"github.com/periscope-console/periscope/internal/tunnel/hub"
+	"github.com/periscope-console/periscope/internal/tunnel/line"
 	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
@@ -67,6 +70,8 @@ type Options struct {
 	// Renew is how long a login is left alone at least before its provider is asked
 	// about it again; a minute where it is 0.
 	Renew time.Duration
+	// Line are the times of agents' links; where they are 0 as package line says.
+	Line line.Settings
 	// Started is called once requests are answered, with the address to open.
 	Started func(url string)
 }
@@ -80,24 +85,27 @@ const (
 
 // Server is a built server that has not started.
 type Server struct {
-	cfg        config.Config
-	opt        Options
-	main       net.Listener
-	metrics    net.Listener // nil without a metrics address
-	registry   *prometheus.Registry
-	clusters   *clusters.Registry
-	logins     *websession.Manager
-	tokens     *token.Keeper
-	grants     *grant.Keeper
-	entry      way
-	dev        *devlogin.Login // nil but in dev mode
-	provider   *oidc.Login     // nil but in mode oidc
-	db         *store.DB       // nil where nothing is kept
-	agentCA    *pki.Authority  // nil without a cluster that is reached through an agent
-	agents     *enrol.Keeper   // likewise
-	strangers  *quota.Quota    // of whoever is not known yet, at every listener
-	sessions   *podexec.Sessions
-	transports *transport.Switch
+	cfg          config.Config
+	opt          Options
+	main         net.Listener
+	metrics      net.Listener // nil without a metrics address
+	registry     *prometheus.Registry
+	clusters     *clusters.Registry
+	logins       *websession.Manager
+	tokens       *token.Keeper
+	grants       *grant.Keeper
+	entry        way
+	dev          *devlogin.Login // nil but in dev mode
+	provider     *oidc.Login     // nil but in mode oidc
+	db           *store.DB       // nil where nothing is kept
+	agentServing *pki.Serving    // likewise
+	agentCA      *pki.Authority  // nil without a cluster that is reached through an agent
+	agents       *enrol.Keeper   // likewise
+	agentMain    net.Listener    // likewise
+	hub          *hub.Hub
+	strangers    *quota.Quota // of whoever is not known yet, at every listener
+	sessions     *podexec.Sessions
+	transports   *transport.Switch
 }
 
 // New checks and opens everything that can fail before the first request, the
@@ -115,7 +123,8 @@ func New(cfg config.Config, opt Options) (*Server, error) {
 }
 
 func (s *Server) build() (err error) {
-	if s.clusters, err = clusters.New(s.cfg.Clusters, openers(), s.opt.Log); err != nil {
+	s.buildHub()
+	if s.clusters, err = clusters.New(s.cfg.Clusters, s.openers(), s.opt.Log); err != nil {
 		return err
 	}
 	s.buildSessions()
@@ -126,6 +135,9 @@ func (s *Server) build() (err error) {
 		return err
 	}
 	s.strangers = s.quota()
+	if err := s.listenAgents(); err != nil {
+		return err
+	}
 	if s.main, err = s.listen(net.JoinHostPort(s.cfg.Listen.BindAddress, strconv.Itoa(s.cfg.Listen.Port))); err != nil {
 		return err
 	}
@@ -135,12 +147,12 @@ func (s *Server) build() (err error) {
 	return err
 }
 
-func openers() map[config.BackendKind]clusters.Opener {
+func (s *Server) openers() map[config.BackendKind]clusters.Opener {
 	return map[config.BackendKind]clusters.Opener{
 		config.Kubeconfig: kubeconfig.Open,
 		config.InCluster:  incluster.Open,
 		config.EKS:        eks.Source{Chain: awsapi.NewChain()}.Open,
-		config.Agent:      openAway,
+		config.Agent:      agentlink.Source{Links: links{s.hub}, Now: time.Now}.Open,
 	}
 }
 
@@ -174,7 +186,7 @@ func (s *Server) listen(address string) (net.Listener, error) {
 // Close frees what New opened. It is for a server that never runs.
 func (s *Server) Close() error {
 	var errs []error
-	for _, ln := range []net.Listener{s.main, s.metrics} {
+	for _, ln := range []net.Listener{s.main, s.metrics, s.agentMain} {
 		if ln != nil {
 			errs = append(errs, ln.Close())
 		}
@@ -233,9 +245,7 @@ func (s *Server) Run(ctx context.Context) error {
 		{Name: "logins", Run: s.logins.Run, Grace: partGrace},
 		{Name: "tokens", Run: s.tokens.Run, Grace: partGrace},
 	}
-	if s.agents != nil {
-		parts = append(parts, life.Part{Name: "agents", Run: s.agents.Run, Grace: partGrace})
-	}
+	parts = append(parts, s.agentParts()...)
 	if s.metrics != nil {
 		parts = append(parts, life.Part{Name: "metrics", Run: s.serve(s.metrics, metricsHandler(s.registry), nil), Grace: httpGrace})
 	}

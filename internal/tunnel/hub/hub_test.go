@@ -123,7 +123,9 @@ func TestANewInstanceTakesOver(t *testing.T) {
 	o := r.Enrolled(t, "east")
 	o.Proxy = says("new")
 	second := r.Run(t, o)
-	r.Await(t, "east", func(hub.State) bool { return len(r.Events(audit.AgentConnect)) == 2 && r.Hub.State("east").Line == line.Connected })
+	r.Await(t, "east", func(hub.State) bool {
+		return len(r.Events(audit.AgentConnect)) == 2 && r.Hub.State("east").Line == line.Connected
+	})
 	if got, err := get(through(t, r, "east"), "/"); got != "new" || err != nil {
 		t.Errorf("answered by %q, %v", got, err)
 	}

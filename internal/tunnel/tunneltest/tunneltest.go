@@ -287,4 +287,3 @@ func (a *Agent) Wait(t testing.TB) error {
 		return nil
 	}
 }
-
