@@ -216,7 +216,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if err := s.writeEnd(); err != nil {
 		return 0, err
 	}
-	if l.putSmall(s, p) {
+	if len(p) == 0 || l.putSmall(s, p) { // nothing is no frame
 		return len(p), nil
 	}
 	s.pending = p
