@@ -86,10 +86,10 @@ func (c *client) isOver() bool {
 }
 
 // lose is the loss of the client. It does not block. A session that cannot wait
-// for it ends.
+// for it ends, unless it goes on without it already.
 func (c *client) lose(reason Reason) {
 	switch {
-	case c.s.ctx.Err() != nil: // the last words are on their way, or cannot be
+	case c.s.ctx.Err() != nil, c.isOver(): // the last words are on their way, or cannot be
 	case c.s.waits():
 		c.leave(lost)
 		c.conn.Abort()

@@ -93,13 +93,7 @@ func (s *session) countAgain() {
 	}
 }
 
-// count counts a session from now on, uncount no longer.
-func (s *session) count() {
-	s.seat.Lock()
-	defer s.seat.Unlock()
-	s.countAs(s.state())
-}
-
+// uncount is the end of the counting.
 func (s *session) uncount() {
 	s.seat.Lock()
 	defer s.seat.Unlock()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,8 @@ type resumption struct {
 	confirmed atomic.Bool       // a client has spoken after hello, and so has the token
 	coming    atomic.Int32      // how many are coming back
 	came      atomic.Int32      // how often somebody has come back
+	asked     atomic.Int64      // how often somebody who may has asked to
+	seated    int64             // the number of the asking that was last let in; guarded by seat
 	settled   bool              // nothing of it runs any more; guarded by svc.mu
 	told      bool              // a client has its end; guarded by svc.mu
 	keptUntil time.Time         // guarded by svc.mu
@@ -137,13 +140,22 @@ func (ss *Sessions) Attach(ctx context.Context, req Request, a Attach, conn Conn
 		defer s.resume.coming.Add(-1)
 		err = s.comeBack(ctx, req, a, conn)
 	}
-	if err != nil {
-		ss.Metrics.refused(err)
-		ss.Log.Info("exec.attach.refused", "sessionId", audit.OneLine(a.SessionID, 64), "actor", req.Actor.Subject,
-			"cluster", req.Cluster, "requestId", req.RequestID, "error", err)
+	if err == nil {
+		return nil
+	}
+	ss.Metrics.refused(err)
+	ss.Log.Info("exec.attach.refused", "sessionId", audit.OneLine(a.SessionID, 64), "actor", req.Actor.Subject,
+		"cluster", req.Cluster, "requestId", req.RequestID, "error", err)
+	if errors.Is(err, errOvertaken) {
+		part(conn, endOf(TakenOver), req.RequestID)
+		return nil
 	}
 	return err
 }
+
+// errOvertaken is what became of somebody who asked to come back and was let in later
+// than one who asked after them: theirs is the newer connection.
+var errOvertaken = fault.New(fault.Conflict, "podexec.take", "A newer connection has come back to the shell meanwhile.")
 
 func noSuchShell(op string) error {
 	return fault.New(fault.NotFound, op, "There is no such shell to come back to: it has ended, or it is not yours. Open a new one.")
@@ -205,6 +217,7 @@ func (s *session) comeBack(ctx context.Context, req Request, a Attach, conn Conn
 	if a.Offset != nil && !s.out.printed(*a.Offset) {
 		return fault.New(fault.Protocol, "podexec.Attach", "The offset names output that was never printed. Come back with what has arrived, or with null.")
 	}
+	number := s.resume.asked.Add(1)
 	if err := s.stillMay(ctx, req); err != nil {
 		return err
 	}
@@ -212,7 +225,7 @@ func (s *session) comeBack(ctx context.Context, req Request, a Attach, conn Conn
 	if err := s.svc.emitRequested(ctx, s.attachEvent(req, a, eventID), "so you were not let back into the shell"); err != nil {
 		return err
 	}
-	back, err := s.take(req, a, conn)
+	back, err := s.take(req, a, number, conn)
 	s.auditAttached(ctx, s.attachEvent(req, a, eventID), back, err)
 	return err
 }
@@ -239,10 +252,15 @@ type back struct {
 }
 
 // take seats the client. The one before is read no further, and sent nothing more.
-func (s *session) take(req Request, a Attach, conn Conn) (back, error) {
+// Of two that come at the same time the one that has asked last stays: the other is
+// often a connection that its client has given up.
+func (s *session) take(req Request, a Attach, number int64, conn Conn) (back, error) {
 	s.seat.Lock()
 	defer s.seat.Unlock()
-	if a.Token != "" && !s.holds(a.Token) { // somebody took it over meanwhile
+	switch {
+	case number < s.resume.seated:
+		return back{}, errOvertaken
+	case a.Token != "" && !s.holds(a.Token): // somebody took it over meanwhile
 		return back{}, noSuchShell("podexec.take")
 	}
 	c := newClient(s, conn, req.RequestID)
@@ -256,6 +274,10 @@ func (s *session) take(req Request, a Attach, conn Conn) (back, error) {
 		return back{}, noSuchShell("podexec.take")
 	}
 	defer s.svc.runs(c)
+	s.resume.seated = number
+	if a.Token != "" {
+		s.resume.confirmed.Store(true) // who has the token can come back again
+	}
 	s.countAgain()
 	b := back{away: s.clock.comeBack()}
 	b.offset, b.whole = s.out.comeBack(a.Offset)

@@ -212,6 +212,100 @@ func TestSessionsByState(t *testing.T) {
 	})
 }
 
+// TestLostRightAfterHello: a client's first word after hello counts however busy the
+// server still is with the beginning of the session, and so does its coming back.
+func TestLostRightAfterHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.Resume = grace
+		r.up.dial = func(transport.Request) (transport.Stream, error) {
+			s := newScript()
+			s.slow.Store(4) // the last one by carry, after hello
+			r.streams <- s
+			return s, nil
+		}
+		conn, err := r.tryOpen(r.request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		hello := (<-conn.toClient).frame()
+		conn.control(t, map[string]any{"type": "ping", "id": 0})
+		conn.Abort()
+		if n := r.figure("periscope_exec_session_starts_total", ""); n != 0 {
+			t.Fatal("the beginning is over already, so this proves nothing")
+		}
+		v := &visitor{r: r, id: hello["sessionId"].(string), token: hello["resumeToken"].(string)}
+		v.comeBack()
+		v.leave()
+	})
+}
+
+// TestBackBeforeTheFirstWord: who comes back before the server has heard anything of
+// them is let in, and the loss of the connection before ends nothing. With the token
+// they can be lost once more.
+func TestBackBeforeTheFirstWord(t *testing.T) {
+	for _, takeOver := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.set.Resume = grace
+			conn, err := r.tryOpen(r.request())
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := &visitor{r: r, conn: conn}
+			v.look()
+			v.id = v.hello["sessionId"].(string)
+			if takeOver {
+				err = v.attach(Attach{SessionID: v.id, TakeOver: true})
+			} else {
+				v.comeBack()
+				v.lose()
+				err = v.attach(v.wish())
+			}
+			if err != nil || len(r.ss.List(r.request().Actor)) != 1 || find(v.frames, "closed") != nil {
+				t.Errorf("taken over %t: the session has ended: %v %v", takeOver, err, v.frames)
+			}
+			v.leave()
+		})
+	}
+}
+
+// TestTheLastToAskStays: a connection that its client has given up is let in late, and
+// takes nothing from the one that came after it.
+func TestTheLastToAskStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := rightsRig(t)
+		v, s := r.visit()
+		v.lose()
+		answer := make(chan struct{})
+		o.say(func(context.Context, string) error { <-answer; return nil })
+		old := newPipeConn()
+		wish, late := v.wish(), make(chan error)
+		go func() { late <- r.ss.Attach(t.Context(), r.request(), wish, old) }()
+		synctest.Wait()
+		o.always(nil)
+		v.comeBack()
+		close(answer)
+		if err := <-late; err != nil {
+			t.Error(err)
+		}
+		_, frames := old.drain()
+		if closed := find(frames, "closed"); closed["reason"] != "taken_over" || old.closeCode() != 4001 || find(frames, "hello") != nil {
+			t.Errorf("the older connection got %v and %d", frames, old.closeCode())
+		}
+		s.feed.Write([]byte("for the newer one"))
+		v.look()
+		if string(v.output) != "for the newer one" || find(v.frames, "closed") != nil {
+			t.Errorf("the newer connection got %q and %v", v.output, v.frames)
+		}
+		done := r.audit.of(audit.ExecAttach, audit.Completed)
+		if len(done) != 2 || done[0].Outcome != audit.Success || done[1].Outcome == audit.Success || done[1].Extra["error"] != "E_CONFLICT" {
+			t.Errorf("audit %+v", done)
+		}
+		v.leave()
+	})
+}
+
 // attachRecords expects that every return is in audit before and after it.
 func (r *rig) attachRecords(n int) {
 	r.t.Helper()

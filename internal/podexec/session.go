@@ -81,7 +81,7 @@ type session struct {
 	end     ending // valid once stop is closed
 
 	clock    clock
-	carrying atomic.Bool // hello has been said and stream may be written to
+	carrying atomic.Bool // hello is said and stream may be written to; set under seat
 	wg       sync.WaitGroup
 	draining atomic.Bool  // an interrupt is reading on; see interrupt.go
 	kind     atomic.Value // transport.Kind, once the stream stands; for the list
@@ -156,9 +156,6 @@ func (s *session) carry(first *client) {
 	defer s.svc.Metrics.begun(s.Cluster, string(s.stream.Kind()))()
 	s.goes(s.feed)
 	s.goes(s.pump)
-	s.count()
-	s.clock.touch(&first.pinged)
-	s.carrying.Store(true)
 	s.logStart()
 	s.awaitEnd()
 	s.uncount()
@@ -216,7 +213,7 @@ func (s *session) begin(first *client) error {
 	s.svc.Metrics.open.WithLabelValues(s.Cluster).Observe(time.Since(s.started).Seconds())
 	s.kind.Store(s.stream.Kind())
 	s.size.attach(s.stream)
-	first.ctrl.push(encode(s.firstHello()))
+	s.sayHello(first)
 	s.feedBack(rest)
 	return nil
 }
@@ -353,16 +350,21 @@ func (s *session) hello() hello {
 	return h
 }
 
-// firstHello brings the resume token, where there is anything to resume.
-func (s *session) firstHello() hello {
+// sayHello gives the client hello, with the resume token where there is anything to
+// resume. From then on the session is carried: a client that has hello may be lost
+// and come back before anything else happens here.
+func (s *session) sayHello(first *client) {
 	h := s.hello()
+	s.seat.Lock()
+	defer s.seat.Unlock()
 	if s.resumes() {
-		s.seat.Lock()
-		defer s.seat.Unlock()
 		token := s.issueToken()
 		h.ResumeToken = &token
 	}
-	return h
+	s.clock.touch(&first.pinged)
+	s.countAs(s.state())
+	s.carrying.Store(true)
+	first.ctrl.push(encode(h))
 }
 
 // feedBack puts output that was read with the report at the head of the queue.

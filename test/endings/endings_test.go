@@ -48,7 +48,7 @@ type way struct {
 
 var ways = map[string]way{
 	"dropped":      {shells: 100, environ: []string{"PERISCOPE_EXEC_RESUME_SECONDS=2"}, act: (*crowd).drop, reason: "client_lost"},
-	"detached":     {shells: 50, environ: []string{"PERISCOPE_EXEC_RESUME_SECONDS=15"}, act: (*crowd).detach, alone: console.V2, reason: "client_lost"},
+	"detached":     {shells: 50, environ: []string{"PERISCOPE_EXEC_RESUME_SECONDS=10"}, act: (*crowd).detach, alone: console.V2, reason: "client_lost"},
 	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=20"}, act: (*crowd).leave, reason: "server_idle", code: 1000},
 	"ended":        {shells: 100, act: (*crowd).end, reason: "forced_close", code: 1000},
 	"logged out":   {shells: 100, act: (*crowd).logout, reason: "unauthorized", code: 1008},
