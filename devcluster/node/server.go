@@ -54,7 +54,7 @@ func (n *Node) newServer() (*server, error) {
 	}
 	go func() {
 		defer close(s.done)
-		s.http.ServeTLS(listener, "", "")
+		s.http.ServeTLS(lingerer{listener}, "", "")
 	}()
 	return s, nil
 }
