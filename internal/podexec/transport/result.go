@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/remotecommand"
@@ -96,6 +97,12 @@ func writeFault(cause error) *fault.Error {
 func noInput() *fault.Error {
 	return fault.New(fault.Invalid, opRun, "This command takes no input, or no more. Open it with input.")
 }
+
+// sizeAgain is how long after the first output the size is sent again. A node that
+// has closed its connection behind a short command resets it over whatever comes
+// then, and what is on its way is lost, the command's status among it: so nothing is
+// sent to a command that may be at its end already.
+const sizeAgain = 100 * time.Millisecond
 
 // sizeable says whether a size means anything to the command.
 func sizeable(r Request, size Size) bool { return r.TTY && size.Cols > 0 && size.Rows > 0 }

@@ -115,7 +115,9 @@ func (s *spdyStream) Read(p []byte) (int, Channel, error) {
 	n, ch, err := s.output.read(p)
 	if n > 0 && !s.seen {
 		s.seen = true
-		s.sizes.again()
+		if s.req.TTY {
+			s.tasks.once(sizeAgain, s.sizes.again)
+		}
 	}
 	return n, ch, err
 }

@@ -12,6 +12,7 @@ type tasks struct {
 	closed bool
 	wg     sync.WaitGroup
 	timer  *time.Timer // the next beat; nil before the first and after close
+	later  *time.Timer // of once
 }
 
 // enter says whether a task may begin; if so, leave must follow.
@@ -43,6 +44,21 @@ func (t *tasks) every(beat time.Duration, f func()) {
 	})
 }
 
+// once calls f after d, unless close comes first. Only one such call may wait.
+func (t *tasks) once(d time.Duration, f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	t.later = time.AfterFunc(d, func() {
+		if t.enter() {
+			defer t.leave()
+			f()
+		}
+	})
+}
+
 // close lets no task begin any more and says whether it was the first to.
 func (t *tasks) close() bool {
 	t.mu.Lock()
@@ -52,6 +68,9 @@ func (t *tasks) close() bool {
 	if t.timer != nil {
 		t.timer.Stop()
 		t.timer = nil
+	}
+	if t.later != nil {
+		t.later.Stop()
 	}
 	return first
 }

@@ -140,13 +140,15 @@ func (s *wsStream) aside(wait bool) error {
 	return err
 }
 
-// firstOutput sends the size again: the first may have come before the command.
+// firstOutput sends the size again soon: the first may have come before the command.
 func (s *wsStream) firstOutput() {
 	if s.seen {
 		return
 	}
 	s.seen = true
-	s.out.resizeAgain()
+	if s.req.TTY {
+		s.tasks.once(sizeAgain, s.out.resizeAgain)
+	}
 }
 
 // end settles the result, once.
