@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/sendq"
 	"github.com/periscope-console/periscope/internal/wsframe"
 )
@@ -77,6 +78,8 @@ type link struct {
 
 	waiting atomic.Int64 // since when Read waits, in nanoseconds of clock; 0: it does not
 	unread  atomic.Int64 // bytes of stdin sent since something arrived
+
+	broken atomic.Pointer[error] // the first error of Read
 }
 
 var epoch = time.Now()
@@ -91,7 +94,19 @@ func (l *link) Read(p []byte) (int, error) {
 	if n > 0 {
 		l.unread.Store(0)
 	}
+	if err != nil {
+		l.broken.CompareAndSwap(nil, &err)
+	}
 	return n, err
+}
+
+// why is what the way to the cluster said when it ended, where that says more than err:
+// client-go keeps none of it.
+func (l *link) why(err error) error {
+	if broken := l.broken.Load(); broken != nil && fault.KindOf(*broken) == fault.AgentDisconnected {
+		return *broken
+	}
+	return err
 }
 
 // Poll reads what has arrived in this process already.

@@ -94,11 +94,11 @@ func (s *spdyStream) verdict(err error) Result {
 	case cause != nil && errors.Is(*cause, errClosed):
 		return Result{Err: closedHere()}
 	case cause != nil:
-		return lost(*cause)
+		return lost(s.link.why(*cause))
 	case err != nil:
-		return lost(err)
+		return lost(s.link.why(err))
 	}
-	return lost(errNoStatus)
+	return lost(s.link.why(errNoStatus))
 }
 
 func (s *spdyStream) beat() {
