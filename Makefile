@@ -36,6 +36,7 @@ check: deps web/node_modules/.package-lock.json test/e2e/node_modules/.package-l
 .PHONY: bench
 bench: build devcluster bin/demo ## print the ratios of docs/performance.md
 	@go run ./test/bench
+	@cd test/bench/tunnel && go run .
 	@build/bench-browser.sh
 
 .PHONY: soak

@@ -11,6 +11,7 @@ fi
 echo "Linting Go"
 go run "$1" run ./...
 (cd devidp && CGO_ENABLED=0 go vet ./... && go run "$1" run --config ../.golangci.yml ./...)
+(cd test/bench/tunnel && CGO_ENABLED=0 go vet ./... && go run "$1" run --config ../../../.golangci.yml ./...)
 (cd ekswebhook && CGO_ENABLED=0 go vet ./... && go run "$1" run --config ../.golangci.yml ./...)
 echo "Checking the pages"
 npm --prefix web run --silent check

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/periscope-console/periscope/test/bench/figure"
 )
 
 // openings in one run, whose median counts.
@@ -18,7 +20,7 @@ func opening(ctx context.Context, s side) ([]float64, error) {
 		}
 		times = append(times, milliseconds(took))
 	}
-	return []float64{median(times)}, nil
+	return []float64{figure.Median(times)}, nil
 }
 
 func openOnce(ctx context.Context, s side) (time.Duration, error) {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/periscope-console/periscope/test/bench/figure"
 )
 
 type targetKind uint8
@@ -150,15 +150,15 @@ func once(ctx context.Context, w row, s side, into [][]float64) error {
 }
 
 func (t *table) add(number int, m measure, ours, reference []float64) {
-	o, ratio := median(ours), spreadOf(ratios(ours, reference))
+	o, ratio := figure.Median(ours), figure.SpreadOf(figure.Ratios(ours, reference))
 	ref, rel := "–", "–"
 	if len(reference) > 0 {
-		ref = figure(median(reference)) + " " + m.unit
-		rel = fmt.Sprintf("%s (%s–%s)", figure(ratio.median), figure(ratio.least), figure(ratio.most))
+		ref = figure.Text(figure.Median(reference)) + " " + m.unit
+		rel = fmt.Sprintf("%s (%s–%s)", figure.Text(ratio.Median), figure.Text(ratio.Least), figure.Text(ratio.Most))
 	}
-	wanted, met := judge(m, o, ratio.median)
+	wanted, met := judge(m, o, ratio.Median)
 	t.lines = append(t.lines, []string{
-		strconv.Itoa(number), m.name, strings.TrimSpace(figure(o) + " " + m.unit), ref, rel, wanted, met,
+		strconv.Itoa(number), m.name, strings.TrimSpace(figure.Text(o) + " " + m.unit), ref, rel, wanted, met,
 	})
 }
 
@@ -178,38 +178,8 @@ func judge(m measure, ours, ratio float64) (wanted, met string) {
 	return strings.Join(words, ", "), met
 }
 
-// figure keeps three digits, which is more than a shared machine repeats.
-func figure(v float64) string {
-	switch a := math.Abs(v); {
-	case math.IsNaN(v):
-		return "–"
-	case a >= 100:
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	case a >= 10:
-		return strconv.FormatFloat(v, 'f', 1, 64)
-	case a >= 0.1:
-		return strconv.FormatFloat(v, 'f', 2, 64)
-	}
-	return strconv.FormatFloat(v, 'f', 3, 64)
-}
-
 // print writes the table, columns aligned.
 func (t *table) print(w io.Writer) error {
-	lines := append([][]string{{"row", "measure", "ours", "reference", "ratio: median (min–max)", "target", "met?"}}, t.lines...)
-	widths := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range lines {
-		var b strings.Builder
-		for i, cell := range line {
-			b.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
-		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(b.String(), " ")); err != nil {
-			return err
-		}
-	}
-	return nil
+	head := []string{"row", "measure", "ours", "reference", "ratio: median (min–max)", "target", "met?"}
+	return figure.Print(w, append([][]string{head}, t.lines...))
 }

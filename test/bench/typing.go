@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/periscope-console/periscope/test/bench/figure"
 )
 
 const (
@@ -31,7 +33,7 @@ func (e echo) Write(p []byte) (int, error) {
 // typing measures keystroke → echo.
 func typing(ctx context.Context, s side) ([]float64, error) {
 	times, err := typeInto(ctx, s, keystrokes)
-	return []float64{quantile(times, 0.5), quantile(times, 0.99)}, err
+	return []float64{figure.Quantile(times, 0.5), figure.Quantile(times, 0.99)}, err
 }
 
 func typeInto(ctx context.Context, s side, keystrokes int) (times []float64, err error) {
@@ -77,5 +79,5 @@ func typingBesideFlood(ctx context.Context, s side) ([]float64, error) {
 	if err := flood.finish(ctx, "\x03"); err != nil {
 		return nil, err
 	}
-	return []float64{quantile(times, 0.5), quantile(times, 0.99), m.rate()}, nil
+	return []float64{figure.Quantile(times, 0.5), figure.Quantile(times, 0.99), m.rate()}, nil
 }
