@@ -1,7 +1,7 @@
 // Bench/tunnel measures what an agent's link does to what people feel: a
 // keystroke beside a flood, and copies (rows 3 and 12 of docs/performance.md).
 //
-//	tunnel [-pairs N] [-systems ours,http2,remotedialer]
+//	tunnel [-rows 3,12] [-pairs N] [-systems ours,remotedialer,http2]
 //
 // Ours is internal/tunnel over line over carrier, as the product has it;
 // compared are rancher/remotedialer, and HTTP/2 with its roles reversed over our
@@ -27,6 +27,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -77,24 +78,31 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	t.add(loopbackRows, got)
-	got, err = inNamespaces(ctx, args)
-	if err != nil {
+	t.add(o.of(loopbackRows), got)
+	if got, err = inNamespaces(ctx, args); err != nil {
 		fmt.Printf("\n  the shaped uplink could not be measured: %v\n", err)
-	} else {
-		t.add(shapedRows, got)
 	}
+	t.add(o.of(shapedRows), got)
 	fmt.Printf("\nload %s\n\n", load())
 	return t.print(os.Stdout)
 }
 
 type options struct {
+	rows    string
 	systems []string
 	pairs   int
 }
 
+// of are those of rows that were asked for.
+func (o options) of(rows []row) []row {
+	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool {
+		return !slices.Contains(strings.Split(o.rows, ","), strconv.Itoa(r.number))
+	})
+}
+
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench/tunnel", flag.ContinueOnError)
+	flags.StringVar(&o.rows, "rows", "3,12", "which rows to measure")
 	only := flags.String("systems", "ours,remotedialer,http2", "which to measure: the first against each of the others; also mux, ours without line")
 	flags.IntVar(&o.pairs, "pairs", 7, "runs of each system in each row")
 	if err := flags.Parse(args); err != nil {
@@ -130,7 +138,7 @@ func measureAll(ctx context.Context, o options, p place, rows []row) (samples, e
 	}
 	defer w.stop()
 	all := samples{}
-	for _, r := range rows {
+	for _, r := range o.of(rows) {
 		fmt.Fprintf(os.Stderr, "row %2d  %s ", r.number, r.title)
 		begun := time.Now()
 		for range o.pairs {

@@ -18,6 +18,9 @@ type table struct {
 func (t *table) add(rows []row, got samples) {
 	for _, r := range rows {
 		for _, m := range r.measures {
+			if len(got[m.name]) == 0 {
+				continue
+			}
 			for _, other := range t.systems[1:] {
 				t.line(r.number, m, got[m.name][t.systems[0]], other, got[m.name][other])
 			}
