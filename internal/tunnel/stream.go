@@ -213,7 +213,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	l := s.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := s.writeEnd(); err != nil {
+	if err := s.writeEnd(); err != nil || len(p) == 0 {
 		return 0, err
 	}
 	if len(p) == 0 || l.putSmall(s, p) { // nothing is no frame

@@ -166,6 +166,26 @@ func TestDataRacesReset(t *testing.T) {
 	p.settled(t)
 }
 
+// TestNothingWritten: it is no frame.
+func TestNothingWritten(t *testing.T) {
+	p := start(t)
+	near, far := p.open(t, Interactive)
+	for range 3 {
+		if n, err := near.Write(nil); n != 0 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if n, err := near.Read(nil); n != 0 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+	send(t, near, "something")
+	expect(t, far, "something")
+	near.Close()
+	if _, err := near.Write(nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestDeadlinesMove: a deadline that has passed is no end, in either direction.
 func TestDeadlinesMove(t *testing.T) {
 	p := start(t)

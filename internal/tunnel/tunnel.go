@@ -101,7 +101,8 @@ type Link struct {
 	lastID  uint32 // that the peer opened
 	stats   Stats
 	out     outbox
-	hangUp  *time.Timer // closes conn once the link has ended
+	hangUp  *time.Timer   // closes conn some time after the link has ended
+	hungUp  chan struct{} // closed when it did
 }
 
 // New makes a link of conn, which it owns from now on. It starts nothing:
@@ -130,17 +131,17 @@ func (l *Link) Run(ctx context.Context) error {
 	writing.Go(l.write)
 	l.read()
 	writing.Wait()
+	_ = l.conn.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.hangUp != nil {
-		l.hangUp.Stop()
+	if l.hangUp != nil && !l.hangUp.Stop() {
+		<-l.hungUp // it needs no lock
 	}
-	_ = l.conn.Close()
 	return l.err
 }
 
 // Close ends the link and all of its streams, with cause (nil: ErrClosed), at
-// once. It does not wait: Run returns when the peer has been told, or after a
+// once. Of what they had written, what was not yet sent is dropped. It does not wait: Run returns when the peer has been told, or after a
 // second. The peer's streams end with a RemoteError that has the words of cause.
 func (l *Link) Close(cause error) {
 	if cause == nil {
@@ -301,13 +302,18 @@ func (l *Link) refuse(id uint32, err error) {
 }
 
 // end ends the link, once, and each stream with it. Where tell is set the peer
-// gets the cause as the last frame. It does not block.
+// gets the cause as the last frame, and some time to take it; else the connection
+// is closed, which ends Run's other half.
 func (l *Link) end(cause error, tell bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.endLocked(cause, tell)
+	l.mu.Unlock()
+	if !tell {
+		_ = l.conn.Close()
+	}
 }
 
+// endLocked is end but for closing the connection at once.
 func (l *Link) endLocked(cause error, tell bool) {
 	if l.err != nil {
 		return
@@ -320,11 +326,13 @@ func (l *Link) endLocked(cause error, tell bool) {
 	}
 	close(l.done)
 	l.out.drop()
-	wait := time.Duration(0)
 	if tell {
 		l.out.urgent = appendFrame(l.out.urgent, frameBye, codeOf(cause), 0, wordsOf(cause))
-		wait = closing
+		l.hungUp = make(chan struct{})
+		l.hangUp = time.AfterFunc(closing, func() {
+			_ = l.conn.Close()
+			close(l.hungUp)
+		})
 	}
-	l.hangUp = time.AfterFunc(wait, func() { _ = l.conn.Close() })
 	l.work.Signal()
 }
