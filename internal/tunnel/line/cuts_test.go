@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,18 +111,24 @@ func TestOneByteAtATime(t *testing.T) {
 type sockets struct {
 	net     *badnet.Proxy
 	host    Host
+	server  *httptest.Server
 	fresh   chan *Conn
+	bare    chan *carrier.Conn // without a line, straight to the server
 	dialer  Dialer
 	carrier *carrier.Dialer
 }
 
-func newSockets(t *testing.T) *sockets {
+func newSockets(t testing.TB) *sockets {
 	t.Helper()
-	s := &sockets{fresh: make(chan *Conn, 100)}
+	s := &sockets{fresh: make(chan *Conn, 100), bare: make(chan *carrier.Conn, 1)}
 	var accepts sync.WaitGroup
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		nc, err := carrier.Accept(w, r)
 		if err != nil {
+			return
+		}
+		if r.URL.Path == "/bare" {
+			s.bare <- nc
 			return
 		}
 		accepts.Go(func() {
@@ -131,6 +139,7 @@ func newSockets(t *testing.T) *sockets {
 	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that were cut
 	server.StartTLS()
+	s.server = server
 	s.net = badnet.Start(t, server.Listener.Addr().String())
 	t.Cleanup(func() {
 		s.host.Close(nil)
@@ -148,7 +157,7 @@ func newSockets(t *testing.T) *sockets {
 	return s
 }
 
-func (s *sockets) line(t *testing.T) (a, b *Conn) {
+func (s *sockets) line(t testing.TB) (a, b *Conn) {
 	t.Helper()
 	a, err := s.dialer.Begin(t.Context(), false)
 	if err != nil {
@@ -156,6 +165,20 @@ func (s *sockets) line(t *testing.T) (a, b *Conn) {
 	}
 	t.Cleanup(func() { _ = a.Close() })
 	return a, <-s.fresh
+}
+
+// carriers are both ends of a carrier alone, past the bad network.
+func (s *sockets) carriers(t testing.TB) (a, b *carrier.Conn) {
+	t.Helper()
+	d := *s.carrier
+	d.URL = &url.URL{Scheme: "wss", Host: s.server.Listener.Addr().String(), Path: "/bare"}
+	a, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = <-s.bare
+	t.Cleanup(func() { _ = a.Abort(); _ = b.Abort() })
+	return a, b
 }
 
 // TestBulkThroughHundredsOfCuts: 64 MiB both ways over TLS, while each connection is
@@ -173,8 +196,17 @@ func TestBulkThroughHundredsOfCuts(t *testing.T) {
 		}
 		return &fuse{Conn: c, read: 10<<10 + rand.IntN(1<<20), write: 10<<10 + rand.IntN(1<<20)}, nil
 	}
+	var silent atomic.Int64
+	s.dialer.Changed = func(c *Conn) {
+		if st := c.Status(); st.State == Reconnecting && errors.Is(st.Cut, errSilent) {
+			silent.Add(1)
+		}
+	}
 	a, b := s.line(t)
 	exchange(t, a, b, size, 100<<10)
+	if n := silent.Load(); n > 0 {
+		t.Errorf("%d connections came to a stand", n)
+	}
 	got := a.Status()
 	if got.Cuts < 200 {
 		t.Errorf("only %d cuts", got.Cuts)

@@ -88,8 +88,8 @@ func (c *Conn) check(l *leg) {
 	l.watch.Reset(left)
 }
 
-// beat gives a sign of life, unless something is being written, which is one. A line
-// that rests gives its memory back.
+// beat gives a sign of life, unless something is being written, which is one, and
+// memory that is not in use back.
 func (c *Conn) beat(l *leg) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,9 +97,7 @@ func (c *Conn) beat(l *leg) {
 		return
 	}
 	l.beat.Reset(c.settings.Ping)
-	if c.out.start == c.out.end {
-		c.out.trim()
-	}
+	c.out.trim()
 	if l.pushing {
 		return
 	}

@@ -4,8 +4,6 @@ const (
 	chunkSize = 64 << 10
 	// maxChunks of chunkSize are 4 MiB.
 	maxChunks = 64
-	// spare chunks are kept while a line is busy.
-	maxSpare = 16
 	// tooSmall is the rest of a chunk that is left alone when more has to be kept:
 	// one Write should be one record.
 	tooSmall = 16 << 10
@@ -99,7 +97,7 @@ func (r *replay) acknowledge(count uint64) {
 	for gone < len(r.chunks) && r.chunks[gone].end() <= count {
 		// A lost carrier's write may still be reading a chunk: that one is not
 		// written into again.
-		if c := r.chunks[gone]; c.busy == 0 && len(r.spare) < maxSpare {
+		if c := r.chunks[gone]; c.busy == 0 {
 			r.spare = append(r.spare, c)
 		}
 		gone++
@@ -109,7 +107,7 @@ func (r *replay) acknowledge(count uint64) {
 	r.chunks = r.chunks[:kept]
 }
 
-// trim gives the memory of a line that rests back.
+// trim gives back what is not in use.
 func (r *replay) trim() {
 	r.spare = nil
 	if len(r.chunks) == 0 {
