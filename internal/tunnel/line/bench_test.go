@@ -53,7 +53,7 @@ func cpu() int64 {
 // other, and not by themselves.
 func BenchmarkBulk(b *testing.B) {
 	pairs := ends(b)
-	for _, size := range []int{16 << 10, 16<<10 - 64, 64 << 10} {
+	for _, size := range []int{WholeWrite, 16 << 10, 64 << 10} {
 		for name, pair := range pairs {
 			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
 				p := make([]byte, size)

@@ -42,6 +42,10 @@ import (
 const (
 	// ackEvery is how much is received before it is acknowledged without a ping.
 	ackEvery = 64 << 10
+	// WholeWrite is the largest Write that fits into one record of TLS with the
+	// headers of the line and of a WebSocket. A longer one of less than two costs a
+	// third more.
+	WholeWrite = 16<<10 - 64
 	// HandshakeTime bounds a handshake, and each attempt to dial.
 	HandshakeTime = 10 * time.Second
 	// lastWords bounds how long the end of a line may take to be said.
