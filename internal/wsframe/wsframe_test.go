@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 )
@@ -141,6 +142,46 @@ func TestReaderSaysHowASourceEnds(t *testing.T) {
 		if !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", data, err, want)
 		}
+	}
+}
+
+// late has a timeout before each byte.
+type late struct {
+	stuck
+	data []byte
+	turn bool
+}
+
+func (l *late) Read(p []byte) (int, error) {
+	if l.turn = !l.turn; l.turn {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if len(l.data) == 0 {
+		return 0, io.EOF
+	}
+	p[0], l.data = l.data[0], l.data[1:]
+	return 1, nil
+}
+
+// TestStreamReaderGoesOnAfterATimeout, wherever in a frame it comes.
+func TestStreamReaderGoesOnAfterATimeout(t *testing.T) {
+	want := strings.Repeat("x", 300) + "end"
+	data := Append(Append(Append(nil, Binary, nil, []byte(want[:300])), Ping, nil, []byte("p")), Binary, nil, []byte("end"))
+	pings := 0
+	r := NewStreamReader(&late{data: data}, func(Opcode, []byte) { pings++ }, true, 0)
+	var got []byte
+	for p := make([]byte, 64); ; {
+		n, _, err := r.Read(p, true)
+		got = append(got, p[:n]...)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	if string(got) != want || pings != 1 {
+		t.Errorf("got %q and %d pings", got, pings)
 	}
 }
 

@@ -214,6 +214,37 @@ func TestBulkThroughHundredsOfCuts(t *testing.T) {
 	t.Logf("%d cuts, %d resumes, %d KiB sent again by the dialling end", got.Cuts, got.Resumes, got.Replayed>>10)
 }
 
+// TestLastWordsOverSockets: they arrive although there is much that nobody reads any
+// more, in the kernel, in TLS and here.
+func TestLastWordsOverSockets(t *testing.T) {
+	for _, host := range []bool{false, true} {
+		s := newSockets(t)
+		a, b := s.line(t)
+		if host {
+			a, b = b, a
+		}
+		var writing sync.WaitGroup
+		writing.Go(func() { _ = flow{1, 8 << 20}.send(b, 100<<10) })
+		if _, err := a.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := b.Read(make([]byte, 1))
+			read <- err
+		}()
+		began := time.Now()
+		_ = a.CloseWith(errors.New("revoked"))
+		if err := <-read; !errors.Is(err, ErrClosed) || err.Error() != "revoked" {
+			t.Errorf("from the host %v: %v", host, err)
+		}
+		writing.Wait()
+		if d := time.Since(began); d > lastWords {
+			t.Errorf("from the host %v: took %v", host, d)
+		}
+	}
+}
+
 // TestBackAtOnce: over real sockets, a line whose connection is cut is usable again
 // within a second, the first wait of its dialling included.
 func TestBackAtOnce(t *testing.T) {

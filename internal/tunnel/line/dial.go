@@ -74,8 +74,12 @@ func (d *Dialer) Keep(ctx context.Context, serve func(*Conn)) error {
 	for n := 0; ; n++ {
 		c, err := d.Begin(ctx, standby)
 		if err == nil {
-			n, standby = 0, false
+			began := time.Now()
 			err = d.serve(ctx, c, serve)
+			standby = false
+			if time.Since(began) > longestWait { // else something ends our lines
+				n = 0
+			}
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -64,21 +64,14 @@ func (h *Host) Accept(name string, nc net.Conn) (c *Conn, resumed bool, err erro
 	if err == nil {
 		c, err = h.admit(name, l, asked)
 	}
-	if err != nil {
-		if !l.refuse(err) {
-			return nil, false, cmp.Or(handshakeError(late), err)
-		}
-		return nil, false, err
+	if err == nil {
+		return c, asked.resume, nil
 	}
-	return c, asked.resume, nil
-}
-
-// handshakeError is errHandshake where the timer has fired.
-func handshakeError(late *time.Timer) error {
-	if late.Stop() {
-		return nil
+	if !late.Stop() {
+		err = errHandshake
 	}
-	return errHandshake
+	l.refuse(err)
+	return nil, false, err
 }
 
 func (l *leg) asked() (helloRecord, error) {
@@ -89,16 +82,18 @@ func (l *leg) asked() (helloRecord, error) {
 	return parseHello(payload)
 }
 
-// refuse tells the peer, and reports whether there was one to tell.
-func (l *leg) refuse(err error) bool {
-	defer l.nc.Close()
+// refuse tells the peer, where it is there and err is its concern, and closes.
+func (l *leg) refuse(err error) {
+	late := time.AfterFunc(lastWords, l.kill)
+	defer late.Stop()
 	for _, known := range codes {
 		if errors.Is(err, known) {
-			return l.write(nil, appendWord(nil, refused, wordFor(err))) == nil
+			_ = l.write(nil, appendWord(nil, refused, wordFor(err)))
+			_ = l.nc.Close()
+			return
 		}
 	}
 	l.kill()
-	return false
 }
 
 // admit seats l where it may sit.
@@ -120,9 +115,7 @@ func (h *Host) admit(name string, l *leg, asked helloRecord) (*Conn, error) {
 	case s != nil && asked.standby:
 		return nil, ErrNotNeeded
 	case s != nil && slices.ContainsFunc(s.former, func(f former) bool { return f.instance == asked.instance }):
-		if !asked.standby {
-			return nil, ErrSuperseded
-		}
+		return nil, ErrSuperseded
 	case s == nil && len(h.seats) >= cmp.Or(h.Limit, 1024):
 		return nil, ErrFull
 	}

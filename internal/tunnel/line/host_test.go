@@ -240,16 +240,18 @@ type agent struct {
 	mu    sync.Mutex
 	held  []time.Time // when it got a line
 	tries int
+	why   error // the last try came to nothing
 }
 
 func (w *world) agent(ctx context.Context, name string) *agent {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &agent{name: name, ends: cancel}
 	d := w.dialer(name)
-	d.Failed = func(error, time.Duration) {
+	d.Failed = func(err error, _ time.Duration) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.tries++
+		a.why = err
 	}
 	a.running.Go(func() {
 		_ = d.Keep(ctx, func(c *Conn) {
@@ -266,6 +268,12 @@ func (a *agent) lines() (held, tries int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.held), a.tries
+}
+
+func (a *agent) last() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.why.Error()
 }
 
 // serveAll reads what the host accepts.
@@ -339,6 +347,41 @@ func (w *world) newestLive() *wire {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.leg.nc.(*wireEnd).wire
+}
+
+// TestKeepIsPatient: a server that ends each line at once, or takes none, is asked
+// less and less.
+func TestKeepIsPatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		over := make(chan struct{})
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for {
+				select {
+				case c := <-w.fresh:
+					_ = c.CloseWith(errors.New("not you"))
+				case <-over:
+					return
+				}
+			}
+		})
+		a := w.agent(t.Context(), "one")
+		time.Sleep(time.Hour)
+		_, tries := a.lines()
+		if tries < 200 || tries > 400 || !strings.Contains(a.last(), "not you") {
+			t.Errorf("in an hour it tried %d times: %s", tries, a.last())
+		}
+		w.refuse(true)
+		time.Sleep(time.Hour)
+		if _, all := a.lines(); all-tries < 200 || all-tries > 400 || a.last() != errNoRoute.Error() {
+			t.Errorf("in an hour without a network it tried %d times: %s", all-tries, a.last())
+		}
+		a.ends()
+		a.running.Wait()
+		close(over)
+		serving.Wait()
+	})
 }
 
 // TestStandbyWaitsForTheGrace: a line that may come back is not taken away.

@@ -165,13 +165,14 @@ func (l *leg) receive(p []byte) (int, error) {
 	return 0, io.ErrNoProgress
 }
 
-// answer is the record of a handshake that must come now: k, or the peer's REFUSED.
+// answer is the record of a handshake that must come now: want, or the peer's REFUSED,
+// or the END of a line that lived no longer than that.
 func (l *leg) answer(want kind) ([]byte, error) {
 	k, payload, err := l.next()
 	switch {
 	case err != nil:
 		return nil, err
-	case k == refused:
+	case k == refused || k == end && want == welcome:
 		word, err := parseWord(payload)
 		if err != nil {
 			return nil, err

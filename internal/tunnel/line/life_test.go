@@ -2,6 +2,7 @@ package line
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -269,7 +270,7 @@ func TestEndsOnPurpose(t *testing.T) {
 		cause error
 		read  func(error) bool
 	}{
-		"plainly": {nil, func(err error) bool { return err == io.EOF }},
+		"plainly": {nil, func(err error) bool { return errors.Is(err, io.EOF) }},
 		"with words": {cause, func(err error) bool {
 			return errors.Is(err, ErrClosed) && strings.Contains(err.Error(), cause.Error())
 		}},
@@ -298,7 +299,7 @@ func TestEndsOnPurpose(t *testing.T) {
 				if d := time.Since(began); d > 0 {
 					t.Errorf("%s: took %v", name, d)
 				}
-				if _, err := a.Read(make([]byte, 1)); c.cause != nil && err != c.cause || c.cause == nil && err != net.ErrClosed {
+				if _, err := a.Read(make([]byte, 1)); !errors.Is(err, cmp.Or(c.cause, net.ErrClosed)) {
 					t.Errorf("%s: this end says %v", name, err)
 				}
 				if _, err := b.Write([]byte("x")); err == nil {
@@ -342,7 +343,7 @@ func TestCloseWaitsForNobody(t *testing.T) {
 		w.newest().blackHole()
 		var writing sync.WaitGroup
 		writing.Go(func() {
-			if _, err := a.Write(make([]byte, 1<<20)); err != net.ErrClosed {
+			if _, err := a.Write(make([]byte, 1<<20)); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("the writer got %v", err)
 			}
 		})

@@ -89,12 +89,6 @@ func (w *world) newest() *wire {
 	return w.wires[len(w.wires)-1]
 }
 
-func (w *world) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.wires)
-}
-
 // line is both ends of a new line.
 func (w *world) line(instance string) (near, far *Conn) {
 	w.t.Helper()
@@ -153,14 +147,14 @@ func (w *wire) blackHole() {
 		w.held = true
 		close(w.ends[0].hold)
 		for _, e := range w.ends {
-			_ = e.Conn.SetWriteDeadline(time.Unix(1, 0))
+			_ = e.SetWriteDeadline(time.Unix(1, 0))
 		}
 	}
 }
 
 func (e *wireEnd) isHeld() bool {
-	e.wire.mu.Lock()
-	defer e.wire.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	return e.held
 }
 
@@ -177,7 +171,7 @@ func (e *wireEnd) Close() error {
 	e.once.Do(func() {
 		close(e.closed)
 		if e.isHeld() {
-			_ = e.Conn.SetReadDeadline(time.Unix(1, 0))
+			_ = e.SetReadDeadline(time.Unix(1, 0))
 		} else {
 			_ = e.Conn.Close()
 		}
@@ -220,7 +214,7 @@ func (f *fuse) spend(left *int, n int) int {
 func (f *fuse) Read(p []byte) (int, error) {
 	n := f.spend(&f.read, len(p))
 	if n == 0 {
-		_ = f.Conn.Close()
+		_ = f.Close()
 		return 0, errFuse
 	}
 	m, err := f.Conn.Read(p[:n])
@@ -236,7 +230,7 @@ func (f *fuse) Write(p []byte) (int, error) {
 	n := f.spend(&f.write, len(p))
 	m, err := f.Conn.Write(p[:n])
 	if err == nil && n < len(p) {
-		_ = f.Conn.Close()
+		_ = f.Close()
 		return m, errFuse
 	}
 	return m, err
