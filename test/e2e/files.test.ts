@@ -218,6 +218,12 @@ test("what is refused says why, before anything is sent where that is known", as
   await row("small.bin").getByRole("button", { name: "Retry small.bin" }).click();
   await phase(row("small.bin"), "done");
   expect(await inShell(`cat ${folder}/missing/small.bin; echo`)).toBe("small");
+
+  await inShell(`mkdir ${folder}/full; mount -t tmpfs -o size=64k none ${folder}/full`);
+  writeFileSync(join(folder, "large.bin"), randomBytes(2 * MIB));
+  await send(await fillUpload(["large.bin"], `${folder}/full/`));
+  await row("large.bin").getByText("No space left on device.").waitFor();
+  expect(await inShell(`ls -A ${folder}/full; umount ${folder}/full`)).toBe("");
 });
 
 test("a copy that is cancelled leaves no process and no half file, and the page asks before it is left", async () => {

@@ -66,7 +66,8 @@ export class Sha256 {
       w[i] = (byte(bytes, at) << 24) | (byte(bytes, at + 1) << 16) | (byte(bytes, at + 2) << 8) | byte(bytes, at + 3);
     }
     for (let i = 16; i < 64; i++) {
-      const [near, far] = [word(w, i - 2), word(w, i - 15)];
+      const near = word(w, i - 2);
+      const far = word(w, i - 15);
       const s0 = turn(far, 7) ^ turn(far, 18) ^ (far >>> 3);
       const s1 = turn(near, 17) ^ turn(near, 19) ^ (near >>> 10);
       w[i] = (word(w, i - 16) + s0 + word(w, i - 7) + s1) | 0;
@@ -76,7 +77,15 @@ export class Sha256 {
 
   #rounds(w: Int32Array): void {
     const state = this.#state;
-    let [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = state;
+    // One by one: taken apart as an array it costs half of the speed.
+    let a = word(state, 0);
+    let b = word(state, 1);
+    let c = word(state, 2);
+    let d = word(state, 3);
+    let e = word(state, 4);
+    let f = word(state, 5);
+    let g = word(state, 6);
+    let h = word(state, 7);
     for (let i = 0; i < 64; i++) {
       const s1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25);
       const t1 = (h + s1 + ((e & f) ^ (~e & g)) + word(K, i) + word(w, i)) | 0;
