@@ -23,6 +23,8 @@ vi.mock("../../term/terminal.ts", () => ({ createTerminal: (events: TerminalEven
 
 const TARGET = { cluster: "demo", namespace: "shop", pod: "web-0", container: "app", reason: "INC-7" };
 const MIB = 1024 * 1024;
+/** A busy machine takes its time. */
+const until = (check: () => void) => vi.waitFor(check, { timeout: 20_000 });
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 let maxFileBytes: number;
@@ -94,9 +96,9 @@ function copied(n: number, text: string): void {
 
 const phases = () => transfers.get().map((one) => one.state.get().phase);
 const state = (n: number) => transfers.get()[n]?.state.get();
-const become = (...wanted: string[]) => vi.waitFor(() => expect(phases()).toEqual(wanted));
+const become = (...wanted: string[]) => until(() => expect(phases()).toEqual(wanted));
 /** Until the upload has told its end on its n-th connection. */
-const allSent = (n: number) => vi.waitFor(() => expect(socket(n).of("eof")).toHaveLength(1));
+const allSent = (n: number) => until(() => expect(socket(n).of("eof")).toHaveLength(1));
 
 describe("transfers", () => {
   it("are two at a time; the next one starts when one is over", async () => {
@@ -237,11 +239,11 @@ describe("a download", () => {
     print(0, "hello");
     expect(state(0)).toMatchObject({ phase: "running", asksWhere: true });
     transfers.get()[0]?.chooseWhere();
-    await vi.waitFor(() => expect(picker).toHaveBeenCalledWith({ suggestedName: "core" }));
+    await until(() => expect(picker).toHaveBeenCalledWith({ suggestedName: "core" }));
     expect(state(0)?.asksWhere).toBe(true);
     expect(written).toEqual([]);
     transfers.get()[0]?.chooseWhere();
-    await vi.waitFor(() => expect(written).toEqual([5]));
+    await until(() => expect(written).toEqual([5]));
     expect(state(0)?.asksWhere).toBe(false);
     copied(0, "hello");
     await become("done");
@@ -357,9 +359,14 @@ describe("what is asked before a copy", () => {
 
   it("forgets a folder that was still being read for a question that is closed", async () => {
     open();
-    act(() => askUpload(newShell(TARGET), { files: [], folders: [folder("src", [file("a", "aa")])] }));
+    let tell = (_: unknown[]) => {};
+    const readEntries = (got: typeof tell) => {
+      tell = got;
+    };
+    const slow = { ...folder("src", []), createReader: () => ({ readEntries }) };
+    act(() => askUpload(newShell(TARGET), { files: [], folders: [slow as never] }));
     act(() => askUpload(newShell(TARGET), { files: [file("b", "bb")], folders: [] }));
-    await new Promise((next) => setTimeout(next, 20));
+    await act(async () => tell([]));
     expect(copyAsked.get()).toMatchObject({ files: [{ name: "b" }], packing: 0 });
   });
 
@@ -468,7 +475,7 @@ describe("files that are dragged", () => {
     expect(screen.queryByTestId("drop-target")).toBeNull();
     fireEvent.drop(target, { dataTransfer });
     expect(copyAsked.get()).toMatchObject({ way: "up", files: [{ name: "a" }], packing: 1 });
-    await vi.waitFor(() =>
+    await until(() =>
       expect(copyAsked.get()).toMatchObject({ files: [{}, { name: "src", folder: true }], packing: 0 }),
     );
   });
@@ -497,12 +504,12 @@ describe("the tray", () => {
     act(() => hello(0));
     await allSent(0);
     act(() => socket(0).say({ type: "stdin_ack", offset: 1 }));
-    await vi.waitFor(() => expect(row("1.txt").textContent).toContain("1 B of 2 B"));
+    await until(() => expect(row("1.txt").textContent).toContain("1 B of 2 B"));
     expect(within(row("1.txt")).getByRole("progressbar").getAttribute("aria-valuenow")).toBe("50");
     expect(screen.getByRole("status").textContent).toBe("2 under way · 1 waiting");
     expect(row("3␊.txt").textContent).toContain("waiting · 2 B");
     act(() => copied(0, "aa"));
-    await vi.waitFor(() => expect(row("1.txt").getAttribute("data-phase")).toBe("done"));
+    await until(() => expect(row("1.txt").getAttribute("data-phase")).toBe("done"));
     expect(screen.getAllByTestId("transfer").at(-1)).toBe(row("1.txt"));
     expect(row("1.txt").textContent).toContain(sha256("aa"));
 
