@@ -236,7 +236,7 @@ func TestWhoSeesToAgents(t *testing.T) {
 			got := do(t, o, a)
 			raw, _ := io.ReadAll(got.Body)
 			if a.method == "GET" && name == "one for another" { // it sees its own cluster's
-				if got.StatusCode != 200 || strings.Contains(string(raw), "prod") || !strings.Contains(string(raw), `"cluster":"test"`) {
+				if got.StatusCode != http.StatusOK || strings.Contains(string(raw), "prod") || !strings.Contains(string(raw), `"cluster":"test"`) {
 					t.Errorf("%s sees %s", name, raw)
 				}
 			} else if got.StatusCode != c.want {
@@ -245,7 +245,7 @@ func TestWhoSeesToAgents(t *testing.T) {
 		}
 	}
 	own := map[string]string{"Authorization": bearer(token.Admin, "test", "prod"), "Content-Type": "application/json"}
-	if got := do(t, o, ask{method: "POST", path: "/api/agents/tokens", body: `{"cluster":"prod"}`, header: own}); got.StatusCode != 200 {
+	if got := do(t, o, ask{method: "POST", path: "/api/agents/tokens", body: `{"cluster":"prod"}`, header: own}); got.StatusCode != http.StatusOK {
 		t.Errorf("an administrator's token: %d", got.StatusCode)
 	}
 	if list, err := o.agents.List(t.Context(), identity.Actor{Admin: true}); len(list) != 2 || err != nil {
@@ -274,14 +274,14 @@ func TestBadRegistrations(t *testing.T) {
 			t.Errorf("%s: %d", name, got.StatusCode)
 		}
 	}
-	if form := do(t, o.other, ask{method: "POST", path: "/api/agents/register", body: registration(t, good, "prod"), header: map[string]string{"Content-Type": "text/plain"}}); form.StatusCode != 415 {
+	if form := do(t, o.other, ask{method: "POST", path: "/api/agents/register", body: registration(t, good, "prod"), header: map[string]string{"Content-Type": "text/plain"}}); form.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("as text: %d", form.StatusCode)
 	}
 	var first ErrorBody
 	for _, body := range []string{registration(t, "psr_x", "prod"), registration(t, good, "test"), registration(t, good, "prod"), registration(t, "", "")} {
 		resp := register(t, o.other, body)
 		var is ErrorBody
-		if err := json.NewDecoder(resp.Body).Decode(&is); err != nil || resp.StatusCode != 401 || is.Error != "E_UNAUTHENTICATED" || is.RequestID == "" {
+		if err := json.NewDecoder(resp.Body).Decode(&is); err != nil || resp.StatusCode != http.StatusUnauthorized || is.Error != "E_UNAUTHENTICATED" || is.RequestID == "" {
 			t.Fatalf("%d %+v %v", resp.StatusCode, is, err)
 		}
 		is.RequestID = ""
@@ -311,7 +311,7 @@ func TestARegistrationOf100MB(t *testing.T) {
 	o := newOffice(t)
 	for _, h := range []http.Handler{o, o.other} {
 		body := &endless{}
-		r := httptest.NewRequest("POST", "/api/agents/register", io.MultiReader(strings.NewReader(`{"csr":"`), body))
+		r := httptest.NewRequest(http.MethodPost, "/api/agents/register", io.MultiReader(strings.NewReader(`{"csr":"`), body))
 		r.Host = "console.example"
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()

@@ -124,18 +124,22 @@ func (s Agents) add(ctx context.Context, tx *sql.Tx, c enrol.Certificate, most i
 	if err != nil {
 		return err
 	}
-	_, err = s.touched(ctx, tx, "INSERT INTO agent_certificates ("+certificateColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		c.Serial, c.Cluster, micros(c.Issued), micros(c.Expires), micros(c.Registered), c.By.Issuer, c.By.Subject, c.By.Email, c.Address, c.Renews, micros(c.Revoked))
+	_, err = s.touched(ctx, tx, "INSERT INTO agent_certificates ("+certificateColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		c.Serial, c.Fingerprint[:], c.Cluster, micros(c.Issued), micros(c.Expires), micros(c.Registered), c.By.Issuer, c.By.Subject, c.By.Email, c.Address, c.Renews, micros(c.Revoked))
 	return err
 }
 
-const certificateColumns = "serial, cluster, issued, expires, registered, issuer, subject, email, address, renews, revoked"
+const certificateColumns = "serial, fingerprint, cluster, issued, expires, registered, issuer, subject, email, address, renews, revoked"
 
 func scanCertificate(scan func(...any) error, more ...any) (c enrol.Certificate, err error) {
+	var fingerprint []byte
 	var issued, expires, registered, revoked int64
 	err = scan(append([]any{
-		&c.Serial, &c.Cluster, &issued, &expires, &registered, &c.By.Issuer, &c.By.Subject, &c.By.Email, &c.Address, &c.Renews, &revoked,
+		&c.Serial, &fingerprint, &c.Cluster, &issued, &expires, &registered, &c.By.Issuer, &c.By.Subject, &c.By.Email, &c.Address, &c.Renews, &revoked,
 	}, more...)...)
+	if err == nil && copy(c.Fingerprint[:], fingerprint) != len(c.Fingerprint) {
+		err = errHash
+	}
 	c.Issued, c.Expires, c.Registered, c.Revoked = timeOf(issued), timeOf(expires), timeOf(registered), timeOf(revoked)
 	return c, err
 }

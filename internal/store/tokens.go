@@ -146,7 +146,7 @@ func scanHeld(scan func(...any) error) (h token.Held, err error) {
 	return h, err
 }
 
-var errHash = errors.New("a token's hash is too short")
+var errHash = errors.New("a hash is too short")
 
 // OfPerson implements token.Store.
 func (s Tokens) OfPerson(ctx context.Context, issuer, subject string) ([]token.Held, error) {

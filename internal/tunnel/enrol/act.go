@@ -25,6 +25,8 @@ const (
 	// refuseAfter is when every refusal of a token is told, counted from when it
 	// came: how long the look took says nothing about why.
 	refuseAfter = 250 * time.Millisecond
+	// maxWhy bounds a cause in the log, in bytes.
+	maxWhy = 512
 )
 
 // label is a DNS-1123 label, as clusters are named.
@@ -183,7 +185,7 @@ func notSigned(err error) error {
 // certificateOf is what is kept of a certificate; who is behind it is the caller's
 // to fill in.
 func certificateOf(ctx context.Context, i pki.Issued) Certificate {
-	return Certificate{Serial: i.Serial, Cluster: i.Cluster, Issued: i.Issued, Expires: i.Expires, Address: audit.SourceOf(ctx).Address}
+	return Certificate{Serial: i.Serial, Fingerprint: i.Fingerprint, Cluster: i.Cluster, Issued: i.Issued, Expires: i.Expires, Address: audit.SourceOf(ctx).Address}
 }
 
 // badToken burns a token that was tried with what it is not for, tells the log why
@@ -222,9 +224,12 @@ func (k *Keeper) warn(ctx context.Context, ask Ask, why error) {
 		cluster = "(no cluster's name)"
 	}
 	k.strangers.Do(func() {
-		k.o.Log.Warn("agent.register_refused", "cluster", cluster, "why", why.Error(), "requestId", from.RequestID, "address", from.Address)
+		k.o.Log.Warn("agent.register_refused", "cluster", cluster, "why", oneLine(why), "requestId", from.RequestID, "address", from.Address)
 	})
 }
+
+// oneLine is a cause for the log, which may quote what a stranger has sent.
+func oneLine(why error) string { return audit.OneLine(why.Error(), maxWhy) }
 
 // Renew makes the agent a new certificate, in the place of the one by which it is
 // here, once half of that one's life is over. The old one holds until it ends:
@@ -282,7 +287,7 @@ func (p *Pass) renew(ctx context.Context, before Certificate, issued pki.Issued)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.peer = pki.Peer{Cluster: c.Cluster, Serial: c.Serial, Expires: c.Expires}
+	p.peer = pki.Peer{Cluster: c.Cluster, Serial: c.Serial, Fingerprint: c.Fingerprint, Expires: c.Expires}
 	return nil
 }
 

@@ -160,6 +160,7 @@ func (k *Keeper) raise(now time.Time, said map[string]time.Time, what string, en
 var (
 	ErrRevoked   = errors.New("the certificate was revoked")
 	errForgotten = errors.New("this server knows of no such certificate: it is of another database, or long over")
+	errForged    = errors.New("this server has issued another certificate of that serial number: this one was made by somebody who has the CA's key")
 	errNoCluster = errors.New("no cluster of that name is reached through an agent here")
 	errClosed    = errors.New("the link was closed")
 )
@@ -210,6 +211,8 @@ func (k *Keeper) holds(ctx context.Context, peer pki.Peer) (why, err error) {
 		return nil, err
 	case !ok || c.Cluster != peer.Cluster:
 		return errForgotten, nil
+	case c.Fingerprint != peer.Fingerprint:
+		return errForged, nil
 	case !c.Revoked.IsZero():
 		return fmt.Errorf("%w at %s", ErrRevoked, c.Revoked.UTC().Format(time.RFC3339)), nil
 	case now.After(peer.Expires):
@@ -224,7 +227,7 @@ func (k *Keeper) holds(ctx context.Context, peer pki.Peer) (why, err error) {
 func (k *Keeper) refused(ctx context.Context, peer pki.Peer, why error) error {
 	from := audit.SourceOf(ctx)
 	k.strangers.Do(func() {
-		k.o.Log.Warn("agent.certificate_refused", "cluster", peer.Cluster, "serial", peer.Serial, "why", why.Error(), "requestId", from.RequestID, "address", from.Address)
+		k.o.Log.Warn("agent.certificate_refused", "cluster", peer.Cluster, "serial", peer.Serial, "why", oneLine(why), "requestId", from.RequestID, "address", from.Address)
 	})
 	public := "This certificate does not let an agent in here. Register the agent anew, with a new token."
 	if errors.Is(why, pki.ErrExpired) || errors.Is(why, pki.ErrNotYet) {

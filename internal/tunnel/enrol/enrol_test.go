@@ -495,6 +495,14 @@ func TestAdmit(t *testing.T) {
 			o.o.Clusters = []string{"test"}
 			return certs
 		}, errNoCluster.Error(), "Register the agent anew"},
+		"of a thief who has the CA's key": {func(o *office) []*x509.Certificate {
+			certs := o.register("prod")
+			for serial, kept := range o.store.certificates { // of another certificate's
+				kept.Fingerprint[0] ^= 1
+				o.store.certificates[serial] = kept
+			}
+			return certs
+		}, errForged.Error(), "Register the agent anew"},
 		"of a cluster that is kept as another": {func(o *office) []*x509.Certificate {
 			certs := o.register("prod")
 			for serial, kept := range o.store.certificates {
@@ -704,7 +712,7 @@ func TestAlarm(t *testing.T) {
 		if n := until(90); n != 5 {
 			t.Errorf("after its end %d lines", n)
 		}
-		time.Sleep(o.o.CA.Expires().Add(-caAlarm).Sub(time.Now()) - day)
+		time.Sleep(time.Until(o.o.CA.Expires().Add(-caAlarm)) - day)
 		for range 72 {
 			o.alarm(t.Context(), time.Now(), said)
 			time.Sleep(lookEvery)

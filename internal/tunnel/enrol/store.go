@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
 // Person is an administrator who has made a token.
@@ -29,11 +31,12 @@ type Token struct {
 // Certificate is what is kept of a client certificate. Times are kept to the
 // microsecond.
 type Certificate struct {
-	// Serial is as pki.Peer's.
-	Serial  string
-	Cluster string
-	Issued  time.Time
-	Expires time.Time
+	// Serial and Fingerprint are as pki.Peer's.
+	Serial      string
+	Fingerprint pki.Fingerprint
+	Cluster     string
+	Issued      time.Time
+	Expires     time.Time
 	// Registered and By are of the registration that it goes back to, and the token
 	// of that.
 	Registered time.Time
@@ -57,7 +60,7 @@ type Current struct {
 // MostListed is how many clusters List returns at most.
 const MostListed = 1000
 
-// Why a store does not add.
+// ErrTooMany is why a store does not add.
 var ErrTooMany = errors.New("as many as may be are there already")
 
 // Store keeps tokens and what is known of certificates. Several processes may

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -121,6 +122,7 @@ type Issued struct {
 	Cluster string
 	// Serial is as in Peer.
 	Serial          string
+	Fingerprint     Fingerprint
 	PEM             []byte
 	Issued, Expires time.Time
 }
@@ -150,7 +152,7 @@ func (a *Authority) Sign(r Request, cluster string, life time.Duration) (Issued,
 		return Issued{}, err
 	}
 	return Issued{
-		Cluster: cluster, Serial: serialText(template.SerialNumber), PEM: certPEM(der),
+		Cluster: cluster, Serial: serialText(template.SerialNumber), Fingerprint: sha256.Sum256(der), PEM: certPEM(der),
 		Issued: now, Expires: template.NotAfter,
 	}, nil
 }

@@ -40,7 +40,7 @@ type File string
 func (f File) String() string { return "the file " + string(f) }
 
 // Load implements Keeper. A file that others may read is refused: whoever has
-// the key can be the agent of any cluster.
+// the key can pose as the server.
 func (f File) Load(context.Context) (Pair, error) {
 	file, err := os.Open(string(f))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +58,7 @@ func (f File) Load(context.Context) (Pair, error) {
 		return Pair{}, f.failed(errors.New("it is no regular file"))
 	case info.Mode().Perm()&0o077 != 0:
 		return Pair{}, fault.New(fault.Invalid, "pki.File.Load",
-			"The agents' CA in %v may be read or written by others than its owner (%v), and whoever has its key can be any agent. Run chmod 600 on it; if others had access, remove it and enrol every agent anew.", f, info.Mode().Perm())
+			"The agents' CA in %v may be read or written by others than its owner (%v), and whoever has its key can pose as this server to agents. Run chmod 600 on it; if others had access, remove it and enrol every agent anew.", f, info.Mode().Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxKept+1))
 	if err != nil {

@@ -146,7 +146,7 @@ func TestWhatACertificateSays(t *testing.T) {
 		t.Errorf("it holds for %v, and is told to end at %v", left, issued.Expires)
 	}
 	peer, err := a.Verify([]*x509.Certificate{cert})
-	if want := (Peer{Cluster: "prod", Serial: issued.Serial, Expires: cert.NotAfter}); err != nil || peer != want || len(peer.Serial) != 32 {
+	if want := (Peer{Cluster: "prod", Serial: issued.Serial, Fingerprint: sha256.Sum256(cert.Raw), Expires: cert.NotAfter}); err != nil || peer != want || len(peer.Serial) != 32 {
 		t.Errorf("%+v, %v, want %+v", peer, err, want)
 	}
 }

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,9 +23,14 @@ var (
 type Peer struct {
 	Cluster string
 	// Serial is the certificate's serial number, 32 hexadecimal digits.
-	Serial  string
-	Expires time.Time
+	Serial string
+	// Fingerprint tells it from any other, also from one of the same serial number.
+	Fingerprint Fingerprint
+	Expires     time.Time
 }
+
+// Fingerprint is the SHA-256 of a whole certificate.
+type Fingerprint [sha256.Size]byte
 
 // Verify is which cluster's agent shows that certificate, the first of those that
 // TLS has found to be the peer's own. The URI alone decides, to the letter.
@@ -49,7 +55,7 @@ func (a *Authority) Verify(shown []*x509.Certificate) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("%w: %w", ErrUse, err)
 	}
-	return Peer{Cluster: cluster, Serial: serialText(cert.SerialNumber), Expires: cert.NotAfter}, nil
+	return Peer{Cluster: cluster, Serial: serialText(cert.SerialNumber), Fingerprint: sha256.Sum256(cert.Raw), Expires: cert.NotAfter}, nil
 }
 
 // inTime names both times, so that a clock that is off is seen to be the cause.

@@ -14,17 +14,18 @@ CREATE TABLE agent_tokens (
 CREATE INDEX agent_tokens_by_end ON agent_tokens (expires);
 
 CREATE TABLE agent_certificates (
-  serial     TEXT COLLATE "C" PRIMARY KEY,
-  cluster    TEXT COLLATE "C" NOT NULL,
-  issued     BIGINT NOT NULL,
-  expires    BIGINT NOT NULL,
-  registered BIGINT NOT NULL,
-  issuer     TEXT NOT NULL, -- of who made the token
-  subject    TEXT NOT NULL,
-  email      TEXT NOT NULL,
-  address    TEXT NOT NULL,
-  renews     TEXT NOT NULL, -- a serial number; empty at a registration
-  revoked    BIGINT NOT NULL
+  serial      TEXT COLLATE "C" PRIMARY KEY,
+  fingerprint BYTEA NOT NULL, -- SHA-256 of the certificate
+  cluster     TEXT COLLATE "C" NOT NULL,
+  issued      BIGINT NOT NULL,
+  expires     BIGINT NOT NULL,
+  registered  BIGINT NOT NULL,
+  issuer      TEXT NOT NULL, -- of who made the token
+  subject     TEXT NOT NULL,
+  email       TEXT NOT NULL,
+  address     TEXT NOT NULL,
+  renews      TEXT NOT NULL, -- a serial number; empty at a registration
+  revoked     BIGINT NOT NULL
 );
 CREATE INDEX agent_certificates_that_hold ON agent_certificates (cluster, expires) WHERE revoked = 0;
 CREATE INDEX agent_certificates_by_end ON agent_certificates (expires);

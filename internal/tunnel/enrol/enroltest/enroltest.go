@@ -44,7 +44,7 @@ func token(name, cluster string) enrol.Token {
 // certificate has no field without a value but Revoked.
 func certificate(serial, cluster string) enrol.Certificate {
 	return enrol.Certificate{
-		Serial: serial, Cluster: cluster, Issued: epoch.Add(time.Minute), Expires: epoch.Add(24 * time.Hour), Registered: epoch.Add(time.Second),
+		Serial: serial, Fingerprint: sha256.Sum256([]byte(serial)), Cluster: cluster, Issued: epoch.Add(time.Minute), Expires: epoch.Add(24 * time.Hour), Registered: epoch.Add(time.Second),
 		By: enrol.Person{Issuer: "https://login.example", Subject: "ada", Email: "ada@example.com"}, Address: "192.0.2.1", Renews: "before",
 	}
 }
