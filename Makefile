@@ -48,7 +48,7 @@ e2e-real: build devcluster ## what holds on a real node: containerd and a kubele
 	@build/e2e-real.sh
 
 .PHONY: build
-build: deps bin/periscope ## build bin/periscope with its pages
+build: deps bin/periscope bin/periscope-agent ## build bin/periscope with its pages, and bin/periscope-agent
 
 .PHONY: devcluster
 devcluster: deps bin/devcluster bin/kubectl ## build the cluster of the demo and the tests
@@ -74,6 +74,10 @@ clean: ## remove what was built
 bin/periscope: $(GO_FILES) go.mod go.sum web/dist/index.html
 	@echo "Building periscope"
 	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/periscope
+
+bin/periscope-agent: $(GO_FILES) go.mod go.sum
+	@echo "Building periscope-agent"
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/periscope-agent
 
 bin/demo: $(wildcard test/demo/*.go test/proc/*.go)
 	@CGO_ENABLED=0 go build -o $@ ./test/demo

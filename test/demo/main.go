@@ -1,11 +1,11 @@
-// Demo runs the whole product on one machine: a real control plane with pods,
-// and Periscope over it. It is what `make demo` and the browser tests start.
+// Demo runs the whole product on one machine: a real control plane with pods, one
+// that only an agent reaches, and Periscope over both. It is what `make demo` and the browser tests start.
 //
 //	demo [--dir DIR] [--port PORT] [--oidc] [-- COMMAND ARG…]
 //
 // Without a command it stays in the foreground until Ctrl-C. With one it runs it
-// beside the system, with PERISCOPE_URL, PERISCOPE_PID and KUBECONFIG set, and
-// ends with its exit code. With --oidc people log in by a provider, in tiers; a
+// beside the system, with PERISCOPE_URL, PERISCOPE_PID, PERISCOPE_AGENT_PID and
+// KUBECONFIG set, and ends with its exit code. With --oidc people log in by a provider, in tiers; a
 // command also gets PERISCOPE_IDP and PERISCOPE_DEMO_PASSWORD.
 package main
 
@@ -50,6 +50,9 @@ type demo struct {
 	rbac                 string
 	more                 string // further clusters
 	debugImages          string // for pods without a shell
+	command              bool   // there is one to run beside it
+	edge                 string // kubeconfig of the cluster behind an agent
+	agentPID             string
 	log                  io.Writer
 	parts                []*proc.Process // in the order of their start
 	url, pid             string          // Periscope's
@@ -67,8 +70,12 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
-		d.more = testClusters
+	d.command = flags.NArg() > 0
+	if !*oidc {
+		d.more = edgeYAML
+	}
+	if d.command {
+		d.more += testClusters
 		d.debugImages += ",registry.invalid/platform/missing:1.0" // one that no node can fetch
 	}
 	if *oidc {
@@ -166,20 +173,18 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.kubectl(ctx, "apply", "-f", d.seed); err != nil {
 		return err
 	}
-	if d.login != nil {
-		if err := d.startLogin(ctx); err != nil {
-			return err
-		}
+	if err := d.startBeside(ctx); err != nil {
+		return err
 	}
 	say("Starting Periscope")
 	line, err := d.run(ctx, proc.Spec{
 		Name: "periscope", Path: filepath.Join(d.bin, "periscope"), Args: []string{"serve"}, Ready: "Open http", Log: d.log,
-		Env: []string{
-			"PORT=" + d.port, "PERISCOPE_BIND_ADDRESS=127.0.0.1",
-			"PERISCOPE_CLUSTERS_FILE=" + d.path("clusters.yaml"), "PERISCOPE_AUTH_FILE=" + d.path("auth.yaml"),
-			"PERISCOPE_DATABASE_URL=" + d.database(),
-			"PERISCOPE_DEBUG_IMAGES=" + d.debugImages,
-		},
+		Env: append(d.agentEnv(),
+			"PORT="+d.port, "PERISCOPE_BIND_ADDRESS=127.0.0.1",
+			"PERISCOPE_CLUSTERS_FILE="+d.path("clusters.yaml"), "PERISCOPE_AUTH_FILE="+d.path("auth.yaml"),
+			"PERISCOPE_DATABASE_URL="+d.database(),
+			"PERISCOPE_DEBUG_IMAGES="+d.debugImages,
+		),
 	})
 	if err != nil {
 		return err
@@ -189,7 +194,15 @@ func (d *demo) start(ctx context.Context) error {
 	if d.login != nil {
 		return d.ready(ctx)
 	}
-	return nil
+	return d.startAgent(ctx)
+}
+
+// startBeside starts what is beside the control plane: a provider, or another cluster.
+func (d *demo) startBeside(ctx context.Context) error {
+	if d.login != nil {
+		return d.startLogin(ctx)
+	}
+	return d.startEdge(ctx)
 }
 
 // database is empty, which is memory, where there is no provider.
@@ -212,8 +225,12 @@ func (d *demo) run(ctx context.Context, s proc.Spec) (string, error) {
 }
 
 func (d *demo) kubectl(ctx context.Context, args ...string) error {
+	return d.kubectlAt(ctx, d.kubeconfig(), args...)
+}
+
+func (d *demo) kubectlAt(ctx context.Context, kubeconfig string, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "kubectl"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.kubeconfig())
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
@@ -240,7 +257,7 @@ func (d *demo) wait(ctx context.Context) error {
 // beside runs a command while the system is up.
 func (d *demo) beside(ctx context.Context, argv []string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "PERISCOPE_URL="+d.url, "PERISCOPE_PID="+d.pid, "KUBECONFIG="+d.kubeconfig())
+	cmd.Env = append(os.Environ(), "PERISCOPE_URL="+d.url, "PERISCOPE_PID="+d.pid, "PERISCOPE_AGENT_PID="+d.agentPID, "KUBECONFIG="+d.kubeconfig())
 	if d.login != nil {
 		cmd.Env = append(cmd.Env, "PERISCOPE_IDP="+d.login.issuer, "PERISCOPE_DEMO_PASSWORD="+d.login.password)
 	}

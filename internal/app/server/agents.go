@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strconv"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -87,10 +88,7 @@ func (s *Server) agentURLs() httpapi.AgentURLs {
 	if s.agents == nil {
 		return httpapi.AgentURLs{}
 	}
-	_, port, err := net.SplitHostPort(set.ListenAddress)
-	if err != nil {
-		panic(err) // config has parsed it
-	}
+	port := strconv.Itoa(s.agentMain.Addr().(*net.TCPAddr).Port) // a TCP listener has a TCP address
 	link := url.URL{Scheme: "wss", Host: net.JoinHostPort(set.SANs[0], port), Path: contract.ConnectPath}
 	passed := url.URL{Scheme: "wss", Host: bracketed(set.SANs[0]), Path: contract.ConnectPath}
 	return httpapi.AgentURLs{Link: link.String(), PassedThrough: passed.String(), Register: s.origin() + contract.RegisterPath}
