@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -63,6 +64,7 @@ func (m *memoryCA) Create(ctx context.Context, p pki.Pair) (pki.Pair, error) {
 type office struct {
 	http.Handler
 	t      *testing.T
+	ca     *pki.Authority
 	agents *enrol.Keeper
 	other  http.Handler
 	tokens *token.Keeper
@@ -74,7 +76,7 @@ func newOffice(t *testing.T) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &office{t: t, tokens: token.New(token.Options{
+	o := &office{t: t, ca: ca, tokens: token.New(token.Options{
 		Store: token.NewMemory(10), Audit: audit.NewLines(io.Discard), Log: slog.New(slog.DiscardHandler),
 		Limits: token.Limits{Enabled: true, MaxLifetime: time.Hour, OwnerSeen: time.Hour, MaxPerPerson: 100},
 		Admit:  func(a identity.Actor) (identity.Actor, error) { a.Admin = true; return a, nil },
@@ -96,7 +98,7 @@ func newOffice(t *testing.T) *office {
 		}
 		opt.AuditLogin = func(context.Context, string, string, identity.Actor, string) {}
 		o.other = NewAgents(*opt, AgentListener{
-			Names: []string{"console.example", "x", "2001:db8::1"}, Admit: func(ctx context.Context, shown []*x509.Certificate) error {
+			Names: []string{"console.example", "x", "127.0.0.1", "2001:db8::1"}, Admit: func(ctx context.Context, shown []*x509.Certificate) error {
 				_, err := o.agents.Admit(ctx, shown)
 				return err
 			},
@@ -366,7 +368,7 @@ func TestTheAgentsListenerHasItsOwnNames(t *testing.T) {
 	o := newOffice(t)
 	for host, want := range map[string]int{
 		"console.example": 401, "Console.Example:8443": 401, "[2001:db8::1]:8443": 401, "[2001:db8:0::1]": 401,
-		"": 421, "evil.example": 421, "evil.example:8443": 421, "console.example.": 421, "127.0.0.1": 421,
+		"": 421, "evil.example": 421, "evil.example:8443": 421, "console.example.": 421, "127.0.0.2": 421,
 	} {
 		r := httptest.NewRequest("GET", contract.ConnectPath, nil)
 		r.Host = host
@@ -434,4 +436,106 @@ func TestABodyThatDoesNotCome(t *testing.T) {
 		}
 		time.Sleep(bodyTime)
 	})
+}
+
+// TestABodyThatDoesNotEnd holds nothing for long either.
+func TestABodyThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t)
+		ln := oneConn{make(chan net.Conn, 1)}
+		srv := &http.Server{Handler: o.other}
+		go func() { _ = srv.Serve(ln) }()
+		defer func() { close(ln.conn); srv.Close() }()
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		ln.conn <- theirs
+		body, begun := registration(t, "psr_x", "prod"), time.Now()
+		go func() {
+			_, _ = fmt.Fprintf(ours, "POST /api/agents/register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body)+1, body)
+		}()
+		resp, err := http.ReadResponse(bufio.NewReader(ours), nil)
+		if took := time.Since(begun); err != nil || resp.StatusCode != http.StatusGatewayTimeout || took != bodyTime {
+			t.Errorf("%+v after %v: %v", resp, took, err)
+		}
+	})
+}
+
+// TestTheAgentsListener is the whole way of an agent over TLS: it registers with
+// nothing but the pin, comes in by its certificate, and no more once that is revoked.
+func TestTheAgentsListener(t *testing.T) {
+	o := newOffice(t)
+	serving, err := o.ca.Serving([]string{"agents.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/api/agents/register", o.other)
+	mux.HandleFunc("/api/agents/connect", func(w http.ResponseWriter, r *http.Request) {
+		pass, err := o.agents.Admit(r.Context(), r.TLS.PeerCertificates)
+		if err != nil {
+			w.WriteHeader(Status(fault.KindOf(err)))
+			return
+		}
+		defer pass.Close()
+		_, _ = io.WriteString(w, pass.Cluster())
+	})
+	srv := httptest.NewUnstartedServer(mux)
+	srv.TLS = serving.TLS()
+	srv.StartTLS()
+	defer srv.Close()
+	ask := func(config *tls.Config, method, path, body string) (int, []byte) {
+		t.Helper()
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, raw
+	}
+	made := o.mint("prod")
+	pinned, err := pki.PinnedTLS(made.CAHash, "agents.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := ask(pinned.Clone(), "GET", "/api/agents/connect", ""); code != http.StatusUnauthorized {
+		t.Errorf("without a certificate: %d", code)
+	}
+	key, csr, err := pki.NewRequest("prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(AgentRegistration{Token: made.Token, Cluster: "prod", CSR: string(csr)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, raw := ask(pinned.Clone(), "POST", "/api/agents/register", string(body))
+	var got RegisteredAgent
+	if err := json.Unmarshal(raw, &got); code != http.StatusOK || err != nil {
+		t.Fatalf("%d %s", code, raw)
+	}
+	own, err := tls.X509KeyPair([]byte(got.Certificate), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "agents.example", Certificates: []tls.Certificate{own}}
+	trusted.RootCAs.AppendCertsFromPEM([]byte(got.CA))
+	if code, raw := ask(trusted.Clone(), "GET", "/api/agents/connect", ""); code != http.StatusOK || string(raw) != "prod" {
+		t.Errorf("with it: %d %s", code, raw)
+	}
+	if code := o.ask("DELETE", "/api/agents/prod", "", nil); code != http.StatusNoContent {
+		t.Fatalf("%d", code)
+	}
+	if code, _ := ask(trusted.Clone(), "GET", "/api/agents/connect", ""); code != http.StatusUnauthorized {
+		t.Errorf("with a revoked one: %d", code)
+	}
 }

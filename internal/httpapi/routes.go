@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"reflect"
@@ -163,14 +164,7 @@ func readBody(c *call, into any) error {
 	if err := jsonBody(c.r); err != nil {
 		return err
 	}
-	hurry := http.NewResponseController(c.w)
-	_ = hurry.SetReadDeadline(time.Now().Add(bodyTime)) // where there is no connection there is nothing to wait for
-	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, c.maxBody))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(into)
-	if err == nil {
-		_ = hurry.SetReadDeadline(time.Time{}) // the next request has a time of its own
-	}
+	more, err := decodeBody(c, into)
 	var big *http.MaxBytesError
 	switch {
 	case errors.As(err, &big):
@@ -179,10 +173,28 @@ func readBody(c *call, into any) error {
 		return fault.Wrap(err, fault.Timeout, "httpapi.body", "The body did not come within %d seconds. Send it again.", bodyTime/time.Second)
 	case err != nil:
 		return fault.Wrap(err, fault.Invalid, "httpapi.body", "The body is not the JSON that this call takes. See api/openapi.yaml.")
-	case dec.More():
+	case more:
 		return fault.New(fault.Invalid, "httpapi.body", "The body holds more than one JSON value. Send one.")
 	}
 	return nil
+}
+
+// decodeBody reads the body to its end, and says whether there is more in it than
+// one value. Where it does not come to the end, the connection's time is up.
+func decodeBody(c *call, into any) (more bool, err error) {
+	hurry := http.NewResponseController(c.w)
+	_ = hurry.SetReadDeadline(time.Now().Add(bodyTime)) // where there is no connection there is nothing to wait for
+	body := http.MaxBytesReader(c.w, c.r.Body, c.maxBody)
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil || dec.More() {
+		return err == nil, err
+	}
+	if n, err := body.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return n > 0, err
+	}
+	_ = hurry.SetReadDeadline(time.Time{}) // what the call does has a time of its own
+	return false, nil
 }
 
 // text is a bounded query parameter.
