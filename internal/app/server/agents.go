@@ -172,9 +172,16 @@ func (l links) Dial(ctx context.Context, cluster string, typing bool) (net.Conn,
 
 func (links) Lost(err error) bool { return errors.Is(err, hub.ErrLost) || errors.Is(err, hub.ErrAway) }
 
+// awayAfter is when a link that reconnects is called away: what is asked fails at once
+// from then on. What it carries is kept for the whole of its grace.
+const awayAfter = 10 * time.Second
+
 func (l links) Link(cluster string) clusters.Link {
 	s := l.State(cluster)
 	link := clusters.Link{State: linkStates[s.Line], AgentVersion: s.Version, NoShells: !s.Shells}
+	if s.Line == line.Reconnecting && time.Since(s.Since) >= awayAfter {
+		link.State = clusters.LinkAway
+	}
 	if !s.Since.IsZero() {
 		since := s.Since.UTC()
 		link.Since = &since
