@@ -42,7 +42,7 @@ never turns into a default; the one exception is a number in a cluster's ` + "`e
 ignored with a warning. An empty variable counts as not set. A flag goes before its variable.
 
 What the settings of shells do, and which to change when something is wrong with one: [pod-exec.md](pod-exec.md).
-What access tokens are and do: [tokens.md](tokens.md). Clusters that dial out: [agents.md](agents.md).
+What access tokens are and do: [tokens.md](tokens.md). Clusters that dial out: [agent-onboarding.md](agent-onboarding.md).
 
 ## Environment variables
 
@@ -78,7 +78,7 @@ const agentIntro = `
 ## The agent
 
 ` + "`periscope-agent`" + ` has no file of its own: a pod gives it these. ` + "`--kubeconfig FILE [--context NAME]`" + ` serves another cluster than the
-one around it. What it does, and how a cluster is added: [agents.md](agents.md).
+one around it. What it does, and how a cluster is added: [agent-onboarding.md](agent-onboarding.md).
 
 | variable | flag | default | unit | meaning |
 |---|---|---|---|---|

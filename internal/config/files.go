@@ -67,7 +67,7 @@ type clustersFile struct {
 type clusterFile struct {
 	Line              int
 	Name              string            `yaml:"name" doc:"Name, a DNS-1123 label, unique"`
-	Backend           string            `yaml:"backend" doc:"How it is reached: kubeconfig, in-cluster, eks, or agent, which dials out to this server. [agents.md](agents.md) says what that needs"`
+	Backend           string            `yaml:"backend" doc:"How it is reached: kubeconfig, in-cluster, eks, or agent, which dials out to this server. [agent-onboarding.md](agent-onboarding.md) says what that needs"`
 	KubeconfigPath    string            `yaml:"kubeconfigPath" doc:"For kubeconfig: the file; a relative path counts from the folder of clusters.yaml"`
 	KubeconfigContext string            `yaml:"kubeconfigContext" doc:"For kubeconfig: the context; empty: the file's current one"`
 	Region            string            `yaml:"region" doc:"Region, for users to see; for eks the ARN says it, and another is a mistake"`

@@ -21,7 +21,7 @@ import (
 // of the largest key that is taken, and some room.
 const maxRegistration = 16 << 10
 
-// agentRoutes are how agents are enrolled (docs/agents.md). Anything else of
+// agentRoutes are how agents are enrolled (docs/agent-onboarding.md). Anything else of
 // theirs is on their own listener.
 func (s *server) agentRoutes() []route {
 	return []route{

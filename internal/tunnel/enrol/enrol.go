@@ -121,7 +121,7 @@ func (k *Keeper) forget(ctx context.Context, now time.Time) {
 // ago: at two thirds of its life, and five sixths are over.
 func (k *Keeper) alarm(ctx context.Context, now time.Time, said map[string]time.Time) {
 	k.raise(now, said, "the CA", k.o.CA.Expires(), caAlarm, func(left time.Duration) {
-		k.o.Log.Error("agent.ca_ends", "expiresAt", k.o.CA.Expires().UTC(), "left", left.String(), "todo", "make a new CA and enrol every agent anew (docs/agents.md)")
+		k.o.Log.Error("agent.ca_ends", "expiresAt", k.o.CA.Expires().UTC(), "left", left.String(), "todo", "make a new CA and enrol every agent anew (docs/agent-onboarding.md)")
 	})
 	list, err := k.o.Store.List(ctx)
 	if err != nil {
@@ -136,7 +136,7 @@ func (k *Keeper) alarm(ctx context.Context, now time.Time, said map[string]time.
 		}
 		k.raise(now, said, c.Serial, c.Expires, c.Expires.Sub(c.Issued)/6, func(left time.Duration) {
 			k.o.Log.Error("agent.certificate_ends", "cluster", c.Cluster, "serial", c.Serial, "expiresAt", c.Expires.UTC(), "left", left.String(),
-				"todo", "see why its agent does not renew it, or enrol the agent anew (docs/agents.md)")
+				"todo", "see why its agent does not renew it, or enrol the agent anew (docs/agent-onboarding.md)")
 		})
 	}
 	for what, at := range said { // of what is gone by now

@@ -198,7 +198,7 @@ func secretIn(t *testing.T, cfg *rest.Config, namespace string) Keeper {
 	return s
 }
 
-// narrow is what docs/agents.md tells operators to allow.
+// narrow is what docs/agent-onboarding.md tells operators to allow.
 var narrow = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}, ResourceNames: []string{"periscope-agent-ca"}},
 	{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create"}},

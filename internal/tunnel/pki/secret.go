@@ -76,5 +76,5 @@ func (s *Secret) Create(ctx context.Context, p Pair) (Pair, error) {
 
 func (s *Secret) failed(err error, verb string) error {
 	return fault.Wrap(err, fault.Invalid, "pki.Secret",
-		"The agents' CA cannot be kept in %v: %v. The server's service account needs the verb %s on secrets in the namespace %s (docs/agents.md).", s, err, verb, s.namespace)
+		"The agents' CA cannot be kept in %v: %v. The server's service account needs the verb %s on secrets in the namespace %s (docs/agent-onboarding.md).", s, err, verb, s.namespace)
 }
