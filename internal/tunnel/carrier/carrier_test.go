@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -455,6 +456,60 @@ func TestThroughAProxy(t *testing.T) {
 	}
 	if _, ok := client.NetConn().(*net.TCPConn); !ok {
 		t.Errorf("the socket is a %T", client.NetConn())
+	}
+}
+
+// TestBytesThatCameWithTheRequest are the first to be read.
+func TestBytesThatCameWithTheRequest(t *testing.T) {
+	read := make(chan string, 1)
+	d := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		c, err := Accept(w, r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Abort()
+		p := make([]byte, 10)
+		_, err = io.ReadFull(c, p)
+		read <- fmt.Sprintf("%s %v", p, err)
+	})
+	nc, err := tls.Dial("tcp", d.URL.Host, d.TLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	request := "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + wsframe.NewKey() + "\r\n\r\n"
+	if _, err := nc.Write(wsframe.Append([]byte(request), wsframe.Binary, nil, []byte("early"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Write(wsframe.Append(nil, wsframe.Binary, nil, []byte(" late"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-read; got != "early late <nil>" {
+		t.Error(got)
+	}
+}
+
+// TestAWriteDeadlineEndsACarrier: half a frame cannot be called back.
+func TestAWriteDeadlineEndsACarrier(t *testing.T) {
+	client, server := pair(t)
+	_ = client.SetDeadline(time.Now().Add(50 * time.Millisecond))
+	var err error
+	for err == nil {
+		_, err = client.Write(make([]byte, 1<<20))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	_ = client.SetDeadline(time.Time{})
+	if _, again := client.Write([]byte("x")); again == nil {
+		t.Error("written after half a frame")
+	}
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{server}); err == nil {
+		t.Error("the peer saw a clean end")
+	}
+	if client.LocalAddr().String() != server.RemoteAddr().String() {
+		t.Errorf("%v is not %v", client.LocalAddr(), server.RemoteAddr())
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 const (
 	// MaxName bounds a name, in bytes.
 	MaxName = 253
+	// maxPending bounds the handshakes under way.
+	maxPending = 256
 	// maxFormer is how many instances of a name are known to have been replaced.
 	maxFormer = 8
 )
@@ -32,9 +34,10 @@ type Host struct {
 	// counts.
 	Changed func(name string)
 
-	mu     sync.Mutex
-	seats  map[string]*seat
-	closed error
+	mu      sync.Mutex
+	seats   map[string]*seat
+	pending map[*leg]struct{} // in a handshake
+	closed  error
 }
 
 // seat is a name that has a line.
@@ -54,13 +57,18 @@ type former struct {
 // Accept shakes hands over nc, which is Accept's from now on, with somebody who has
 // proved to the caller to speak for name. It returns a new line, which is the caller's
 // to serve and to close; or, resumed, the line that goes on over nc and is being served
-// already. Any error has been told to the peer where it could be, and has changed
+// already. Any error has been told to the peer where it is its concern, and has changed
 // nothing else. It takes HandshakeTime at most.
 func (h *Host) Accept(name string, nc net.Conn) (c *Conn, resumed bool, err error) {
 	l := newLeg(nc)
 	late := time.AfterFunc(HandshakeTime, l.kill)
 	defer late.Stop()
+	if err := h.enter(l); err != nil {
+		l.kill() // a word costs as much as the handshake
+		return nil, false, err
+	}
 	asked, err := l.asked()
+	h.leave(l)
 	if err == nil {
 		c, err = h.admit(name, l, asked)
 	}
@@ -72,6 +80,28 @@ func (h *Host) Accept(name string, nc net.Conn) (c *Conn, resumed bool, err erro
 	}
 	l.refuse(err)
 	return nil, false, err
+}
+
+// enter counts a handshake, which Close ends.
+func (h *Host) enter(l *leg) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed != nil:
+		return h.closed
+	case len(h.pending) >= maxPending:
+		return ErrFull
+	case h.pending == nil:
+		h.pending = map[*leg]struct{}{}
+	}
+	h.pending[l] = struct{}{}
+	return nil
+}
+
+func (h *Host) leave(l *leg) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.pending, l)
 }
 
 func (l *leg) asked() (helloRecord, error) {
@@ -224,6 +254,9 @@ func (h *Host) Close(cause error) {
 	lines := make([]*Conn, 0, len(h.seats))
 	for _, s := range h.seats {
 		lines = append(lines, s.line)
+	}
+	for l := range h.pending {
+		l.kill()
 	}
 	h.mu.Unlock()
 	for _, c := range lines {

@@ -124,6 +124,36 @@ func TestAnOffsetFromThePast(t *testing.T) {
 	})
 }
 
+// TestBytesThatNeverLeft: a peer cannot have what is kept and was never sent.
+func TestBytesThatNeverLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, h := w.proof(w.dialer("one"))
+		b := <-w.fresh
+		w.refuse(true)
+		w.newest().cut()
+		var using sync.WaitGroup
+		absorb(&using, a)
+		_ = b.SetDeadline(time.Now().Add(time.Second))
+		_, _ = b.Read(make([]byte, 1))
+		_ = b.SetDeadline(time.Now().Add(time.Second))
+		if n, err := b.Write([]byte("kept")); n != 4 || err != nil {
+			t.Errorf("%d %v", n, err)
+		}
+		w.refuse(false)
+		h.received = 1
+		l, _, err := w.ask(h)
+		if !errors.Is(err, ErrUnknown) {
+			t.Error(err)
+		}
+		l.kill()
+		until(t, 4*time.Second, func() bool { return a.Status().Received == 4 })
+		_ = a.Close()
+		_ = b.Close()
+		using.Wait()
+	})
+}
+
 // TestTwoResumesAtOnce: the newest connection has the line, none of the bytes is lost,
 // and the older one is closed.
 func TestTwoResumesAtOnce(t *testing.T) {
@@ -479,6 +509,28 @@ func TestHandshakesAreBounded(t *testing.T) {
 	})
 }
 
+// TestPendingHandshakes: they are bounded, and one that is over makes room.
+func TestPendingHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range maxPending {
+			_, _ = w.dial(t.Context())
+		}
+		synctest.Wait()
+		if _, err := w.dialer("one").Begin(t.Context(), false); err == nil {
+			t.Error("one too many got in")
+		}
+		synctest.Wait()
+		if n := len(w.accepted); n != 1 || !errors.Is(w.accepted[0], ErrFull) {
+			t.Errorf("%v", w.accepted)
+		}
+		_ = w.wires[0].ends[0].Close()
+		synctest.Wait()
+		a, b := w.line("one")
+		echo(t, a, b)
+	})
+}
+
 // TestRulesOnALine: a peer that breaks one ends the line, and is told.
 func TestRulesOnALine(t *testing.T) {
 	for name, raw := range map[string]string{
@@ -569,8 +621,17 @@ func TestCloseTheHost(t *testing.T) {
 		a, _ := w.line("one")
 		var all sync.WaitGroup
 		absorb(&all, a)
+		if _, err := w.dial(t.Context()); err != nil { // and says nothing
+			t.Fatal(err)
+		}
+		synctest.Wait()
 		w.host.Close(errors.New("the server restarts"))
+		began := time.Now()
+		w.accepts.Wait() // the silent one's, too
 		<-a.Done()
+		if d := time.Since(began); d > 0 {
+			t.Errorf("took %v", d)
+		}
 		if err := a.Err(); !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), "the server restarts") {
 			t.Error(err)
 		}

@@ -184,6 +184,72 @@ func TestABlackHoleHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// TestWhatAnOldConnectionGivesIsThrownAway: bytes that were read from it and not yet
+// counted when the new one came are sent again, and come once.
+func TestWhatAnOldConnectionGivesIsThrownAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		gate := make(chan struct{})
+		w.shape = func(n int, side byte, c net.Conn) net.Conn {
+			if n == 0 && side == 'h' {
+				return &gated{Conn: c, open: gate}
+			}
+			return c
+		}
+		a, b := w.line("one")
+		read := make(chan string)
+		go func() {
+			p := make([]byte, 10)
+			for {
+				n, err := b.Read(p)
+				if err != nil {
+					return
+				}
+				read <- string(p[:n])
+			}
+		}()
+		if _, err := a.Write([]byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // b's Read has it, behind the gate
+		a.mu.Lock()
+		a.lose(a.leg, errFuse)
+		a.mu.Unlock()
+		time.Sleep(time.Second)
+		close(gate)
+		if got := <-read; got != "abc" {
+			t.Errorf("read %q", got)
+		}
+		if _, err := a.Write([]byte("def")); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-read; got != "def" {
+			t.Errorf("then read %q", got)
+		}
+		if s := b.Status(); s.Received != 6 || a.Status().Replayed != 3 {
+			t.Errorf("%+v", s)
+		}
+		_ = a.Close()
+		_ = b.Close()
+	})
+}
+
+// gated gives what it reads after HELLO when it is open.
+type gated struct {
+	net.Conn
+	open  chan struct{}
+	hello bool
+}
+
+func (g *gated) Read(p []byte) (int, error) {
+	n, err := g.Conn.Read(p)
+	if g.hello {
+		<-g.open
+	}
+	g.hello = true
+	return n, err
+}
+
 // TestGrace: a line without a connection lives for the grace at both ends, and goes on
 // if one comes before; then it ends with an error of its own.
 func TestGrace(t *testing.T) {
@@ -471,6 +537,51 @@ func TestDeadlineDuringACut(t *testing.T) {
 		}
 		_ = a.Close()
 		_ = b.Close()
+	})
+}
+
+// TestADeadlineHoldsOnTheNextConnection: one that was set while there was none.
+func TestADeadlineHoldsOnTheNextConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.line("one")
+		w.newest().cut()
+		go func() { _, _ = b.Read(make([]byte, 1)) }()
+		var reading sync.WaitGroup
+		began := time.Now()
+		_ = a.SetReadDeadline(began.Add(4 * time.Second))
+		reading.Go(func() {
+			if _, err := a.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 4*time.Second {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+		until(t, time.Second, func() bool { return a.Status().Resumes == 1 })
+		reading.Wait()
+		_ = a.Close()
+		_ = b.Close()
+	})
+}
+
+// TestOneWayWaitsForNoPing: what is received is acknowledged although nothing goes
+// back.
+func TestOneWayWaitsForNoPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.line("one")
+		var all sync.WaitGroup
+		absorb(&all, a)
+		all.Go(func() {
+			if err := (flow{5, 16 << 20}).send(a, 100<<10); err != nil {
+				t.Error(err)
+			}
+		})
+		began := time.Now()
+		if err := (flow{5, 16 << 20}).receive(b, 64<<10); err != nil || time.Since(began) > 0 {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		_ = a.Close()
+		_ = b.Close()
+		all.Wait()
 	})
 }
 
