@@ -435,13 +435,19 @@ func TestThroughAProxy(t *testing.T) {
 			return
 		}
 		w.WriteHeader(http.StatusOK)
-		nc, _, _ := http.NewResponseController(w).Hijack()
-		for _, ends := range [][2]net.Conn{{nc, target}, {target, nc}} {
-			tunnels.Go(func() {
-				_, _ = io.Copy(ends[0], ends[1])
-				_ = ends[0].Close()
-			})
+		nc, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
 		}
+		tunnels.Go(func() {
+			_, _ = io.Copy(target, buffered) // the first bytes may be there already
+			_ = target.Close()
+		})
+		tunnels.Go(func() {
+			_, _ = io.Copy(nc, target)
+			_ = nc.Close()
+		})
 	}))
 	t.Cleanup(func() { proxy.Close(); tunnels.Wait() })
 	via, _ := url.Parse(proxy.URL)
