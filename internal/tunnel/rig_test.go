@@ -95,7 +95,7 @@ func (p *pair) dial(ctx context.Context, class Class) (near, far *Stream, err er
 	return near, far, err
 }
 
-// await waits until ok, which something that goes on makes true.
+// await asks again and again until ok, which something that goes on makes true.
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(waiting); !ok(); time.Sleep(time.Millisecond) {
