@@ -99,6 +99,10 @@ func (s *Server) buildProvider(o websession.Options) {
 		return s.provider.Renew(ctx, r)
 	}
 	o.Admit = s.readmit
+	record := s.auditLogin(audit.NewLines(s.opt.Audit))
+	o.Ended = func(ctx context.Context, who identity.Actor, why string) {
+		_ = record(ctx, "auth.logout", "success", who, "the login provider does not renew it: "+why) // else it is in the log
+	}
 	s.logins = websession.New(o)
 	s.provider = oidc.New(oidc.Options{
 		Issuer: set.Issuer, ClientID: set.ClientID, Secret: set.ClientSecret, RedirectURL: set.RedirectURL,
@@ -106,7 +110,7 @@ func (s *Server) buildProvider(o websession.Options) {
 		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, UserClaim: s.cfg.Auth.Policy.UserClaim,
 		Secure: s.secure(), Soonest: s.opt.Renew,
 		Admit: s.cfg.Auth.Policy.Admit, See: s.tokens.See, Sessions: s.loginsAndTokens(),
-		Audit: s.auditLogin(audit.NewLines(s.opt.Audit)), Log: s.opt.Log,
+		Audit: record, Log: s.opt.Log,
 	})
 	s.entry = s.provider
 }

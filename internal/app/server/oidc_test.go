@@ -498,6 +498,11 @@ func TestADisabledUserIsOut(t *testing.T) {
 	if code := p.call("GET", "/api/whoami", "", nil); code != http.StatusUnauthorized {
 		t.Errorf("still in: %d", code)
 	}
+	eventually(t, "the end is recorded", func() bool { return len(p.events("auth.logout", "completed")) > 0 })
+	out := p.events("auth.logout", "completed")
+	if len(out) != 1 || out[0]["actor"].(map[string]any)["sub"] != "ada" || !strings.HasPrefix(out[0]["reason"].(string), "the login provider does not renew it: ") {
+		t.Errorf("audit: %v", out)
+	}
 }
 
 // TestNewGroupsReachALiveShell moves a person to groups that may not open one.

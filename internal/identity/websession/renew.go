@@ -54,7 +54,7 @@ func (m *Manager) renew(ctx context.Context, rec Record) (Record, error) {
 	g, err := m.o.Renew(ctx, rec)
 	if isLoggedOut(err) {
 		m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", "the login provider does not renew it", "error", err)
-		return Record{}, m.refused(ctx, rec.ID, err)
+		return Record{}, m.refused(ctx, rec, err)
 	}
 	if err != nil {
 		return m.stale(rec, err)
@@ -62,9 +62,12 @@ func (m *Manager) renew(ctx context.Context, rec Record) (Record, error) {
 	return m.keep(ctx, rec, g)
 }
 
-func (m *Manager) refused(ctx context.Context, id ID, why error) error {
-	if err := m.end(ctx, id); err != nil {
+func (m *Manager) refused(ctx context.Context, rec Record, why error) error {
+	if err := m.end(ctx, rec.ID); err != nil {
 		m.o.Log.Error("a login that its provider ended is still kept", "error", err)
+	}
+	if m.o.Ended != nil {
+		m.o.Ended(ctx, rec.Actor, fault.PublicOf(why))
 	}
 	return why
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,6 +103,10 @@ func TestProviderThatSaysNo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{said: fault.New(fault.Unauthenticated, "test", "Your account has been closed.")}
 		managers, r := renewing(t, p, 1)
+		var ended []string
+		managers[0].o.Ended = func(_ context.Context, who identity.Actor, why string) {
+			ended = append(ended, who.Subject+": "+why)
+		}
 		done := managers[0].Done(mustBeIn(t, managers[0], r))
 		time.Sleep(5 * time.Minute)
 		if _, _, err := managers[0].FromRequest(r); !isLoggedOut(err) || !closed(done) {
@@ -109,6 +114,9 @@ func TestProviderThatSaysNo(t *testing.T) {
 		}
 		p.say(nil)
 		mustBeOut(t, managers[0], r)
+		if !slices.Equal(ended, []string{alice.Subject + ": Your account has been closed."}) {
+			t.Errorf("told of the end: %q", ended)
+		}
 	})
 }
 

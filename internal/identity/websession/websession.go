@@ -54,7 +54,7 @@ const (
 	lastRenewal = 500 * time.Millisecond
 )
 
-// Options of a Manager. All are needed but Secure and Renew.
+// Options of a Manager. All are needed but Secure, Renew, Admit and Ended.
 type Options struct {
 	Store Store
 	// CookieName is without the __Host- that Secure puts before it.
@@ -73,6 +73,9 @@ type Options struct {
 	// Admit works out again what a kept login may do: a store outlives the settings
 	// that it was kept under. Its refusal ends the login; nil leaves it as it was kept.
 	Admit func(identity.Actor) (identity.Actor, error)
+	// Ended hears of each login that ended because its provider no longer renews it,
+	// once, and why, in words for people; nil: nobody does.
+	Ended func(ctx context.Context, who identity.Actor, why string)
 	Log   *slog.Logger
 }
 
