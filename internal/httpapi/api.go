@@ -179,7 +179,10 @@ func (s *server) canI(c *call, in CanIRequest) (CanIAnswer, error) {
 		return CanIAnswer{}, err
 	}
 	results, err := s.Rights.CanI(c.ctx(), client, c.actor, in.all())
-	return CanIAnswer{results}, err
+	if err != nil {
+		return CanIAnswer{}, err
+	}
+	return CanIAnswer{c.inToken(in.all(), results)}, nil
 }
 
 func (s *server) listNamespaces(c *call) (out objects.NamespaceList, err error) {

@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity/token"
+	"github.com/periscope-console/periscope/internal/kube"
 )
 
 // identify finds out who sends a request: by the token that it presents, be that
@@ -53,6 +55,21 @@ func (c *call) inScope(rt route) error {
 			"This token is limited to %s. Make one for the cluster that you mean on the page “Access tokens”.", words(c.token.Clusters))
 	}
 	return nil
+}
+
+// inToken takes back what a caller may and its token is not for. Only reading goes
+// without the scope exec.
+func (c *call) inToken(checks []kube.Check, answers []kube.Decision) []kube.Decision {
+	if c.token.ID == "" || c.token.Has(token.Exec) {
+		return answers
+	}
+	within := slices.Clone(answers) // others are told the same ones
+	for i, check := range checks {
+		if within[i].Allowed && !check.Reads() {
+			within[i] = kube.Decision{Decided: true, Reason: "You may, but this token may not: it lacks the scope " + string(token.Exec) + "."}
+		}
+	}
+	return within
 }
 
 func errBrowserOnly() error {

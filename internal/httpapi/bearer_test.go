@@ -22,6 +22,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
@@ -168,6 +169,35 @@ func TestScopesHold(t *testing.T) {
 		}
 		if denied := code == 403; denied != (len(d.denied) == 1) || denied && !strings.HasPrefix(d.denied[0], "auth.denied denied ") {
 			t.Errorf("%s: recorded %q", name, d.denied)
+		}
+	}
+}
+
+// TestARightThatTheTokenLacks: what a person may, a token for looking alone may not,
+// and the answers that others are told stay as they are.
+func TestARightThatTheTokenLacks(t *testing.T) {
+	checks := []kube.Check{
+		{Verb: "list", Resource: "pods"}, {Verb: "create", Resource: "pods/exec"}, {Verb: "get", Resource: "pods", Subresource: "exec"},
+		{Verb: "delete", Resource: "pods"}, {Verb: "*", Resource: "*"},
+	}
+	yes := kube.Decision{Allowed: true, Decided: true}
+	answers := []kube.Decision{yes, yes, yes, {Reason: "no answer"}, yes}
+	for name, c := range map[string]struct {
+		token token.Token
+		want  []bool
+	}{
+		"a cookie": {token.Token{}, []bool{true, true, true, false, true}},
+		"read":     {token.Token{ID: "t", Scopes: []token.Scope{token.Read}}, []bool{true, false, false, false, false}},
+		"exec too": {token.Token{ID: "t", Scopes: []token.Scope{token.Read, token.Exec}}, []bool{true, true, true, false, true}},
+	} {
+		got := (&call{token: c.token}).inToken(checks, answers)
+		for i, d := range got {
+			if d.Allowed != c.want[i] || answers[i].Allowed && !d.Allowed && (!d.Decided || !strings.Contains(d.Reason, "lacks the scope exec")) {
+				t.Errorf("%s: %+v is answered by %+v", name, checks[i], d)
+			}
+		}
+		if got[3] != answers[3] || !answers[1].Allowed {
+			t.Errorf("%s: %+v, and the answers are now %+v", name, got[3], answers)
 		}
 	}
 }

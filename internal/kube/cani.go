@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -119,6 +120,17 @@ func (c Check) denial(st authorizationv1.SubjectAccessReviewStatus) string {
 		s += " " + why
 	}
 	return s
+}
+
+// Reads reports whether the right is one to look only. A subresource such as exec
+// lets in by get as well as by create, so of those only the harmless ones count.
+func (c Check) Reads() bool {
+	_, sub, _ := strings.Cut(c.Resource, "/")
+	switch cmp.Or(c.Subresource, sub) {
+	case "", "log", "status", "scale":
+		return c.Verb == "get" || c.Verb == "list" || c.Verb == "watch"
+	}
+	return false
 }
 
 // words reads after "may": "create pods/exec in namespace shop".
