@@ -138,6 +138,7 @@ export function TokensRoute() {
   return (
     <TokensPage
       who={useWho()}
+      offered={useQuery(featuresQuery()).data?.tokens ?? false}
       everybody={tokensApi.useSearch().everybody ?? false}
       onEverybody={(everybody) => void navigate({ search: { everybody: everybody || undefined }, replace: true })}
     />

@@ -14,6 +14,8 @@ import { TokenTable } from "./TokenTable.tsx";
 
 interface TokensPageProps {
   who: string;
+  /** Tokens may be made here. */
+  offered: boolean;
   /** Everybody's are shown, to an administrator. */
   everybody: boolean;
   onEverybody(everybody: boolean): void;
@@ -25,7 +27,7 @@ const WHOSE = [
 ] as const;
 
 /** The tokens by which scripts act as their owner. */
-export function TokensPage({ who, everybody, onEverybody }: TokensPageProps) {
+export function TokensPage({ who, offered, everybody, onEverybody }: TokensPageProps) {
   const list = useQuery(tokensQuery(everybody));
   const [making, setMaking] = useState(false);
   const [revoking, setRevoking] = useState<readonly AccessToken[]>([]);
@@ -46,10 +48,12 @@ export function TokensPage({ who, everybody, onEverybody }: TokensPageProps) {
             {list.data?.admin || everybody ? (
               <Segments label="Whose" value={everybody} choices={WHOSE} onChange={onEverybody} />
             ) : null}
-            <Button look="primary" disabled={!list.data || full} onClick={() => setMaking(true)}>
-              <Plus aria-hidden className="size-4" />
-              New token
-            </Button>
+            {offered ? (
+              <Button look="primary" disabled={!list.data || full} onClick={() => setMaking(true)}>
+                <Plus aria-hidden className="size-4" />
+                New token
+              </Button>
+            ) : null}
           </div>
         </header>
         <p className="mb-4 max-w-3xl text-sm text-muted">
@@ -62,7 +66,7 @@ export function TokensPage({ who, everybody, onEverybody }: TokensPageProps) {
             <Strip tone="info">You see everybody’s tokens. Revoking one is recorded in audit.</Strip>
           </div>
         ) : null}
-        <Content list={list.data} everybody={everybody} onRevoke={(token) => setRevoking([token])} />
+        <Content list={list.data} offered={offered} everybody={everybody} onRevoke={(token) => setRevoking([token])} />
         {own.length > 1 ? (
           <div className="mt-3 flex justify-end">
             <Button size="sm" onClick={() => setRevoking(own)}>
@@ -89,17 +93,22 @@ function Full({ most }: { most: number }) {
 
 interface ContentProps {
   list: AccessTokenList | undefined;
+  offered: boolean;
   everybody: boolean;
   onRevoke(token: AccessToken): void;
 }
 
-function Content({ list, everybody, onRevoke }: ContentProps) {
+function Content({ list, offered, everybody, onRevoke }: ContentProps) {
   if (!list) return null;
   if (list.tokens.length > 0) return <TokenTable tokens={list.tokens} everybodys={everybody} onRevoke={onRevoke} />;
   return (
     <div className="rounded-lg border border-line bg-surface">
       <Message icon={<KeyRound aria-hidden />} title={everybody ? "Nobody has a token" : "You have no token"}>
-        <p>Make one for each script or machine, with as little as it needs: then each can be revoked alone.</p>
+        <p>
+          {offered
+            ? "Make one for each script or machine, with as little as it needs: then each can be revoked alone."
+            : "Whoever runs this server has switched them off."}
+        </p>
       </Message>
     </div>
   );

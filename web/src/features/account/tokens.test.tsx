@@ -55,13 +55,13 @@ beforeEach(() => {
   });
 });
 
-function show(everybody = false): { onEverybody: ReturnType<typeof vi.fn> } {
+function show(everybody = false, offered = true): { onEverybody: ReturnType<typeof vi.fn> } {
   queries = new QueryClient({ defaultOptions: { queries: { retry: false } } });
   const onEverybody = vi.fn();
   render(
     <QueryClientProvider client={queries}>
       <TipProvider>
-        <TokensPage who="ada" everybody={everybody} onEverybody={onEverybody} />
+        <TokensPage who="ada" offered={offered} everybody={everybody} onEverybody={onEverybody} />
       </TipProvider>
     </QueryClientProvider>,
   );
@@ -134,6 +134,13 @@ describe("making a token", () => {
     await screen.findByText(/You have 3 tokens, which is the limit/);
     expect((screen.getByRole("button", { name: "New token" }) as HTMLButtonElement).disabled).toBe(true);
   });
+});
+
+it("is not offered where tokens are switched off", async () => {
+  list.tokens = [];
+  show(false, false);
+  expect(await screen.findByText(/has switched them off/)).toBeTruthy();
+  expect(screen.queryByRole("button", { name: "New token" })).toBeNull();
 });
 
 describe("the list", () => {
