@@ -125,6 +125,23 @@ describe("a page that is loaded anew", () => {
     expect(sockets[0]?.frames[0]).toMatchObject({ resumeToken: "key of s1" });
   });
 
+  it("keeps what its owner said about the clipboard, and asks again where that is taken back", async () => {
+    const consent = () => only().clipboard.state.get().consent;
+    (await connected()).clipboard.always();
+    reload();
+    await connections(1);
+    expect(consent()).toBe("always");
+    answer(again());
+    only().clipboard.never();
+    reload();
+    await connections(1);
+    expect(consent()).toBe("never");
+    // Also where it was not come back to yet.
+    only().clipboard.askAgain();
+    reload();
+    expect(consent()).toBe("ask");
+  });
+
   it("goes on before whatever was not complete on its screen", async () => {
     await connected("s1", "text\x1b[3");
     const [terminal] = terminals;

@@ -10,7 +10,7 @@ export interface ClipboardState {
 }
 
 /** What the clipboard gate needs of the page. */
-interface ClipboardHost {
+export interface ClipboardHost {
   /** False where the browser refused. */
   write(text: string): Promise<boolean>;
   written(bytes: number): void;
@@ -31,8 +31,9 @@ export class ClipboardGate {
   #writing = false;
   #next: string | null = null;
 
-  constructor(host: ClipboardHost) {
+  constructor(host: ClipboardHost, consent: ClipboardConsent = "ask") {
     this.#host = host;
+    this.state.update((now) => ({ ...now, consent }));
   }
 
   /** A program asks to set the clipboard to `text`. */

@@ -1,4 +1,5 @@
 import type { Picture } from "../../term/picture.ts";
+import type { ClipboardConsent } from "./consent.ts";
 import type { ShellTarget } from "./shell.ts";
 
 /** What a page needs to come back to a shell after it was loaded anew. */
@@ -13,6 +14,8 @@ export interface KeptShell {
   /** What its owner calls it, and which of the shells in its container it is. */
   name: string;
   number: number;
+  /** What its owner said about its programs setting the clipboard; without: nothing. */
+  clipboard?: ClipboardConsent;
 }
 
 export interface KeptDock {
@@ -167,14 +170,16 @@ function isSize(value: unknown): value is number {
   return isCount(value) && value >= 1 && value <= 2_000;
 }
 
+const CONSENTS: readonly ClipboardConsent[] = ["ask", "always", "never"];
 const TARGET = ["cluster", "namespace", "pod", "container", "reason"] as const;
 
 function isKeptShell(value: unknown): value is KeptShell {
   if (typeof value !== "object" || value === null) return false;
-  const { sessionId, token, resumeSeconds, target, connectedAt, name, number } = value as Record<string, unknown>;
+  const { sessionId, token, resumeSeconds, target, connectedAt, name, number, clipboard } = value as Record<string, unknown>;
   if (typeof sessionId !== "string" || typeof token !== "string" || !sessionId || !token) return false;
   if (typeof name !== "string" || !isCount(number)) return false;
   if (!isCount(resumeSeconds) || !isCount(connectedAt) || typeof target !== "object" || target === null) return false;
+  if (clipboard !== undefined && !CONSENTS.some((consent) => consent === clipboard)) return false;
   const { of } = target as Record<string, unknown>;
   if (of !== undefined && typeof of !== "string") return false;
   return TARGET.every((part) => typeof (target as Record<string, unknown>)[part] === "string");

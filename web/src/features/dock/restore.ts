@@ -89,7 +89,7 @@ function watchShells(): () => void {
   let stops: (() => void)[] = [];
   const follow = () => {
     for (const stop of stops) stop();
-    stops = dock.get().shells.map((shell) => shell.state.watch(keepNow));
+    stops = dock.get().shells.flatMap((shell) => [shell.state.watch(keepNow), shell.clipboard.state.watch(keepNow)]);
     keepNow();
   };
   const hidden = () => {

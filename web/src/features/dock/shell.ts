@@ -11,7 +11,7 @@ import type { HelloFrame } from "../../stream/frames.ts";
 import type { ExecSocket } from "../../stream/link.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalView } from "../../term/terminal.ts";
-import { ClipboardGate } from "./consent.ts";
+import { ClipboardGate, type ClipboardHost } from "./consent.ts";
 import { armCtrl } from "./ctrl.ts";
 import { NotStarted, startDebug } from "./debug.ts";
 import { type Away, cancelledEnding, type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
@@ -108,6 +108,12 @@ export function loadTerminal() {
   return terminalCode;
 }
 
+const clipboardHost: ClipboardHost = {
+  write: (text) => (document.hasFocus() ? copyText(text) : Promise.resolve(false)),
+  written: (bytes) => notify(`A program set your clipboard: ${formatBytes(bytes)}`),
+  forbidden: () => settings.get().clipboard === "never",
+};
+
 let count = 0;
 
 /** One shell: its terminal, its stream, and what the page shows of both. It lives until it is closed, on whatever page one is. */
@@ -115,11 +121,7 @@ export class Shell {
   readonly id = `shell-${++count}`;
   readonly target: ShellTarget;
   /** What its programs may do to the clipboard. */
-  readonly clipboard = new ClipboardGate({
-    write: (text) => (document.hasFocus() ? copyText(text) : Promise.resolve(false)),
-    written: (bytes) => notify(`A program set your clipboard: ${formatBytes(bytes)}`),
-    forbidden: () => settings.get().clipboard === "never",
-  });
+  readonly clipboard: ClipboardGate;
   readonly state = new Store<ShellState>({
     name: "",
     number: 1,
@@ -162,6 +164,7 @@ export class Shell {
     this.#host = host;
     this.#insteadOf = insteadOf;
     this.#back = back ?? null;
+    this.clipboard = new ClipboardGate(clipboardHost, back?.kind === "kept" ? back.shell.clipboard : undefined);
     this.#set({ number, name });
     if (back?.kind === "kept") {
       this.#lostAt = back.leftAt;
@@ -205,10 +208,11 @@ export class Shell {
   /** What a page that is loaded anew needs to come back; null where there is no way back. */
   keep(): KeptShell | null {
     const { phase, away, connectedAt, hello, name, number } = this.state.get();
+    const clipboard = this.clipboard.state.get().consent;
     if (phase === "ended" || away === "taken") return null;
     const key = this.#stream?.key;
     // One that was not come back to yet, or that another window has, is kept as it was.
-    if (!key?.token) return this.#back?.kind === "kept" ? { ...this.#back.shell, name, number } : null;
+    if (!key?.token) return this.#back?.kind === "kept" ? { ...this.#back.shell, name, number, clipboard } : null;
     const { container, debug: _, ...target } = this.target;
     return {
       sessionId: key.sessionId,
@@ -218,6 +222,7 @@ export class Shell {
       connectedAt,
       name,
       number,
+      clipboard,
     };
   }
 
