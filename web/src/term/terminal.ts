@@ -6,6 +6,7 @@ import { type ITerminalOptions, Terminal } from "@xterm/xterm";
 import { copyText } from "../lib/clipboard.ts";
 import { platform } from "../lib/platform.ts";
 import { type Settings, settings, stepFont } from "../lib/settings.ts";
+import { loadTerminalFont } from "../lib/terminalFont.ts";
 import { type Theme, theme } from "../lib/theme.ts";
 import { Boundary } from "./boundary.ts";
 import { bufferText } from "./bufferText.ts";
@@ -352,8 +353,7 @@ function optionsFor(now: Settings, colours: Theme): ITerminalOptions {
 
 /** The terminal measures one letter when it opens, so its font must be there; a slow network may not hold the shell up. */
 export async function createTerminal(events: TerminalEvents): Promise<TerminalView> {
-  const font = document.fonts?.load(`${settings.get().fontSize}px "JetBrains Mono"`);
   const wait = new Promise((resolve) => setTimeout(resolve, FONT_WAIT_MS));
-  await Promise.race([font?.catch(() => undefined), wait]);
+  await Promise.race([loadTerminalFont(), wait]);
   return new TerminalView(events);
 }

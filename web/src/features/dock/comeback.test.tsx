@@ -5,7 +5,7 @@ import { notice } from "../../lib/notice.ts";
 import type { TerminalEvents } from "../../term/terminal.ts";
 import { ComebackBanner } from "./ComebackBanner.tsx";
 import { EndedBar } from "./EndedBar.tsx";
-import { type FakeLocks, fakeBrowser, fakeTerminal, newestSocket, sockets, terminals } from "./fakes.ts";
+import { type FakeLocks, fakeBrowser, fakeTerminal, loading, newestSocket, sockets, terminals } from "./fakes.ts";
 import { SCREEN_LIMIT, SCREENS_LIMIT } from "./keep.ts";
 import { pillWords } from "./pill.ts";
 import { endAllShells, keepShells, openHere } from "./restore.ts";
@@ -140,6 +140,49 @@ describe("a page that is loaded anew", () => {
     only().clipboard.askAgain();
     reload();
     expect(consent()).toBe("ask");
+  });
+
+  it("is back before the terminal's code is there, and shows what comes behind what it showed", async () => {
+    await connected("s1", "first $ ");
+    let loaded = () => {};
+    loading.until = new Promise((resolve) => {
+      loaded = resolve;
+    });
+    reload();
+    await connections(1);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", offset: 8, cols: 80, rows: 24 });
+    newestSocket().say(again({ offset: 8 }));
+    print("second");
+    newestSocket().say({ type: "gap", from: 14, to: 20, why: "buffer" });
+    print(" third");
+    expect(words(only())).toBe("same shell resumed");
+    expect(terminals).toHaveLength(0);
+    // Left once more before anything was drawn: what was kept is kept.
+    window.dispatchEvent(new Event("pagehide"));
+    expect(JSON.parse(sessionStorage.getItem("periscope.screen.s1") ?? "")).toMatchObject({
+      offset: 8,
+      screen: "first $ ",
+    });
+    loaded();
+    await vi.waitFor(() => expect(terminals[0]?.screen).toBe("first $ second third"));
+    expect(terminals[0]?.notes).toHaveLength(1);
+  });
+
+  it("does not come back to a shell whose tab was closed meanwhile", async () => {
+    await connected("s1");
+    let loaded = () => {};
+    loading.until = new Promise((resolve) => {
+      loaded = resolve;
+    });
+    reload();
+    const shell = only();
+    endAllShells();
+    loaded();
+    await vi.waitFor(() => expect(terminals[0]?.disposed).toBe(true));
+    expect(sockets).toHaveLength(0);
+    expect(locks.holds("s1")).toBe(false);
+    expect(shell.terminal).toBeNull();
   });
 
   it("goes on before whatever was not complete on its screen", async () => {

@@ -57,10 +57,14 @@ export class FakeTerminal {
 
 export const terminals: FakeTerminal[] = [];
 
-export function fakeTerminal(events: TerminalEvents): Promise<FakeTerminal> {
+/** What a terminal's font waits for, or its code. */
+export const loading = { until: Promise.resolve() };
+
+export async function fakeTerminal(events: TerminalEvents): Promise<FakeTerminal> {
+  await loading.until;
   const terminal = new FakeTerminal(events);
   terminals.push(terminal);
-  return Promise.resolve(terminal);
+  return terminal;
 }
 
 /** Locks as one browser has them for all its windows. */
@@ -106,6 +110,7 @@ export class FakeLocks {
 export function fakeBrowser(): FakeLocks {
   sockets.length = 0;
   terminals.length = 0;
+  loading.until = Promise.resolve();
   const locks = new FakeLocks();
   vi.stubGlobal(
     "WebSocket",

@@ -175,7 +175,10 @@ const TARGET = ["cluster", "namespace", "pod", "container", "reason"] as const;
 
 function isKeptShell(value: unknown): value is KeptShell {
   if (typeof value !== "object" || value === null) return false;
-  const { sessionId, token, resumeSeconds, target, connectedAt, name, number, clipboard } = value as Record<string, unknown>;
+  const { sessionId, token, resumeSeconds, target, connectedAt, name, number, clipboard } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof sessionId !== "string" || typeof token !== "string" || !sessionId || !token) return false;
   if (typeof name !== "string" || !isCount(number)) return false;
   if (!isCount(resumeSeconds) || !isCount(connectedAt) || typeof target !== "object" || target === null) return false;

@@ -1,4 +1,5 @@
 import type { ActiveSession } from "../../api/types.ts";
+import { loadTerminalFont } from "../../lib/terminalFont.ts";
 import { anythingKept, forgetDock, type KeptDock, keepDock, keepScreens, keptDock, keptScreen } from "./keep.ts";
 import { loadTerminal, type Shell } from "./shell.ts";
 import { type DockLayout, dock, newShell, selectShell, show } from "./store.ts";
@@ -21,9 +22,11 @@ export function keepShells(who: string): () => void {
   return watchShells();
 }
 
-/** Fetches the terminal's code beside the first answers, where there are shells to come back to. */
+/** Fetches the terminal's code and font beside the first answers, where there are shells to come back to. */
 export function preloadKept(): void {
-  if (anythingKept()) void loadTerminal().catch(() => undefined);
+  if (!anythingKept()) return;
+  void loadTerminal().catch(() => undefined);
+  void loadTerminalFont();
 }
 
 /** Whether the page may be left without losing this shell. */

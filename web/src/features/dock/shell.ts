@@ -6,11 +6,11 @@ import { copyText } from "../../lib/clipboard.ts";
 import { notify } from "../../lib/notice.ts";
 import { settings } from "../../lib/settings.ts";
 import { Store } from "../../lib/store.ts";
-import { AWAY_BYTES, type Beginning, type ExecEnd, ExecStream } from "../../stream/exec.ts";
+import { AWAY_BYTES, type Beginning, type ExecEnd, ExecStream, type Size } from "../../stream/exec.ts";
 import type { HelloFrame } from "../../stream/frames.ts";
 import type { ExecSocket } from "../../stream/link.ts";
 import type { KeyUse } from "../../term/keys.ts";
-import type { TerminalView } from "../../term/terminal.ts";
+import type { TerminalEvents, TerminalView } from "../../term/terminal.ts";
 import { ClipboardGate, type ClipboardHost } from "./consent.ts";
 import { armCtrl } from "./ctrl.ts";
 import { NotStarted, startDebug } from "./debug.ts";
@@ -145,6 +145,8 @@ export class Shell {
   readonly #insteadOf: string;
   #back: Return | null;
   #terminal: TerminalView | null = null;
+  /** What waits until the terminal is loaded and shows what was kept; null: nothing has to wait any more. */
+  #early: ((terminal: TerminalView) => void)[] | null = [];
   #loading: Promise<TerminalView> | null = null;
   #stream: ExecStream | null = null;
   #preparing: AbortController | null = null;
@@ -229,6 +231,8 @@ export class Shell {
   /** The screen, in at most `limit` characters, and the offset at which the output goes on behind it. */
   portray(limit: number): KeptScreen | null {
     const offset = this.#stream?.position ?? null;
+    // As long as nothing was drawn, what was kept is what there is.
+    if (this.#early) return this.#back?.kind === "kept" ? this.#back.screen : null;
     if (offset === null || !this.#terminal) return null;
     const picture = this.#terminal.picture(limit);
     return picture ? { ...picture, offset: Math.max(0, offset - this.#terminal.incomplete) } : null;
@@ -252,7 +256,7 @@ export class Shell {
         if (wantsKeyboard()) terminal.focus();
         this.#connect(terminal);
       },
-      () => this.#end(pageEnding),
+      () => this.#notLoaded(),
     );
     return () => {
       left = true;
@@ -265,8 +269,15 @@ export class Shell {
   wake(): void {
     this.#load().then(
       (terminal) => this.#connect(terminal),
-      () => this.#end(pageEnding),
+      () => this.#notLoaded(),
     );
+  }
+
+  /** Without a terminal there is no shell here; the server keeps it for a while. */
+  #notLoaded(): void {
+    this.#early = null;
+    this.#stream?.detach();
+    this.#end(pageEnding);
   }
 
   focus(): void {
@@ -337,7 +348,7 @@ export class Shell {
     const offset = this.#stream?.position ?? kept;
     this.#stopHoping();
     this.#set({ phase: "reconnecting", away: null, tries: 0 });
-    this.#start(terminal, { kind: "attach", sessionId, token: null, offset, resumeSeconds: TAKE_OVER_SECONDS });
+    this.#start({ kind: "attach", sessionId, token: null, offset, resumeSeconds: TAKE_OVER_SECONDS }, terminal);
     this.focus();
   }
 
@@ -366,50 +377,83 @@ export class Shell {
     this.#stopHoping();
     this.#terminal?.dispose();
     this.#terminal = null;
+    this.#early = null;
+  }
+
+  get #disposed(): boolean {
+    return this.#terminal === null && this.#early === null;
+  }
+
+  /** Does something to the terminal, in order, as soon as it is there; `never` where it is not wanted any more. */
+  #onTerminal(act: (terminal: TerminalView) => void, never: () => void = () => {}): void {
+    if (this.#early) this.#early.push(act);
+    else if (this.#terminal) act(this.#terminal);
+    else never();
   }
 
   #load(): Promise<TerminalView> {
-    this.#loading ??= loadTerminal().then(async ({ createTerminal }) => {
-      const terminal = await createTerminal({
-        input: (bytes) => this.#input(bytes),
-        resize: (cols, rows) => {
-          this.#drawsUntil = Date.now() + DRAW_MS;
-          this.#stream?.resize(cols, rows);
-        },
-        bell: () => this.#bell(),
-        key: (use) => this.#host.key(use),
-        copied: (ok) => this.#host.copied(ok),
-        paste: (text) => this.#host.paste(this, text),
-        clipboard: (text) => this.clipboard.ask(text),
-        isSplit: () => this.#host.isSplit(),
-      });
-      this.#terminal = terminal;
-      if (this.#back?.kind === "kept") await this.#comeTo(terminal, this.#back);
-      return terminal;
-    });
+    this.#loading ??= this.#begin();
     return this.#loading;
   }
 
-  /** Shows what the shell showed when this page was left, and sees whether it is still this tab's own. */
-  async #comeTo(terminal: TerminalView, { shell, screen }: Extract<Return, { kind: "kept" }>): Promise<void> {
+  async #begin(): Promise<TerminalView> {
+    const back = this.#back?.kind === "kept" ? this.#back : null;
+    // Beside the terminal's code: neither waits for the other.
+    const sought = back && this.#comeTo(back);
+    const { createTerminal } = await loadTerminal();
+    const terminal = await createTerminal(this.#terminalEvents());
+    if (this.#disposed) {
+      terminal.dispose();
+      return terminal;
+    }
+    this.#terminal = terminal;
+    if (back?.screen) await terminal.draw(back.screen);
+    await sought;
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const act of early) act(terminal);
+    return terminal;
+  }
+
+  #terminalEvents(): TerminalEvents {
+    return {
+      input: (bytes) => this.#input(bytes),
+      resize: (cols, rows) => {
+        this.#drawsUntil = Date.now() + DRAW_MS;
+        this.#stream?.resize(cols, rows);
+      },
+      bell: () => this.#bell(),
+      key: (use) => this.#host.key(use),
+      copied: (ok) => this.#host.copied(ok),
+      paste: (text) => this.#host.paste(this, text),
+      clipboard: (text) => this.clipboard.ask(text),
+      isSplit: () => this.#host.isSplit(),
+    };
+  }
+
+  /** Sees whether the shell is still this tab's own, and comes back to it at once where it is known what it shows. */
+  async #comeTo({ shell, screen }: Extract<Return, { kind: "kept" }>): Promise<void> {
     const hold = new Hold();
     const held = hold.take(shell.sessionId, LATE_MS);
-    await (screen && terminal.draw(screen));
     const soon = new Promise<false>((resolve) => setTimeout(resolve, SOON_MS, false));
-    if (await Promise.race([held, soon])) this.#hold = hold;
-    else {
+    const ours = await Promise.race([held, soon]);
+    if (this.#disposed) hold.release();
+    else if (!ours) {
       this.#set({ phase: "away", away: "elsewhere" });
       this.#hoped = hold;
-      void held.then((late) => late && this.#heldLate(terminal, hold));
+      void held.then((late) => late && this.#heldLate(hold));
+    } else {
+      this.#hold = hold;
+      if (screen && !this.#stream && this.live) this.#start(this.#beginning(this.target.container), screen);
     }
   }
 
-  #heldLate(terminal: TerminalView, hold: Hold): void {
+  #heldLate(hold: Hold): void {
     if (this.#hoped !== hold) return;
     this.#hoped = null;
     this.#hold = hold;
     this.#set({ phase: "reconnecting", away: null });
-    this.#connect(terminal);
+    this.wake();
   }
 
   /** It is held by another window for good, or is not wanted any more. */
@@ -419,10 +463,10 @@ export class Shell {
   }
 
   #connect(terminal: TerminalView): void {
-    if (this.#stream || this.#preparing || !this.live) return;
+    if (this.#stream || this.#preparing || this.#disposed || !this.live) return;
     const { debug, container } = this.target;
     if (debug && !this.#back) void this.#prepare(terminal, debug);
-    else this.#start(terminal, this.#beginning(container));
+    else this.#start(this.#beginning(container), terminal);
   }
 
   /** Has a debug container made, then connects to that. */
@@ -434,7 +478,7 @@ export class Shell {
       this.#set({ preparing: "" });
       if (!this.live || signal.aborted) return;
       terminal.note(`beside ${this.target.container}: ps shows its processes, /proc/PID/root its files`);
-      this.#start(terminal, this.#beginning(container));
+      this.#start(this.#beginning(container), terminal);
     } catch (thrown) {
       if (!signal.aborted) this.#end(thrown instanceof NotStarted ? thrown.ending : pageEnding);
     }
@@ -452,20 +496,20 @@ export class Shell {
     return { kind: "attach", sessionId, token, resumeSeconds, offset: back.screen?.offset ?? null };
   }
 
-  #start(terminal: TerminalView, begin: Beginning): void {
+  #start(begin: Beginning, { cols, rows }: Size): void {
     const replay = begin.kind === "attach" && begin.offset === null;
     const stream: ExecStream = new ExecStream({
       url: execUrl(this.target, window.location),
       begin,
-      size: { cols: terminal.cols, rows: terminal.rows },
+      size: { cols, rows },
       openSocket: (url, protocol) => new WebSocket(url, protocol) as unknown as ExecSocket,
       handlers: {
         hello: (hello) => {
-          if (replay && !this.state.get().hello) terminal.replay(REPLAY_MS);
-          this.#hello(terminal, hello);
+          if (replay && !this.state.get().hello) this.#onTerminal((terminal) => terminal.replay(REPLAY_MS));
+          this.#hello(hello);
         },
-        output: (bytes, parsed) => this.#output(terminal, bytes, parsed),
-        gap: (gap, parsed) => this.#gap(terminal, gapNote(gap), parsed),
+        output: (bytes, parsed) => this.#output(bytes, parsed),
+        gap: (gap, parsed) => this.#gap(gapNote(gap), parsed),
         idleWarning: (seconds) => this.#set({ idleUntil: Date.now() + seconds * 1000 }),
         doubt: (doubtful) => this.#set({ doubtful }),
         activity: () => this.#active(),
@@ -478,7 +522,7 @@ export class Shell {
     this.#stream = stream;
   }
 
-  #hello(terminal: TerminalView, hello: HelloFrame): void {
+  #hello(hello: HelloFrame): void {
     const { connectedAt } = this.state.get();
     // The next request might come only much later, and the page would say till then that nobody answers.
     reachable.set(true);
@@ -496,7 +540,7 @@ export class Shell {
     if (hello.resumed) this.#say("same shell resumed");
     else if (this.#insteadOf) {
       this.#say("new shell");
-      terminal.note(`new shell; the one before ended: ${this.#insteadOf}`);
+      this.#onTerminal((terminal) => terminal.note(`new shell; the one before ended: ${this.#insteadOf}`));
     }
   }
 
@@ -547,16 +591,16 @@ export class Shell {
     }, PROGRESS_MS);
   }
 
-  #output(terminal: TerminalView, bytes: Uint8Array, parsed: () => void): void {
+  #output(bytes: Uint8Array, parsed: () => void): void {
     // A tab that was closed throws away what its shell still prints.
-    if (this.#terminal) terminal.write(bytes, parsed);
-    else parsed();
+    this.#onTerminal((terminal) => terminal.write(bytes, parsed), parsed);
     if (!this.#inSight && Date.now() >= this.#drawsUntil) this.#set({ unread: true });
   }
 
-  #gap(terminal: TerminalView, note: string, parsed: () => void): void {
-    if (!this.#terminal) parsed();
-    else if (!terminal.note(note, parsed)) notify(note);
+  #gap(note: string, parsed: () => void): void {
+    this.#onTerminal((terminal) => {
+      if (!terminal.note(note, parsed)) notify(note);
+    }, parsed);
   }
 
   #bell(): void {
@@ -608,7 +652,8 @@ export class Shell {
       ctrlArmed: false,
       remark: "",
     });
-    this.#terminal?.end(ending.exitCode === null ? ending.title : `${ending.title} (exit code ${ending.exitCode})`);
+    const words = ending.exitCode === null ? ending.title : `${ending.title} (exit code ${ending.exitCode})`;
+    this.#onTerminal((terminal) => terminal.end(words));
   }
 
   #set(change: Partial<ShellState>): void {
