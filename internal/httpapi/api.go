@@ -70,6 +70,7 @@ type Whoami struct {
 	Mode         string     `json:"mode" enum:"dev,oidc" doc:"How people log in"`
 	AuthzMode    string     `json:"authzMode" enum:"shared,tier,raw" doc:"How rights are found in a cluster"`
 	Tier         string     `json:"tier" doc:"The caller's tier, in mode tier"`
+	Admin        bool       `json:"admin" doc:"Whether the caller administers Periscope: everybody's shells and tokens, and the agents"`
 	AuditEnabled bool       `json:"auditEnabled" doc:"Whether audit can be queried"`
 	AuditScope   string     `json:"auditScope" enum:"self,all" doc:"Whose audit events the caller sees"`
 	ExpiresAt    *time.Time `json:"expiresAt" doc:"When the login or token ends; null when it lasts as long as the server, or for ever"`
@@ -80,7 +81,7 @@ type Whoami struct {
 func (w Who) WhoamiOf(a identity.Actor) Whoami {
 	who := Whoami{
 		Subject: a.Subject, Email: a.Email, Groups: a.Groups, Tier: a.Tier,
-		Mode: w.Mode, AuthzMode: w.AuthzMode, AuditScope: "self",
+		Mode: w.Mode, AuthzMode: w.AuthzMode, AuditScope: "self", Admin: a.Admin,
 	}
 	if who.Groups == nil {
 		who.Groups = []string{}

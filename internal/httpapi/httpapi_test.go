@@ -324,8 +324,12 @@ func TestAuditScope(t *testing.T) {
 		actor identity.Actor
 		want  string
 	}{{identity.Actor{}, "self"}, {identity.Actor{Admin: true}, "all"}, {identity.Actor{AuditAll: true}, "all"}} {
-		if got := (Who{}).WhoamiOf(c.actor).AuditScope; got != c.want {
-			t.Errorf("%+v sees %s", c.actor, got)
+		got := Who{}.WhoamiOf(c.actor)
+		if got.AuditScope != c.want {
+			t.Errorf("%+v sees %s", c.actor, got.AuditScope)
+		}
+		if got.Admin != c.actor.Admin {
+			t.Errorf("%+v is told admin: %v", c.actor, got.Admin)
 		}
 	}
 }

@@ -1489,6 +1489,8 @@ export interface components {
             scopes: ("read" | "exec" | "admin")[];
         };
         Whoami: {
+            /** @description Whether the caller administers Periscope: everybody's shells and tokens, and the agents */
+            admin: boolean;
             /** @description Whether audit can be queried */
             auditEnabled: boolean;
             /**
