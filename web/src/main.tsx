@@ -1,7 +1,8 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { createRoot } from "react-dom/client";
-import { asFault } from "./api/fault.ts";
+import { AGENT_DISCONNECTED, asFault } from "./api/fault.ts";
+import { clustersQuery } from "./api/queries.ts";
 import { router } from "./app/router.tsx";
 import { AuthGate } from "./features/auth/AuthGate.tsx";
 import { preloadKept } from "./features/dock/restore.ts";
@@ -15,7 +16,13 @@ function retry(failures: number, error: Error): boolean {
   return failures < 1 && (status === 0 || status >= 500);
 }
 
+/** An answer that an agent is away comes before the list of clusters is asked again: then it is asked at once. */
+function notice(error: Error): void {
+  if (asFault(error).code === AGENT_DISCONNECTED) void queries.invalidateQueries(clustersQuery());
+}
+
 const queries = new QueryClient({
+  queryCache: new QueryCache({ onError: notice }),
   defaultOptions: { queries: { retry, staleTime: 2_000, gcTime: 5 * 60_000, networkMode: "always" } },
 });
 

@@ -64,6 +64,7 @@ function refusal(response: Response, body: unknown, requestId: string): ApiFault
     response.status,
     text(said.requestId) || requestId,
     text(said.message) !== "",
+    text(said.since) || null,
   );
 }
 

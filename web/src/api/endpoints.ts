@@ -4,6 +4,8 @@ import type {
   AccessCheck,
   AccessResult,
   AccessTokenList,
+  Agent,
+  AgentToken,
   AnsweredLoginAsk,
   AuthConfig,
   Cluster,
@@ -123,6 +125,18 @@ export const findLoginAsk = (userCode: string) =>
 
 export const answerLoginAsk = (id: string, allow: boolean) =>
   request<AnsweredLoginAsk>(`/api/auth/cli/asks/${part(id)}`, { method: "POST", body: { allow } });
+
+/** What is registered, by cluster; to administrators. 404 where no cluster is reached through an agent. */
+export async function agents(signal?: AbortSignal): Promise<Agent[]> {
+  return (await request<{ agents: Agent[] }>("/api/agents", { signal })).agents ?? [];
+}
+
+/** A token for one agent, and how to start it. The answer alone has the token. */
+export const mintAgentToken = (cluster: string) =>
+  request<AgentToken>("/api/agents/tokens", { method: "POST", body: { cluster } });
+
+/** Says whether there was anything to revoke. */
+export const revokeAgent = (cluster: string) => end(`/api/agents/${part(cluster)}`);
 
 /** False for what had ended already. */
 async function end(path: string): Promise<boolean> {

@@ -11,11 +11,15 @@ export class ApiFault extends Error {
     readonly requestId: string,
     /** The message is the server's own sentence, which also says what to do next. */
     readonly fromServer = false,
+    /** Since when it is so, where the server says. */
+    readonly since: string | null = null,
   ) {
     super(message);
   }
 }
 
+/** The agent of a cluster keeps no link. */
+export const AGENT_DISCONNECTED = "E_AGENT_DISCONNECTED";
 export const OFFLINE = "E_OFFLINE";
 export const BAD_ANSWER = "E_BAD_ANSWER";
 

@@ -1,6 +1,6 @@
 import type { PodRef } from "./endpoints.ts";
 import * as api from "./endpoints.ts";
-import type { AccessCheck } from "./types.ts";
+import type { AccessCheck, Cluster } from "./types.ts";
 
 interface QueryContext {
   signal: AbortSignal;
@@ -10,6 +10,19 @@ interface QueryContext {
 export const clustersQuery = () => ({
   queryKey: ["clusters"] as const,
   queryFn: ({ signal }: QueryContext) => api.clusters(signal),
+  refetchInterval: (query: { state: { data?: readonly Pick<Cluster, "link">[] } }) =>
+    clustersInterval(query.state.data ?? []),
+});
+
+/** A link may break at any time, and what becomes of one that is being restored is known within half a minute. */
+export function clustersInterval(clusters: readonly Pick<Cluster, "link">[]): number {
+  if (clusters.some(({ link }) => link?.state === "reconnecting")) return 3_000;
+  return clusters.some(({ link }) => link) ? 10_000 : 15_000;
+}
+
+export const agentsQuery = () => ({
+  queryKey: ["agents"] as const,
+  queryFn: ({ signal }: QueryContext) => api.agents(signal),
   refetchInterval: 15_000,
 });
 

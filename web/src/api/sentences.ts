@@ -95,7 +95,7 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
   },
   E_AGENT_DISCONNECTED: {
     title: "The cluster's agent is not connected",
-    next: "It reconnects by itself. If it stays so, check the periscope-agent pod in that cluster.",
+    next: "It comes back by itself. If it does not, check in that cluster that the agent runs, and its log.",
   },
   E_AUDIT_UNAVAILABLE: {
     title: "The audit record cannot be written",

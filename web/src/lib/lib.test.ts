@@ -4,7 +4,7 @@ import { matchScore, wordsOf } from "./match.ts";
 import { hasCommandKey, platformOf } from "./platform.ts";
 import { filterPods } from "./podFilter.ts";
 import { containerTone, podTone } from "./podStatus.ts";
-import { formatAge, formatClock } from "./time.ts";
+import { formatAge, formatClock, formatWhen } from "./time.ts";
 
 const NOW = Date.parse("2026-01-10T00:00:00Z");
 const ago = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -35,6 +35,12 @@ describe("ages", () => {
     expect(formatClock(134_000)).toBe("02:14");
     expect(formatClock(3_734_000)).toBe("1:02:14");
     expect(formatClock(-5)).toBe("00:00");
+  });
+
+  it("name today by the clock alone, and any other day", () => {
+    const short = formatWhen(ago(60), NOW - 60_000);
+    expect(formatWhen(ago(3 * 86400), NOW).length).toBeGreaterThan(short.length);
+    expect(formatWhen("never", NOW)).toBe("a time unknown");
   });
 });
 

@@ -52,3 +52,13 @@ export function formatAbsolute(iso: string | null | undefined): string {
   const date = new Date(time);
   return `${local.format(date)} (${date.toISOString().slice(0, 19).replace("T", " ")} UTC)`;
 }
+
+const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+
+/** A time in a sentence, in the reader's zone: the clock's time of today, with the date of any other day. */
+export function formatWhen(iso: string, now = Date.now()): string {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return "a time unknown";
+  const today = date.toDateString() === new Date(now).toDateString();
+  return (today ? clockTime : local).format(date);
+}

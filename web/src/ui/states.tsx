@@ -1,5 +1,6 @@
 import { CircleX, Inbox, Lock, RotateCw, WifiOff } from "lucide-react";
 import type { ReactNode } from "react";
+import { Age } from "./Age.tsx";
 import { Button } from "./Button.tsx";
 import { CopyButton } from "./Copy.tsx";
 
@@ -53,6 +54,8 @@ export interface FaultText {
   message: string;
   next: string;
   requestId: string;
+  /** Since when it is so, where that is known. */
+  since?: string | null;
 }
 
 const FAULT_ICONS = { forbidden: Lock, offline: WifiOff, other: CircleX };
@@ -85,7 +88,10 @@ export function Fault({ fault, who, retry, actions }: FaultProps) {
           </>
         }
       >
-        <p className="text-text">{fault.message}</p>
+        <p className="text-text">
+          {fault.message}
+          {fault.since ? <SinceThen at={fault.since} /> : null}
+        </p>
         {fault.kind === "forbidden" && who ? (
           <p>
             You are signed in as <span className="font-mono text-xs text-text">{who}</span>.
@@ -95,6 +101,16 @@ export function Fault({ fault, who, retry, actions }: FaultProps) {
         {fault.requestId ? <RequestId id={fault.requestId} /> : null}
       </Message>
     </div>
+  );
+}
+
+/** Ticks without a word: it is read once. */
+function SinceThen({ at }: { at: string }) {
+  return (
+    <span aria-live="off" className="text-muted">
+      {" "}
+      (<Age at={at} suffix=" ago" />)
+    </span>
   );
 }
 

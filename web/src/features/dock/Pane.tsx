@@ -6,6 +6,7 @@ import { CtrlWHint } from "./CtrlWHint.tsx";
 import { DropTarget } from "./DropTarget.tsx";
 import { EndedBar } from "./EndedBar.tsx";
 import { IdleBanner } from "./IdleBanner.tsx";
+import { LinkBanner } from "./LinkBanner.tsx";
 import { PasteProgress } from "./PasteProgress.tsx";
 import { Preparing } from "./Preparing.tsx";
 import { SearchBar } from "./SearchBar.tsx";
@@ -50,6 +51,7 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
           <ClipboardBar shell={shell} />
           <CtrlWHint active={active} />
           <IdleBanner shell={shell} />
+          <LinkBanner shell={shell} />
           <ComebackBanner shell={shell} />
         </div>
         {searching && active ? <SearchBar shell={shell} /> : null}

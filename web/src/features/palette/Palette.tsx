@@ -51,7 +51,13 @@ function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "onClose"
     [clusters, cluster],
   );
   const lists = useQueries({
-    queries: asked.map((c) => ({ ...podsQuery(c.name, ""), staleTime: 30_000, refetchInterval: false as const })),
+    queries: asked.map((c) => ({
+      ...podsQuery(c.name, ""),
+      staleTime: 30_000,
+      refetchInterval: false as const,
+      // What was found before stays; a new question would only wait for the link.
+      enabled: c.link?.state !== "reconnecting",
+    })),
     combine: dataOf,
   });
   return useMemo(() => {

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { Cluster, PodSummary } from "../../api/types.ts";
 import { clusterEntries, commandEntries, findEntries, podEntries, SHOWN } from "./entries.ts";
 
-const cluster = { name: "demo", connected: true, environment: "dev", execEnabled: true } as Cluster;
+const cluster = { name: "demo", connected: true, environment: "dev", execEnabled: true, link: null } as Cluster;
 const pods = Array.from(
   { length: 500 },
   (_, i) => ({ uid: `u${i}`, name: `api-${i}`, namespace: "shop" }) as PodSummary,
@@ -37,6 +37,14 @@ describe("the palette", () => {
     pod?.alternate?.();
     expect(actions.goToPod).toHaveBeenCalledWith("demo", pods[7]);
     expect(actions.openShell).toHaveBeenCalledWith(cluster, pods[7]);
+  });
+
+  it("says how a cluster is doing that is not simply connected", () => {
+    const linked = (name: string, state: "connected" | "reconnecting" | "away") =>
+      ({ ...cluster, name, connected: state !== "away", link: { state, since: null, agentVersion: "" } }) as Cluster;
+    const list = [cluster, linked("a", "connected"), linked("b", "reconnecting"), linked("c", "away")];
+    const details = clusterEntries([...list, { ...cluster, connected: false }], actions).map(({ detail }) => detail);
+    expect(details).toEqual(["dev", "dev", "reconnecting", "away", "not connected"]);
   });
 
   it("offers a shell only where the cluster has them", () => {

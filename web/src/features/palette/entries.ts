@@ -1,4 +1,5 @@
 import type { Cluster, PodSummary } from "../../api/types.ts";
+import { reachOf } from "../../lib/link.ts";
 import { matchScore, wordsOf } from "../../lib/match.ts";
 
 /** One thing the palette can do. `alternate` is done with Ctrl or Cmd held. */
@@ -53,11 +54,16 @@ export function clusterEntries(clusters: readonly Cluster[], actions: PaletteAct
     id: `cluster/${cluster.name}`,
     group: "Clusters",
     name: cluster.name,
-    detail: cluster.connected ? cluster.environment : "not connected",
+    detail: detailOf(cluster),
     mono: true,
     text: `cluster ${cluster.name} ${cluster.environment}`.toLowerCase(),
     run: () => actions.goToCluster(cluster.name),
   }));
+}
+
+function detailOf(cluster: Cluster): string {
+  const { tone, word } = reachOf(cluster);
+  return tone === "ok" ? cluster.environment : word.toLowerCase();
 }
 
 export function podEntries(lists: readonly PalettePods[], actions: PaletteActions): Entry[] {

@@ -3,7 +3,7 @@ import { SquareTerminal } from "lucide-react";
 import { Tabs } from "radix-ui";
 import type { ReactNode } from "react";
 import type { PodRef } from "../../api/endpoints.ts";
-import { explain } from "../../api/explain.ts";
+import { explain, explainStale } from "../../api/explain.ts";
 import { asFault } from "../../api/fault.ts";
 import { debugRightQuery, execRightsQuery, featuresQuery, podQuery } from "../../api/queries.ts";
 import { kindWord, shellContainers, shellless, shelllessKey, whyNoDebug, whyNoShell } from "../../api/shells.ts";
@@ -13,6 +13,7 @@ import { podTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Button } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/Copy.tsx";
+import { LinkBar } from "../../ui/LinkBar.tsx";
 import { Menu, MenuItem } from "../../ui/Menu.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
@@ -55,27 +56,35 @@ export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, o
   const pod = query.data;
   const gone = pod !== undefined && query.isRefetchError && asFault(query.error).status === 404;
 
+  const bar = <LinkBar cluster={target.cluster} link={cluster.link} shown={pod !== undefined} />;
   if (!pod) {
-    if (!query.isLoadingError) return <Skeleton rows={10} label="Loading the pod" />;
     return (
-      <Fault
-        fault={explain(query.error)}
-        who={who}
-        retry={() => void query.refetch()}
-        actions={<Button onClick={onGone}>Show the pods of {target.namespace}</Button>}
-      />
+      <>
+        {bar}
+        {query.isLoadingError ? (
+          <Fault
+            fault={explain(query.error)}
+            who={who}
+            retry={() => void query.refetch()}
+            actions={<Button onClick={onGone}>Show the pods of {target.namespace}</Button>}
+          />
+        ) : (
+          <Skeleton rows={10} label="Loading the pod" />
+        )}
+      </>
     );
   }
   const whyNot = gone ? "The pod is gone." : whyNoShell(cluster, pod, rights, tier);
   return (
     <div className="h-full overflow-auto">
+      {bar}
       {gone ? (
         <Gone onBack={onGone} />
       ) : (
         <Stale
           what="The facts"
           at={query.dataUpdatedAt}
-          fault={query.isRefetchError ? explain(query.error) : null}
+          fault={explainStale(query, cluster.link)}
           retry={() => void query.refetch()}
         />
       )}

@@ -1,13 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useDeferredValue, useMemo } from "react";
-import { explain } from "../../api/explain.ts";
+import { explain, explainStale } from "../../api/explain.ts";
 import { execRightsQuery, namespacesQuery, podsQuery } from "../../api/queries.ts";
 import { SHELLS_OFF, whyNoShell } from "../../api/shells.ts";
 import type { Cluster, PodSummary } from "../../api/types.ts";
 import { notify } from "../../lib/notice.ts";
 import { filterPods } from "../../lib/podFilter.ts";
 import { Button } from "../../ui/Button.tsx";
+import { LinkBar } from "../../ui/LinkBar.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
 import { formatSort, parseSort } from "./columns.ts";
@@ -67,10 +68,11 @@ export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: 
         note={cluster.execEnabled ? "" : SHELLS_OFF}
         columns={{ shown, toggle }}
       />
+      <LinkBar cluster={cluster.name} link={cluster.link} shown={list.data !== undefined} />
       <Stale
         what="The pods"
         at={list.dataUpdatedAt}
-        fault={list.isRefetchError ? explain(list.error) : null}
+        fault={explainStale(list, cluster.link)}
         retry={() => void list.refetch()}
       />
       {list.data && shownPods.length > 0 ? (
