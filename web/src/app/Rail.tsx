@@ -1,5 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import { Boxes, CircleHelp, Menu as MenuIcon, Moon, Settings, SquareTerminal, Sun } from "lucide-react";
+import { Boxes, CircleHelp, Menu as MenuIcon, Moon, Settings, SquareTerminal, Sun, Waypoints } from "lucide-react";
 import type { ReactNode } from "react";
 import { changeSettings } from "../lib/settings.ts";
 import { theme } from "../lib/theme.ts";
@@ -17,7 +17,13 @@ export function toggleTheme(): void {
 }
 
 /** The narrow rail at the left; folded into a menu on phones. */
-export function Rail({ onHelp }: { onHelp(): void }) {
+interface RailProps {
+  /** Sees to agents too. */
+  admin: boolean;
+  onHelp(): void;
+}
+
+export function Rail({ admin, onHelp }: RailProps) {
   const dark = useStore(theme) === "dark";
   return (
     <nav
@@ -29,6 +35,7 @@ export function Rail({ onHelp }: { onHelp(): void }) {
       </Link>
       <RailLink to="/clusters" label="Clusters" icon={<Boxes aria-hidden className="size-4.5" />} />
       <RailLink to="/sessions" label="Sessions" icon={<SquareTerminal aria-hidden className="size-4.5" />} />
+      {admin ? <RailLink to="/agents" label="Agents" icon={<Waypoints aria-hidden className="size-4.5" />} /> : null}
       <div className="mt-auto flex flex-col items-center gap-1">
         <IconButton
           label={dark ? "Light theme" : "Dark theme"}
@@ -50,7 +57,7 @@ export function Rail({ onHelp }: { onHelp(): void }) {
 }
 
 /** The pages that are a step from everywhere. */
-type RailPage = "/clusters" | "/sessions" | "/settings";
+type RailPage = "/clusters" | "/sessions" | "/agents" | "/settings";
 
 function RailLink({ to, label, icon }: { to: RailPage; label: string; icon: ReactNode }) {
   return (
@@ -63,7 +70,7 @@ function RailLink({ to, label, icon }: { to: RailPage; label: string; icon: Reac
 }
 
 /** The rail's contents on a phone. */
-export function RailMenu({ go, onHelp }: { go(to: RailPage): void; onHelp(): void }) {
+export function RailMenu({ admin, go, onHelp }: RailProps & { go(to: RailPage): void }) {
   const trigger = (
     <button
       type="button"
@@ -77,6 +84,7 @@ export function RailMenu({ go, onHelp }: { go(to: RailPage): void; onHelp(): voi
     <Menu label="Menu" trigger={trigger}>
       <MenuItem onSelect={() => go("/clusters")}>Clusters</MenuItem>
       <MenuItem onSelect={() => go("/sessions")}>Sessions</MenuItem>
+      {admin ? <MenuItem onSelect={() => go("/agents")}>Agents</MenuItem> : null}
       <MenuItem onSelect={() => go("/settings")}>Settings</MenuItem>
       <MenuItem onSelect={toggleTheme}>Light or dark</MenuItem>
       <MenuItem onSelect={onHelp}>Keys</MenuItem>

@@ -31,15 +31,15 @@ export function Shell() {
   const { who } = useRouteContext({ from: "__root__" });
   const navigate = useNavigate();
   const features = useQuery(featuresQuery()).data;
-  const { commands, actions } = usePalette(() => setOverlay("help"));
+  const { commands, actions } = usePalette(who.admin, () => setOverlay("help"));
   useGlobalKeys(setOverlay);
 
   return (
     <div className="flex h-full min-h-0">
-      <Rail onHelp={() => setOverlay("help")} />
+      <Rail admin={who.admin} onHelp={() => setOverlay("help")} />
       <div className="relative flex min-w-0 flex-1 flex-col">
         <TopBar
-          menu={<RailMenu go={(to) => void navigate({ to })} onHelp={() => setOverlay("help")} />}
+          menu={<RailMenu admin={who.admin} go={(to) => void navigate({ to })} onHelp={() => setOverlay("help")} />}
           user={
             <UserMenu
               who={who}
@@ -77,7 +77,7 @@ export function Shell() {
   );
 }
 
-function usePalette(showHelp: () => void): { commands: Command[]; actions: PaletteActions } {
+function usePalette(admin: boolean, showHelp: () => void): { commands: Command[]; actions: PaletteActions } {
   const navigate = useNavigate();
   const help = useEffectEvent(showHelp);
   return useMemo(
@@ -85,6 +85,7 @@ function usePalette(showHelp: () => void): { commands: Command[]; actions: Palet
       commands: [
         { name: "Show all clusters", words: "fleet list", run: () => void navigate({ to: "/clusters" }) },
         { name: "Show open shells", words: "sessions end kill", run: () => void navigate({ to: "/sessions" }) },
+        ...(admin ? agentCommands((add) => void navigate({ to: "/agents", search: { add } })) : []),
         { name: "Switch between light and dark", words: "theme appearance", run: toggleTheme },
         { name: "Theme as the system", words: "appearance", run: () => changeSettings({ theme: "system" }) },
         { name: "Minimise or restore the terminals", words: "dock shell", run: () => runDockUse("toggleDock") },
@@ -111,8 +112,16 @@ function usePalette(showHelp: () => void): { commands: Command[]; actions: Palet
         openShell: (cluster, pod) => requestShell({ cluster, pod }),
       },
     }),
-    [navigate],
+    [navigate, admin],
   );
+}
+
+/** For administrators. */
+function agentCommands(go: (add?: string) => void): Command[] {
+  return [
+    { name: "Agents", words: "clusters links tunnel certificates revoke", run: () => go() },
+    { name: "Add cluster", words: "agent enrol token connect", run: () => go("") },
+  ];
 }
 
 function useGlobalKeys(show: (overlay: Overlay) => void): void {

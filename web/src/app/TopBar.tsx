@@ -45,6 +45,7 @@ const PAGES = [
   { to: "/settings", name: "Settings" },
   { to: "/account/sessions", name: "Your sessions" },
   { to: "/account/tokens", name: "Access tokens" },
+  { to: "/agents", name: "Agents" },
   { to: "/cli", name: "Log in a command line" },
 ] as const;
 

@@ -1,7 +1,7 @@
-import { usePrefetchQuery, useQuery } from "@tanstack/react-query";
+import { usePrefetchQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ServerOff } from "lucide-react";
-import type { ReactNode } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useRef } from "react";
 import { explain } from "../api/explain.ts";
 import { clustersQuery, featuresQuery, podQuery, podsQuery } from "../api/queries.ts";
 import type { Cluster } from "../api/types.ts";
@@ -17,6 +17,7 @@ import { PodsPage } from "../features/pods/PodsPage.tsx";
 import { OwnShells } from "../features/sessions/OwnShells.tsx";
 import { SessionsPage } from "../features/sessions/SessionsPage.tsx";
 import { SettingsPage } from "../features/settings/SettingsPage.tsx";
+import type { AgentLink } from "../lib/link.ts";
 import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message, Skeleton } from "../ui/states.tsx";
 import { askSignOutEverywhere, leave } from "./leave.tsx";
@@ -27,6 +28,7 @@ const root = getRouteApi("__root__");
 const clusterApi = getRouteApi("/clusters/$cluster");
 const sessionsApi = getRouteApi("/sessions");
 const tokensApi = getRouteApi("/account/tokens");
+const agentsApi = getRouteApi("/agents");
 const commandLoginApi = getRouteApi("/cli");
 const podApi = getRouteApi("/clusters/$cluster/pods/$namespace/$pod");
 
@@ -43,7 +45,7 @@ function useTier(): string {
 
 export function ClustersRoute() {
   useTitle("Clusters");
-  return <ClustersPage who={useWho()} />;
+  return <ClustersPage who={useWho()} admin={root.useRouteContext().who.admin} />;
 }
 
 export function ClusterRoute() {
@@ -145,6 +147,23 @@ export function TokensRoute() {
   );
 }
 
+/** Few people ever need it: it is loaded by whoever goes there. */
+const AgentsPage = lazy(async () => ({ default: (await import("../features/agents/AgentsPage.tsx")).AgentsPage }));
+
+export function AgentsRoute() {
+  useTitle("Agents");
+  const navigate = agentsApi.useNavigate();
+  return (
+    <Suspense fallback={<Skeleton rows={3} label="Loading agents" />}>
+      <AgentsPage
+        who={useWho()}
+        adding={agentsApi.useSearch().add}
+        onAdd={(add) => void navigate({ search: { add }, replace: true })}
+      />
+    </Suspense>
+  );
+}
+
 export function CommandLoginRoute() {
   useTitle("Log in a command line");
   const { ask = "" } = commandLoginApi.useSearch();
@@ -167,9 +186,10 @@ export function SettingsRoute() {
 
 function WithCluster({ name, who, children }: { name: string; who: string; children(cluster: Cluster): ReactNode }) {
   const list = useQuery(clustersQuery());
+  const cluster = list.data?.find((candidate) => candidate.name === name);
+  useComeback(name, cluster?.link?.state);
   if (list.isPending) return <Skeleton rows={12} label="Loading the cluster" />;
   if (!list.data) return <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />;
-  const cluster = list.data.find((candidate) => candidate.name === name);
   if (cluster) return children(cluster);
   return (
     <Message
@@ -185,3 +205,17 @@ function WithCluster({ name, who, children }: { name: string; who: string; child
     </Message>
   );
 }
+
+/** Asks for all of a cluster's anew as soon as its agent is back: a long list would wait half a minute for its turn. */
+function useComeback(name: string, state: AgentLink["state"] | undefined): void {
+  const queries = useQueryClient();
+  const before = useRef(state);
+  useEffect(() => {
+    const back = state === "connected" && before.current !== undefined && before.current !== "connected";
+    before.current = state;
+    if (back) void queries.invalidateQueries({ predicate: ({ queryKey }) => isOf(queryKey, name) });
+  }, [queries, name, state]);
+}
+
+/** What is asked of one cluster has its name behind what is asked. */
+const isOf = (key: readonly unknown[], cluster: string) => key[1] === cluster;

@@ -6,6 +6,7 @@ import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message } from "../ui/states.tsx";
 import {
   AccountSessionsRoute,
+  AgentsRoute,
   ClusterRoute,
   ClustersRoute,
   CommandLoginRoute,
@@ -15,7 +16,7 @@ import {
   TokensRoute,
 } from "./pages.tsx";
 import { Shell } from "./Shell.tsx";
-import { parsePodSearch, parsePodsSearch, parseSessionsSearch } from "./search.ts";
+import { parseAgentsSearch, parsePodSearch, parsePodsSearch, parseSessionsSearch } from "./search.ts";
 
 export interface RouterContext {
   who: Whoami;
@@ -69,6 +70,13 @@ export const tokensRoute = createRoute({
   component: TokensRoute,
 });
 
+export const agentsRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/agents",
+  validateSearch: parseAgentsSearch,
+  component: AgentsRoute,
+});
+
 export const commandLoginRoute = createRoute({
   getParentRoute: () => root,
   path: "/cli",
@@ -91,6 +99,7 @@ export const router = createRouter({
     accountSessionsRoute,
     tokensRoute,
     commandLoginRoute,
+    agentsRoute,
   ]),
   context: { who: undefined as unknown as Whoami },
   defaultErrorComponent: ({ error, reset }) => <Fault fault={explain(error)} retry={reset} />,

@@ -17,6 +17,11 @@ export function parsePodSearch(search: Record<string, unknown>): { tab?: PodTab 
   return { tab: POD_TABS.find((tab) => tab === search.tab && tab !== "containers") };
 }
 
+/** `add` is "" where a cluster is to be added and it is not said which. */
+export function parseAgentsSearch({ add }: Record<string, unknown>): { add?: string } {
+  return { add: add === "" ? "" : text(add) };
+}
+
 export function parseSessionsSearch(search: Record<string, unknown>): SessionsSearch {
   return { q: text(search.q), sort: text(search.sort), mine: search.mine === true || undefined };
 }

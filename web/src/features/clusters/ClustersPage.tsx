@@ -3,12 +3,19 @@ import { Link } from "@tanstack/react-router";
 import { explain } from "../../api/explain.ts";
 import { clustersQuery } from "../../api/queries.ts";
 import type { Cluster } from "../../api/types.ts";
+import { linkWords, reachOf } from "../../lib/link.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
 
-export function ClustersPage({ who }: { who: string }) {
+interface ClustersPageProps {
+  who: string;
+  /** May see to agents. */
+  admin: boolean;
+}
+
+export function ClustersPage({ who, admin }: ClustersPageProps) {
   const list = useQuery(clustersQuery());
   return (
     <div className="h-full overflow-auto">
@@ -23,7 +30,7 @@ export function ClustersPage({ who }: { who: string }) {
           <h1 className="text-xl font-semibold">Clusters</h1>
           <p className="text-sm text-muted">{list.data ? summary(list.data) : ""}</p>
         </header>
-        {list.data && list.data.length > 0 ? <ClusterList clusters={list.data} /> : null}
+        {list.data && list.data.length > 0 ? <ClusterList clusters={list.data} admin={admin} /> : null}
         {list.data?.length === 0 ? (
           <Empty title="No clusters yet">
             <p>
@@ -39,23 +46,27 @@ export function ClustersPage({ who }: { who: string }) {
   );
 }
 
-function summary(clusters: Cluster[]): string {
-  const down = clusters.filter((cluster) => !cluster.connected).length;
-  return down === 0 ? `${clusters.length} connected` : `${clusters.length - down} of ${clusters.length} connected`;
+/** "3 connected", "2 of 3 connected · 1 reconnecting". */
+export function summary(clusters: readonly Pick<Cluster, "connected" | "link">[]): string {
+  const words = clusters.map((cluster) => reachOf(cluster).word);
+  const count = (wanted: string) => words.filter((word) => word === wanted).length;
+  const [up, coming] = [count("Connected"), count("Reconnecting")];
+  const first = up === clusters.length ? `${up} connected` : `${up} of ${clusters.length} connected`;
+  return coming > 0 ? `${first} · ${coming} reconnecting` : first;
 }
 
-function ClusterList({ clusters }: { clusters: Cluster[] }) {
+function ClusterList({ clusters, admin }: { clusters: Cluster[]; admin: boolean }) {
   return (
     <ul aria-label="Clusters" className="overflow-hidden rounded-lg border border-line bg-surface">
       {clusters.map((cluster) => (
-        <ClusterRow key={cluster.name} cluster={cluster} />
+        <ClusterRow key={cluster.name} cluster={cluster} admin={admin} />
       ))}
     </ul>
   );
 }
 
-function ClusterRow({ cluster }: { cluster: Cluster }) {
-  const { name, backend, region, connected, version, message, checkedAt, execEnabled } = cluster;
+function ClusterRow({ cluster, admin }: { cluster: Cluster; admin: boolean }) {
+  const { name, backend, region, version, execEnabled, link } = cluster;
   return (
     <li className="relative border-b border-line last:border-0 hover:bg-hover">
       <div className="grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-6 gap-y-1 px-4 py-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,1.4fr)_7rem_9rem]">
@@ -67,27 +78,76 @@ function ClusterRow({ cluster }: { cluster: Cluster }) {
           >
             {name}
           </Link>
-          <p className="truncate text-xs text-muted">{[backend, region].filter(Boolean).join(" · ")}</p>
+          <p className="truncate text-xs text-muted">
+            {[backend, region, link?.agentVersion].filter(Boolean).join(" · ")}
+          </p>
         </div>
         <Tags cluster={cluster} />
         <span className="font-mono text-xs text-muted max-sm:order-last">{version || "–"}</span>
         <div className="text-sm">
-          <Status tone={connected ? "ok" : "broken"} word={connected ? "Connected" : "Not connected"} />
+          <State cluster={cluster} />
           {execEnabled ? null : <p className="text-xs text-muted">Shells are off</p>}
         </div>
       </div>
-      {connected ? null : (
-        <p className="px-4 pb-3 text-sm text-broken">
-          {message || "The cluster does not answer."}
-          {checkedAt ? (
-            <span className="text-muted">
-              {" "}
-              Checked <Age at={checkedAt} suffix=" ago" />.
-            </span>
-          ) : null}
-        </p>
-      )}
+      <Trouble cluster={cluster} admin={admin} />
     </li>
+  );
+}
+
+function State({ cluster }: { cluster: Cluster }) {
+  const { tone, word, since } = reachOf(cluster);
+  return (
+    <>
+      <Status tone={tone} word={word} />
+      {cluster.link?.state === "away" && !since ? <p className="text-xs text-muted">no agent yet</p> : null}
+      {since ? (
+        <p className="text-xs text-muted">
+          for <Age at={since} />
+        </p>
+      ) : null}
+    </>
+  );
+}
+
+/** What is wrong and what to do, for a cluster that is not simply there. */
+function Trouble({
+  cluster: { name, connected, link, message, checkedAt },
+  admin,
+}: {
+  cluster: Cluster;
+  admin: boolean;
+}) {
+  const words = linkWords(link);
+  if (words) {
+    return (
+      <p className={`px-4 pb-3 text-sm ${link?.state === "away" ? "text-broken" : "text-attention"}`}>
+        {words}
+        {admin && link?.state === "away" ? (
+          <>
+            {" "}
+            <Link
+              to="/agents"
+              className="relative z-10 text-accent underline"
+              aria-label={`Agents: see to that of ${name}`}
+            >
+              Agents
+            </Link>
+          </>
+        ) : null}
+      </p>
+    );
+  }
+  if (connected) return null;
+  return (
+    <p className="px-4 pb-3 text-sm text-broken">
+      {message || "The cluster does not answer."}
+      {checkedAt ? (
+        <span className="text-muted">
+          {" "}
+          Checked <Age at={checkedAt} suffix=" ago" />.
+        </span>
+      ) : null}
+    </p>
   );
 }
 
