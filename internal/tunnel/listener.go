@@ -10,17 +10,19 @@ import (
 var ErrTarget = errors.New("tunnel: no such target")
 
 // Listener gives the streams that the peer opens to one target, as a net.Listener for
-// an http.Server; a stream to any other is refused. It ends with the link, or by Close.
-func (l *Link) Listener(target string) net.Listener {
+// an http.Server. A stream to any other is refused with ErrTarget, and refused is told
+// to which; it may be nil. It ends with the link, or by Close.
+func (l *Link) Listener(target string, refused func(target string)) net.Listener {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &listener{link: l, target: target, ctx: ctx, cancel: cancel}
+	return &listener{link: l, target: target, refused: refused, ctx: ctx, cancel: cancel}
 }
 
 type listener struct {
-	link   *Link
-	target string
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	link    *Link
+	target  string
+	refused func(target string)
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
 }
 
 // Accept implements net.Listener.
@@ -32,6 +34,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		if o.Target != l.target {
 			o.Refuse(ErrTarget)
+			if l.refused != nil {
+				l.refused(o.Target)
+			}
 			continue
 		}
 		return o.Accept(), nil

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/periscope-console/periscope/internal/sendq"
 	"github.com/periscope-console/periscope/internal/tunnel"
 	"github.com/periscope-console/periscope/internal/tunnel/carrier"
@@ -56,8 +58,9 @@ type Options struct {
 
 // Agent keeps one link to the server. Run owns all of its goroutines.
 type Agent struct {
-	o        Options
-	instance string
+	o         Options
+	instance  string
+	strangers rate.Sometimes // of refused streams, in the log
 
 	mu        sync.Mutex // guards what follows
 	cert      *tls.Certificate
@@ -69,7 +72,10 @@ type Agent struct {
 
 // New makes an agent, which dials nothing before Run.
 func New(o Options) *Agent {
-	return &Agent{o: o, instance: rand.Text(), since: time.Now(), why: "The agent is starting."}
+	return &Agent{
+		o: o, instance: rand.Text(), since: time.Now(), why: "The agent is starting.",
+		strangers: rate.Sometimes{First: 10, Interval: time.Second},
+	}
 }
 
 // Run keeps the link until ctx is done, which is no error; or until it has been
@@ -232,13 +238,19 @@ func (a *Agent) serve(ctx context.Context, c *line.Conn) {
 	a.o.Log.Info("agent.link_ended", "why", err.Error())
 }
 
+// strange logs a stream that the agent does not take: it talks to its own apiserver
+// alone.
+func (a *Agent) strange(target string) {
+	a.strangers.Do(func() { a.o.Log.Warn("agent.stream_refused", "target", fmt.Sprintf("%.100q", target)) })
+}
+
 // streams answers the requests that come over link.
 func (a *Agent) streams(link *tunnel.Link) {
 	srv := &http.Server{
 		Handler: a.o.Proxy, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug),
 	}
-	_ = srv.Serve(link.Listener(contract.APIServer)) // ends with the link
+	_ = srv.Serve(link.Listener(contract.APIServer, a.strange)) // ends with the link
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	if srv.Shutdown(ctx) != nil {

@@ -17,10 +17,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/periscope-console/periscope/internal/leak"
+	"github.com/periscope-console/periscope/internal/kubetest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { kubetest.Main(m) }
 
 // ask is a request of alice's that the agent forwards, changed by change.
 func ask(t *testing.T, method, target string, change func(http.Header)) *http.Request {

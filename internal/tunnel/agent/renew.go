@@ -3,7 +3,6 @@ package agent
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -19,8 +18,10 @@ import (
 const (
 	renewTime = 30 * time.Second
 	// renewAgain is how long after a failure it is tried again, at least; at most
-	// twice that.
+	// twice that. It is a tenth of the life that is left where that is less, and never
+	// less than leastAgain.
 	renewAgain = 5 * time.Minute
+	leastAgain = 100 * time.Millisecond
 )
 
 // renewals renews the certificate at two thirds of its life, as long as there is a
@@ -35,7 +36,7 @@ func (a *Agent) renewals(ctx context.Context, link *tunnel.Link) {
 		case <-timer.C:
 		}
 		if err := a.renew(ctx, link); err != nil {
-			wait = renewAgain + rand.N(renewAgain) // no secret depends on it
+			wait = a.untilNextTry()
 			a.o.Log.Warn("agent.not_renewed", "error", err, "again_in", wait.String())
 			continue
 		}
@@ -45,12 +46,21 @@ func (a *Agent) renewals(ctx context.Context, link *tunnel.Link) {
 
 // untilRenewal is 0 or more.
 func (a *Agent) untilRenewal() time.Duration {
+	from, to := a.life()
+	return max(0, time.Until(pki.RenewAt(from, to)))
+}
+
+// untilNextTry is sooner where little of the certificate's life is left.
+func (a *Agent) untilNextTry() time.Duration {
+	_, to := a.life()
+	jittered := renewAgain + rand.N(renewAgain) // no secret depends on it
+	return min(jittered, max(time.Until(to)/10, leastAgain))
+}
+
+// life is the certificate's; parse has seen to Leaf.
+func (a *Agent) life() (from, to time.Time) {
 	cert, _ := a.credentials()
-	leaf, err := x509.ParseCertificate(cert.Certificate[0])
-	if err != nil {
-		return renewAgain // parse has read it before
-	}
-	return max(0, time.Until(pki.RenewAt(leaf.NotBefore, leaf.NotAfter)))
+	return cert.Leaf.NotBefore, cert.Leaf.NotAfter
 }
 
 // renew asks for a certificate of a new key, and keeps it before it uses it.

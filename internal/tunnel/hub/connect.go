@@ -84,7 +84,7 @@ func (h *Hub) renewals(a *agent) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.renew(a, w, r) }), ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout: 30 * time.Second, MaxHeaderBytes: maxRenewal, ErrorLog: slog.NewLogLogger(h.o.Log.Handler(), slog.LevelDebug),
 	}
-	_ = srv.Serve(a.link.Listener(contract.Renewal)) // ends with the link
+	_ = srv.Serve(a.link.Listener(contract.Renewal, nil)) // ends with the link
 	_ = srv.Close()
 }
 

@@ -154,7 +154,7 @@ func TestRevokingPutsTheAgentOutAtOnce(t *testing.T) {
 
 // TestALinkThatCannotBeRecordedIsNone: what happens over it would be on nobody's list.
 func TestALinkThatCannotBeRecordedIsNone(t *testing.T) {
-	r := tunneltest.Start(t, []string{"east"}, func(o *hub.Options) { o.Audit = broken{} })
+	r := tunneltest.Start(t, []string{"east"}, tunneltest.Audit(broken{}))
 	o := r.Enrolled(t, "east")
 	o.Proxy = says("east")
 	r.Run(t, o)
@@ -220,4 +220,25 @@ func nowhere(t *testing.T, path string) *url.URL {
 	}
 	defer ln.Close()
 	return &url.URL{Scheme: "wss", Host: ln.Addr().String(), Path: path}
+}
+
+// TestTheAgentRenewsOverItsLink: a certificate of two seconds is due at once, refused
+// for a second, and then renewed.
+func TestTheAgentRenewsOverItsLink(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"}, tunneltest.Life(2*time.Second))
+	o := r.Enrolled(t, "east")
+	o.Proxy = says("east")
+	a := r.Linked(t, o)
+	before, err := o.Keeper.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Await(t, "east", func(hub.State) bool { return strings.Contains(a.Log.String(), `"msg":"agent.renewed"`) })
+	after, err := o.Keeper.Load(t.Context())
+	if err != nil || string(after.Certificate) == string(before.Certificate) || string(after.Key) == string(before.Key) {
+		t.Errorf("after the renewal the same is kept (%v)", err)
+	}
+	if renewed := r.Events(audit.AgentRenew); len(renewed) == 0 || renewed[len(renewed)-1].Outcome != audit.Success {
+		t.Errorf("recorded %+v", renewed)
+	}
 }

@@ -47,14 +47,21 @@ type Rig struct {
 	Log     *Text
 	Audit   *Text
 
+	life    time.Duration // of agents' certificates
 	changed chan struct{} // has room for one
 }
 
-// Option changes how Start starts the hub.
-type Option func(*hub.Options)
+// Option changes how Start starts the rig.
+type Option func(*Rig, *hub.Options)
 
 // Line sets the links' times.
-func Line(s line.Settings) Option { return func(o *hub.Options) { o.Line = s } }
+func Line(s line.Settings) Option { return func(_ *Rig, o *hub.Options) { o.Line = s } }
+
+// Life is that of agents' certificates; a day without it.
+func Life(d time.Duration) Option { return func(r *Rig, _ *hub.Options) { r.life = d } }
+
+// Audit takes the hub's records instead of the rig's own.
+func Audit(e audit.Emitter) Option { return func(_ *Rig, o *hub.Options) { o.Audit = e } }
 
 // Text is what was written, for many at once.
 type Text struct {
@@ -92,18 +99,19 @@ func (r *Rig) Events(verb string) (found []audit.Event) {
 // Start runs a hub for these clusters until the test ends.
 func Start(t testing.TB, clusters []string, opts ...Option) *Rig {
 	t.Helper()
-	r := &Rig{changed: make(chan struct{}, 1)}
+	r := &Rig{changed: make(chan struct{}, 1), life: 24 * time.Hour}
 	r.Log, r.Audit = &Text{wrote: r.tell}, &Text{wrote: r.tell}
 	log := slog.New(slog.NewJSONHandler(r.Log, nil))
 	ca, err := pki.Open(t.Context(), pki.File(filepath.Join(t.TempDir(), "ca.pem")))
 	must(t, err)
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "agents.db"))
 	must(t, err)
-	r.Enrol = enrol.New(enrol.Options{Store: db.Agents(), CA: ca, Clusters: clusters, Life: 24 * time.Hour, Audit: audit.NewLines(r.Audit), Log: log})
-	o := hub.Options{Admit: r.Enrol.Admit, Audit: audit.NewLines(r.Audit), Log: log, Changed: func(string) { r.tell() }}
+	o := hub.Options{Audit: audit.NewLines(r.Audit), Log: log, Changed: func(string) { r.tell() }}
 	for _, opt := range opts {
-		opt(&o)
+		opt(r, &o)
 	}
+	r.Enrol = enrol.New(enrol.Options{Store: db.Agents(), CA: ca, Clusters: clusters, Life: r.life, Audit: audit.NewLines(r.Audit), Log: log})
+	o.Admit = r.Enrol.Admit
 	r.Hub = hub.New(o)
 	r.listen(t, ca)
 	ctx, stop := context.WithCancel(context.Background())
