@@ -163,7 +163,7 @@ export const CLOSE_SENTENCES: Record<CloseReason, Sentence> = {
   pod_deleted: { title: "the pod is gone", next: "Go back to the list and choose the pod that replaced it." },
   tunnel_closed: {
     title: "the link to the cluster broke",
-    next: "The shell was ended with it. Open a new one once the cluster is connected again.",
+    next: "The shell was ended with it. Open a new one once the cluster’s agent is connected again.",
   },
   heartbeat_timeout: {
     title: "connection lost",

@@ -18,7 +18,7 @@ describe("a cluster's state", () => {
     // The last check may be older than the cut.
     ["the same where nothing was checked yet", false, link("reconnecting"), "attention", "Reconnecting", at],
     ["an agent that is gone", true, link("away"), "broken", "Away", at],
-    ["an agent that never came", false, link("away", null), "broken", "Away", null],
+    ["an agent that never came", false, link("away", null), "attention", "Away", null],
   ] as const)("%s", (_, connected, of, tone, word, since) => {
     expect(reachOf({ connected, link: of })).toEqual({ tone, word, since });
   });
@@ -29,7 +29,7 @@ describe("a cluster's state", () => {
   });
 
   it("says what goes on, since when, and what to do", () => {
-    expect(linkWords(link("reconnecting"))).toMatch(/being restored.*shells go on/);
+    expect(linkWords(link("reconnecting"))).toMatch(/being restored.*shells wait/);
     expect(linkWords(link("away"))).toMatch(/away since .*comes back by itself.*check/);
     expect(linkWords(link("away", null))).toMatch(/^No agent has connected.*enrols/);
   });

@@ -28,7 +28,8 @@ export interface Reach {
 export function reachOf({ connected, link }: Reached): Reach {
   const since = link?.since ?? null;
   if (link?.state === "reconnecting") return { tone: "attention", word: "Reconnecting", since };
-  if (link?.state === "away") return { tone: "broken", word: "Away", since };
+  // One that never came may not have been enrolled yet: nothing need be broken.
+  if (link?.state === "away") return { tone: since ? "broken" : "attention", word: "Away", since };
   if (link && !connected) return { tone: "broken", word: "Not answering", since: null };
   return connected ? { tone: "ok", word: "Connected", since } : { tone: "broken", word: "Not connected", since: null };
 }
@@ -36,7 +37,7 @@ export function reachOf({ connected, link }: Reached): Reach {
 /** What it means that a link is not there, and what to do next; empty for one that is. */
 export function linkWords(link: AgentLink | null): string {
   if (link?.state === "reconnecting") {
-    return "The link to its agent was cut and is being restored. Open shells go on, and what is typed is kept.";
+    return "The link to its agent was cut and is being restored. Open shells wait for it, and what is typed is kept.";
   }
   if (link?.state !== "away") return "";
   if (!link.since) return NO_AGENT;

@@ -94,7 +94,7 @@ function Choice({ rows, chosen, onChoose }: ChoiceProps) {
   const taken = rows.find(({ cluster, agent }) => cluster === chosen && agent);
   return (
     <>
-      <fieldset>
+      <fieldset className="min-w-0">
         <legend className="mb-1 text-xs font-medium text-muted">Cluster</legend>
         <div className="max-h-60 overflow-auto rounded-md border border-line">
           {rows.map((row) => (

@@ -131,7 +131,6 @@ function Actions({ row, onAdd, onRevoke }: RowProps) {
       {row.found ? (
         <Button
           size="sm"
-          look={row.agent ? "plain" : "primary"}
           aria-label={row.agent ? `New token for ${row.cluster}` : `Connect ${row.cluster}`}
           onClick={() => onAdd(row.cluster)}
         >

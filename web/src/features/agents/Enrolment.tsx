@@ -10,7 +10,15 @@ import { Button } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/Copy.tsx";
 import { Segments } from "../../ui/Segments.tsx";
 import { useStore } from "../../ui/useStore.ts";
-import { type Before, breakCommand, likelyTopology, type Progress, progressOf, TOPOLOGIES } from "./agents.ts";
+import {
+  type Before,
+  breakCommand,
+  likelyTopology,
+  type Progress,
+  progressOf,
+  TOPOLOGIES,
+  type Topology,
+} from "./agents.ts";
 import { Snippet } from "./Snippet.tsx";
 
 /** Somebody looks at the page and waits. */
@@ -30,44 +38,56 @@ export function Enrolment({ minted, before, again, onClose }: EnrolmentProps) {
   const [key, setKey] = useState(() => likelyTopology(window.location.protocol));
   const left = Date.parse(minted.expiresAt) - useStore(clock);
   const { progress, link } = useProgress(minted.cluster, before, left <= 0);
-  const topology = TOPOLOGIES.find((one) => one.key === key);
-  const over = progress === "expired";
   return (
     <>
-      <div className={over ? "opacity-50" : ""}>
-        <Segments
-          label="How the agent reaches the server"
-          value={key}
-          choices={TOPOLOGIES.map(({ key: value, name }) => ({ name, value }))}
-          onChange={setKey}
-        />
-        <p className="mt-2 mb-3 text-xs text-muted">{topology?.fits}</p>
-        <Snippet
-          name="Command"
-          text={breakCommand(minted.commands[key])}
-          primary={progress === "waiting"}
-          testId="agent-command"
-        />
-        <p className="mt-2 text-xs text-muted">
-          Run it in a pod of the cluster, or beside it with <code className="font-mono">--kubeconfig FILE</code> behind
-          it.
-        </p>
-        <dl className="mt-4 grid grid-cols-[auto_minmax(0,1fr)_auto] items-center gap-x-3 gap-y-1 text-xs">
-          <Fact name="Token" value={minted.token} />
-          <Fact name="Pin" value={minted.caHash} />
-        </dl>
-      </div>
+      {progress === "expired" ? null : (
+        <Commands minted={minted} which={key} onWhich={setKey} primary={progress === "waiting"} />
+      )}
       <Live progress={progress} link={link} left={left} />
       <div className="mt-4 flex flex-wrap justify-end gap-2">
-        {over ? (
+        <Button look={progress === "connected" ? "primary" : "plain"} onClick={onClose}>
+          {progress === "expired" ? "Close" : "Done"}
+        </Button>
+        {progress === "expired" ? (
           <Button look="primary" onClick={again}>
             Make another token
           </Button>
         ) : null}
-        <Button look={progress === "connected" ? "primary" : "plain"} onClick={onClose}>
-          Done
-        </Button>
       </div>
+    </>
+  );
+}
+
+interface CommandsProps {
+  minted: AgentToken;
+  which: Topology["key"];
+  onWhich(key: Topology["key"]): void;
+  /** To copy it is what is to be done next. */
+  primary: boolean;
+}
+
+/** The command for each way to the server, and the parts that it is made of. */
+function Commands({ minted, which, onWhich, primary }: CommandsProps) {
+  return (
+    <>
+      <div className="flex">
+        <Segments
+          label="How the agent reaches the server"
+          value={which}
+          choices={TOPOLOGIES.map(({ key: value, name }) => ({ name, value }))}
+          onChange={onWhich}
+        />
+      </div>
+      <p className="mt-2 mb-3 min-h-8 text-xs text-muted">{TOPOLOGIES.find(({ key }) => key === which)?.fits}</p>
+      <Snippet name="Command" text={breakCommand(minted.commands[which])} primary={primary} testId="agent-command" />
+      <p className="mt-2 text-xs text-muted">
+        Run it in a pod of the cluster, or beside it with{" "}
+        <code className="font-mono whitespace-nowrap">--kubeconfig FILE</code> behind it.
+      </p>
+      <dl className="mt-4 grid grid-cols-[auto_minmax(0,1fr)_auto] items-center gap-x-3 gap-y-1 text-xs">
+        <Fact name="Token" value={minted.token} />
+        <Fact name="Pin" value={minted.caHash} />
+      </dl>
     </>
   );
 }

@@ -120,7 +120,7 @@ function Trouble({
   const words = linkWords(link);
   if (words) {
     return (
-      <p className={`px-4 pb-3 text-sm ${link?.state === "away" ? "text-broken" : "text-attention"}`}>
+      <p className={`px-4 pb-3 text-sm ${link?.state === "away" && link.since ? "text-broken" : "text-attention"}`}>
         {words}
         {admin && link?.state === "away" ? (
           <>

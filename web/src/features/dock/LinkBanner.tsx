@@ -34,6 +34,6 @@ export function LinkBanner({ shell }: { shell: Shell }) {
 
 const WORDS = {
   reconnecting:
-    "The link to the cluster’s agent was cut and is being restored. The shell goes on, and what you type is kept.",
+    "The link to the cluster’s agent was cut and is being restored. The shell waits for it, and what you type is kept.",
   away: "The cluster’s agent is away. The server is ending the shells that went through it.",
 };

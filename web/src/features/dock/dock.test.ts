@@ -47,6 +47,17 @@ describe("an ending", () => {
     expect(endingOf({ kind: "lost", hadShell: false, why: "closed" }).next).toMatch(/WebSockets/);
   });
 
+  it("tells a shell that lost its cluster's link from one that could not be opened without", () => {
+    const end = { kind: "said", closed: closed("tunnel_closed"), error: refusal("E_AGENT_DISCONNECTED") } as const;
+    const cut = endingOf(end, undefined, true);
+    expect(cut).toMatchObject({ ...CLOSE_SENTENCES.tunnel_closed, detail: "what the server said", requestId: "r1" });
+    expect(cut.code).toBe(""); // "New shell", not "Try again"
+    expect(endingOf(end)).toMatchObject({
+      title: "the cluster's agent is not connected",
+      code: "E_AGENT_DISCONNECTED",
+    });
+  });
+
   it("offers to sign in where that helps", () => {
     expect(endingOf({ kind: "refused", error: refusal("E_UNAUTHENTICATED") }).signIn).toBe(true);
     expect(endingOf({ kind: "said", closed: closed("unauthorized"), error: null }).signIn).toBe(true);

@@ -67,7 +67,8 @@ export interface Away {
   graceSeconds: number;
 }
 
-export function endingOf(end: ExecEnd, away: Away = { seconds: 0, graceSeconds: 0 }): Ending {
+/** `ran`: there was a shell before this end. */
+export function endingOf(end: ExecEnd, away: Away = { seconds: 0, graceSeconds: 0 }, ran = false): Ending {
   switch (end.kind) {
     case "lost":
       return lost(end.hadShell);
@@ -80,11 +81,12 @@ export function endingOf(end: ExecEnd, away: Away = { seconds: 0, graceSeconds: 
     case "left":
       return left(away);
     case "said":
-      return said(end);
+      return said(end, ran);
   }
 }
 
-function said({ closed, error }: Extract<ExecEnd, { kind: "said" }>): Ending {
+function said({ closed, error }: Extract<ExecEnd, { kind: "said" }>, ran: boolean): Ending {
+  if (error && ran && closed.reason === "tunnel_closed") return cutOff(error);
   if (error) return refused(error);
   const { title, next } = closeSentence(closed.reason);
   return {
@@ -96,6 +98,11 @@ function said({ closed, error }: Extract<ExecEnd, { kind: "said" }>): Ending {
     calm: CALM.has(closed.reason),
     signIn: closed.reason === "unauthorized",
   };
+}
+
+/** A shell whose cluster's agent did not come back in time: it ran, so that nothing was refused. */
+function cutOff({ message, requestId }: ErrorFrame): Ending {
+  return { ...nothingMore, ...closeSentence("tunnel_closed"), detail: message, requestId };
 }
 
 function gone({ seconds, graceSeconds }: Away): Ending {

@@ -617,7 +617,7 @@ export class Shell {
       this.#taken();
       return;
     }
-    const ending = endingOf(end, this.#awayFor());
+    const ending = endingOf(end, this.#awayFor(), this.state.get().hello !== null);
     this.#end(ending);
     if (inTheWay(ending, this.target.cluster).length > 0) this.#host.capped(this);
   }
