@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { agentCame, demoAway, demoBehind, link, noAgents, withAgents, withLinks } from "./agents.ts";
 import { address, dock, focusTerminal, launch, newContext, onScreen, shot } from "./browser.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -184,6 +185,93 @@ const alone: Steps = {
   },
 };
 
+/** Agents and their links, by answers that are made up. */
+const linked: Steps = {
+  "clusters-links": async (page) => {
+    await withLinks(page);
+    await page.goto("/clusters");
+    await page.getByText("no agent yet").waitFor();
+  },
+  "pods-reconnecting": async (page) => {
+    await demoBehind(page, link("reconnecting", 4));
+    await page.goto("/clusters/demo");
+    await page.getByRole("link", { name: POD }).first().waitFor();
+    await page.getByText("demo is reconnecting.").waitFor();
+  },
+  "pods-went-away": async (page) => {
+    await page.goto("/clusters/demo");
+    await page.getByRole("link", { name: POD }).first().waitFor();
+    const gone = link("away", 2);
+    await demoBehind(page, gone);
+    await demoAway(page, gone.since);
+    await page.getByText("demo is away.").waitFor();
+  },
+  "pods-away": async (page) => {
+    const gone = link("away", 130);
+    await demoBehind(page, gone);
+    await demoAway(page, gone.since);
+    await page.goto("/clusters/demo");
+    await page.getByRole("heading", { name: "The cluster’s agent is away" }).waitFor();
+  },
+  "pod-reconnecting": async (page) => {
+    await demoBehind(page, link("reconnecting", 4));
+    await page.goto("/clusters/demo/pods/tools/toolbox");
+    await page.getByText("demo is reconnecting.").waitFor();
+    await page.getByRole("list", { name: "Containers" }).waitFor();
+  },
+  agents: async (page) => {
+    await agentsPage(page);
+  },
+  "agents-none": async (page) => {
+    await noAgents(page);
+    await page.goto("/agents");
+    await page.getByText("No cluster is reached through an agent").waitFor();
+  },
+  "agent-add": async (page) => {
+    await agentsPage(page);
+    await page.getByRole("button", { name: "Add cluster" }).click();
+    await page.getByRole("radio", { name: /^factory-lyon/ }).check();
+    await page.getByText("A cluster that is not listed").click();
+    await page.getByText("Lines for clusters.yaml").waitFor();
+  },
+  "agent-token": async (page) => {
+    await agentsPage(page);
+    await makeToken(page);
+    await page.getByText("Waiting for the agent").waitFor();
+  },
+  "agent-expired": async (page) => {
+    await agentsPage(page, -1);
+    await makeToken(page);
+    await page.getByText("The token has expired").waitFor();
+  },
+  "agent-connected": async (page) => {
+    await agentsPage(page);
+    await makeToken(page);
+    await agentCame(page, NEW_CLUSTER);
+    await page.getByText("Connected, agent 1.4.0").waitFor();
+  },
+  "agent-revoke": async (page) => {
+    await agentsPage(page);
+    await page.getByRole("button", { name: "Revoke shop-floor-7" }).click();
+    await page.getByRole("dialog", { name: "Revoke the agent of shop-floor-7?" }).waitFor();
+  },
+};
+
+const NEW_CLUSTER = "warehouse-onprem-eu-central-2";
+
+async function agentsPage(page: Page, tokenLeft?: number): Promise<void> {
+  await withLinks(page);
+  await withAgents(page, tokenLeft);
+  await page.goto("/agents");
+  await page.getByText("given-up").waitFor();
+}
+
+async function makeToken(page: Page): Promise<void> {
+  await page.getByRole("button", { name: `Connect ${NEW_CLUSTER}` }).click();
+  await page.getByRole("button", { name: "Make token" }).click();
+  await page.getByRole("dialog", { name: `Connect ${NEW_CLUSTER}` }).waitFor();
+}
+
 /** What opens a shell of its own. */
 const withShell: Steps = {
   shell: async (page) => {
@@ -365,6 +453,15 @@ for (const width of [1440, 360]) {
       });
       afterAll(() => page.close());
       pictures(alone, width, () => page);
+    });
+
+    describe("of clusters behind agents", () => {
+      beforeAll(async () => {
+        page = await profile.newPage();
+      });
+      afterEach(() => page.unrouteAll({ behavior: "ignoreErrors" }));
+      afterAll(() => page.close());
+      pictures(linked, width, () => page);
     });
 
     describe("with a shell", () => {
