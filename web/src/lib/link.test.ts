@@ -30,7 +30,7 @@ describe("a cluster's state", () => {
 
   it("says what goes on, since when, and what to do", () => {
     expect(linkWords(link("reconnecting"))).toMatch(/being restored.*shells wait/);
-    expect(linkWords(link("away"))).toMatch(/away since .*comes back by itself.*check/);
+    expect(linkWords(link("away"))).toMatch(/no link since .*comes back by itself.*check/);
     expect(linkWords(link("away", null))).toMatch(/^No agent has connected.*enrols/);
   });
 });

@@ -41,7 +41,7 @@ export function linkWords(link: AgentLink | null): string {
   }
   if (link?.state !== "away") return "";
   if (!link.since) return NO_AGENT;
-  return `Its agent has been away since ${formatWhen(link.since)}. ${AGENT_NEXT}`;
+  return `Its agent has kept no link since ${formatWhen(link.since)}. ${AGENT_NEXT}`;
 }
 
 /** For a cluster whose agent has had no link since the server's start. */

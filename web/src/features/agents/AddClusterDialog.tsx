@@ -44,7 +44,7 @@ export function AddClusterDialog({ rows, wanted, onClose }: AddClusterDialogProp
         onClose={onClose}
         width="max-w-2xl"
         title={`Connect ${mint.data.token.cluster}`}
-        description="Run one command there. It holds the token, which is shown this once, works once, and for this cluster alone."
+        description="It takes one command, with a token that is shown this once, works once, and for this cluster alone."
       >
         <Enrolment
           key={mint.data.token.id}

@@ -35,7 +35,7 @@ export function AgentsPage({ who, adding, onAdd }: AgentsPageProps) {
         fault={list.isRefetchError && !none ? explain(list.error) : null}
         retry={() => void list.refetch()}
       />
-      <div className="mx-auto max-w-5xl px-4 py-5">
+      <div className="mx-auto max-w-6xl px-4 py-5">
         <header className="mb-4 flex flex-wrap items-center gap-x-3 gap-y-2">
           <h1 className="text-xl font-semibold">Agents</h1>
           {none ? null : (

@@ -141,7 +141,11 @@ function Live({ progress, link, left }: { progress: Progress; link: Cluster["lin
         aria-hidden
         className={`size-4 shrink-0 ${progress === "waiting" ? "animate-spin motion-reduce:animate-none" : ""}`}
       />
-      <p role="status" className="font-medium" data-testid="agent-progress">
+      <p
+        role="status"
+        className={`min-w-0 font-medium ${progress === "connected" ? "" : "flex-1 basis-40"}`}
+        data-testid="agent-progress"
+      >
         {WORDS[progress]}
         {progress === "connected" && link?.agentVersion ? `, agent ${link.agentVersion}` : ""}
       </p>
