@@ -17,7 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/periscope-console/periscope/internal/app/agent"
-	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/config/agentconfig"
 )
 
 // version is set by the build.
@@ -40,10 +40,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, version)
 		return 0
 	}
-	cfg, warnings, err := config.LoadAgent(config.Sources{Args: args, Environ: environ})
+	cfg, warnings, err := agentconfig.Load(args, environ)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, config.AgentUsage())
+		fmt.Fprint(stdout, agentconfig.Usage())
 		return 0
 	case err != nil:
 		fmt.Fprintf(stderr, "periscope-agent: the settings are not right:\n%v\n", err)
@@ -55,12 +55,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	klog.SetSlogLogger(log) // client-go's own words join ours
 	for _, w := range warnings {
-		log.Warn("config.warning", "message", string(w))
+		log.Warn("config.warning", "message", w)
 	}
 	return serve(cfg, log, stderr)
 }
 
-func serve(cfg config.AgentConfig, log *slog.Logger, stderr io.Writer) int {
+func serve(cfg agentconfig.Config, log *slog.Logger, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once

@@ -10,6 +10,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/periscope-console/periscope/internal/config/setting"
 )
 
 // decoder fills structs from one YAML document and gathers what is wrong with
@@ -180,7 +182,7 @@ func (d *decoder) mapping(node ast.Node, path string, v reflect.Value) {
 			d.value(entry.Value, join(path, key), field)
 			continue
 		}
-		d.at(entry.Key, "unknown key %q%s%s", key, in(path), hint(key, keysOf(v.Type())))
+		d.at(entry.Key, "unknown key %q%s%s", key, in(path), setting.Hint(key, keysOf(v.Type())))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/periscope-console/periscope/internal/config/agentconfig"
 )
 
 // Markdown is docs/configuration.md. It is made from the tables that Load
@@ -17,7 +19,7 @@ func Markdown() string {
 	b.WriteString(clustersIntro)
 	keys(&b, "clusters[].", reflect.TypeFor[clusterFile]())
 	b.WriteString(agentIntro)
-	for _, s := range agentSettings {
+	for _, s := range agentconfig.Settings() {
 		row(&b, s.Env, s.Flag, s.Default, s.Unit, s.Meaning)
 	}
 	b.WriteString(laterIntro)

@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/periscope-console/periscope/internal/config/setting"
 	"github.com/periscope-console/periscope/internal/identity"
 )
 
@@ -163,7 +164,7 @@ func (l *loader) authMode(name, mode string) {
 	case mode == "":
 		l.wrong("%s: mode is missing; write how people log in: mode: oidc, or mode: dev", name)
 	case !slices.Contains(modes, mode):
-		l.wrong("%s: mode is %q, which is unknown%s", name, mode, hint(mode, modes))
+		l.wrong("%s: mode is %q, which is unknown%s", name, mode, setting.Hint(mode, modes))
 	}
 	if said := l.given[modeEnv]; said != "" && said != mode {
 		l.wrong("%s is %q and %s says mode: %q; make them agree or remove one", modeEnv, said, name, mode)
@@ -214,7 +215,7 @@ func (l *loader) authorization(name string, f authorizationFile) {
 func (l *loader) authorizationWords(name string, f authorizationFile) {
 	modes := []string{string(identity.Raw), string(identity.Tier), string(identity.Shared)}
 	if !slices.Contains(modes, f.Mode) {
-		l.wrong("%s: authorization.mode is %q; give one of %s%s", name, f.Mode, strings.Join(modes, ", "), hint(f.Mode, modes))
+		l.wrong("%s: authorization.mode is %q; give one of %s%s", name, f.Mode, strings.Join(modes, ", "), setting.Hint(f.Mode, modes))
 	}
 	l.userClaim(name, f.UserClaim)
 	l.modeFits(name, f)
@@ -223,11 +224,11 @@ func (l *loader) authorizationWords(name string, f authorizationFile) {
 	}
 	tiers := identity.Tiers()
 	if f.DefaultTier != "" && !slices.Contains(tiers, f.DefaultTier) {
-		l.wrong("%s: authorization.defaultTier is %q; give one of %s%s", name, f.DefaultTier, strings.Join(tiers, ", "), hint(f.DefaultTier, tiers))
+		l.wrong("%s: authorization.defaultTier is %q; give one of %s%s", name, f.DefaultTier, strings.Join(tiers, ", "), setting.Hint(f.DefaultTier, tiers))
 	}
 	for _, group := range slices.Sorted(maps.Keys(f.GroupTiers)) {
 		if tier := f.GroupTiers[group]; !slices.Contains(tiers, tier) {
-			l.wrong("%s: authorization.groupTiers gives group %q the tier %q; give one of %s%s", name, group, tier, strings.Join(tiers, ", "), hint(tier, tiers))
+			l.wrong("%s: authorization.groupTiers gives group %q the tier %q; give one of %s%s", name, group, tier, strings.Join(tiers, ", "), setting.Hint(tier, tiers))
 		}
 	}
 }
@@ -309,7 +310,7 @@ func (l *loader) backend(where string, c clusterFile) {
 	}
 	switch {
 	case !slices.Contains(known, c.Backend):
-		l.wrong("%s: the backend of cluster %s is %q; give %s%s", where, c.Name, c.Backend, strings.Join(known, " or "), hint(c.Backend, known))
+		l.wrong("%s: the backend of cluster %s is %q; give %s%s", where, c.Name, c.Backend, strings.Join(known, " or "), setting.Hint(c.Backend, known))
 	case c.Backend == string(Kubeconfig) && c.KubeconfigPath == "":
 		l.wrong("%s: cluster %s needs kubeconfigPath", where, c.Name)
 	case c.Backend != string(Kubeconfig) && c.KubeconfigPath+c.KubeconfigContext != "":

@@ -9,7 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/periscope-console/periscope/internal/config/setting"
 )
 
 // Sources are where settings come from. Tests bring their own.
@@ -28,7 +29,7 @@ type Warning string
 // saying what to do. It returns an error that is flag.ErrHelp when help was
 // asked for; Usage is the answer.
 func Load(src Sources) (Config, []Warning, error) {
-	l := &loader{src: src, env: environment(src.Environ)}
+	l := &loader{src: src, env: setting.Environment(src.Environ)}
 	if err := l.flags(); err != nil {
 		return Config{}, nil, err
 	}
@@ -60,33 +61,14 @@ type flagValues struct{ kubeconfig, context string }
 
 func (l *loader) wrong(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
-	if clean := printable(err.Error()); clean != err.Error() {
+	if clean := setting.Printable(err.Error()); clean != err.Error() {
 		err = errors.New(clean)
 	}
 	l.mistakes = append(l.mistakes, err)
 }
 
 func (l *loader) warn(format string, args ...any) {
-	l.warnings = append(l.warnings, Warning(printable(fmt.Sprintf(format, args...))))
-}
-
-// printable keeps what a file says from steering the terminal that shows it.
-func printable(sentence string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, sentence)
-}
-
-func environment(environ []string) map[string]string {
-	env := make(map[string]string, len(environ))
-	for _, kv := range environ {
-		name, value, _ := strings.Cut(kv, "=")
-		env[name] = value
-	}
-	return env
+	l.warnings = append(l.warnings, Warning(setting.Printable(fmt.Sprintf(format, args...))))
 }
 
 func (l *loader) flags() error {
@@ -168,11 +150,11 @@ func (l *loader) strangers() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		switch {
-		case !strings.HasPrefix(name, ourPrefix) || slices.Contains(names, name) || ofKubernetes(name):
+		case !strings.HasPrefix(name, setting.Prefix) || slices.Contains(names, name) || setting.OfKubernetes(name):
 		case slices.Contains(later, name):
 			l.wrong("%s is not supported by this version; remove it", name)
 		default:
-			l.warn("%s is no setting of this server and has no effect%s", name, hint(name, names))
+			l.warn("%s is no setting of this server and has no effect%s", name, setting.Hint(name, names))
 		}
 	}
 }

@@ -3,15 +3,14 @@ package config
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/periscope-console/periscope/internal/config/setting"
 )
 
 // Setting is one environment variable. The table of them is the one place of
@@ -34,9 +33,9 @@ func Settings() []Setting { return slices.Clone(settings) }
 
 var settings = []Setting{
 	{Env: "PORT", Flag: "port", Default: "8080", Meaning: "`NUMBER` of the port; 0 takes any free one, in dev mode only",
-		read: func(c *Config, v string) error { return whole(v, 0, 65535, &c.Listen.Port) }},
+		read: func(c *Config, v string) error { return setting.Whole(v, 0, 65535, &c.Listen.Port) }},
 	{Env: "PERISCOPE_BIND_ADDRESS", Meaning: "IP address to listen at; empty: all, in dev mode 127.0.0.1",
-		read: func(c *Config, v string) error { return bindAddress(v, &c.Listen.BindAddress) }},
+		read: func(c *Config, v string) error { return setting.BindAddress(v, &c.Listen.BindAddress) }},
 	{Env: "PERISCOPE_PUBLIC_URL", Meaning: "Address by which browsers reach the server, such as https://periscope.example.com; decides Host, Origin and cookie flags",
 		read: func(c *Config, v string) error { return origin(v, &c.Listen.PublicURL) }},
 	{Env: "PERISCOPE_TLS_CERT_FILE", Meaning: "Certificate chain in PEM; with it the server speaks TLS",
@@ -46,11 +45,11 @@ var settings = []Setting{
 	{Env: "PERISCOPE_TRUSTED_PROXIES", Meaning: "Networks of the proxies before this server, as CIDRs with commas, whose X-Forwarded-For tells the client's address, for audit and rate limits; empty: nobody's is believed",
 		read: func(c *Config, v string) error { return each(v, network, &c.Listen.TrustedProxies) }},
 	{Env: "PERISCOPE_LOGIN_RATE_PER_CLIENT", Default: "300", Unit: "a minute", Meaning: "Requests for a login or token that one client address may make, an IPv6 /64 as one; a login takes two",
-		read: func(c *Config, v string) error { return whole(v, 1, maxRate, &c.Listen.LoginsPerClient) }},
+		read: func(c *Config, v string) error { return setting.Whole(v, 1, maxRate, &c.Listen.LoginsPerClient) }},
 	{Env: "PERISCOPE_LOGIN_RATE_TOTAL", Default: "3000", Unit: "a minute", Meaning: "The same for all client addresses together from which nobody is logged in",
-		read: func(c *Config, v string) error { return whole(v, 1, maxRate, &c.Listen.LoginsTotal) }},
+		read: func(c *Config, v string) error { return setting.Whole(v, 1, maxRate, &c.Listen.LoginsTotal) }},
 	{Env: "PERISCOPE_METRICS_ADDRESS", Meaning: "host:port at which Prometheus finds /metrics, without login; empty: none",
-		read: func(c *Config, v string) error { return address(v, &c.Listen.MetricsAddress) }},
+		read: func(c *Config, v string) error { return setting.Address(v, &c.Listen.MetricsAddress) }},
 	{Env: "PERISCOPE_AUTH_FILE", Flag: "auth", Meaning: "auth.yaml, a `FILE` that says who may log in and how",
 		read: ignore},
 	{Env: "PERISCOPE_CLUSTERS_FILE", Flag: "clusters", Meaning: "clusters.yaml, a `FILE` that lists the clusters",
@@ -60,7 +59,7 @@ var settings = []Setting{
 	{Env: "PERISCOPE_DATABASE_URL", Meaning: "Where logins, tokens and agents' registrations are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:periscope.db, in dev mode memory",
 		read: func(c *Config, v string) error { return database(v, &c.DatabaseURL) }},
 	{Env: "PERISCOPE_AGENT_LISTEN_ADDR", Meaning: "host:port at which agents reach the server, over TLS; empty: :8443 where a cluster has the backend agent, in dev mode 127.0.0.1:8443, and none elsewhere",
-		read: func(c *Config, v string) error { return address(v, &c.Agents.ListenAddress) }},
+		read: func(c *Config, v string) error { return setting.Address(v, &c.Agents.ListenAddress) }},
 	{Env: sansEnv, Meaning: "DNS names and IP addresses by which agents reach that listener, with commas, the one to tell them first; the server's certificate for it names them",
 		read: tunnelSANs},
 	{Env: "PERISCOPE_AGENT_CA_FILE", Meaning: "File that keeps the agents' CA with its key, which the server makes at its first start; empty: periscope-agent-ca.pem beside the SQLite database",
@@ -70,33 +69,39 @@ var settings = []Setting{
 	{Env: "PERISCOPE_AGENT_CERTIFICATE_DAYS", Default: "90", Unit: "days", Meaning: "Life of an agent's certificate, which the agent renews when two thirds of it are over",
 		read: func(c *Config, v string) error { return days(v, 1, maxCertificateDays, &c.Agents.CertificateLife) }},
 	{Env: "PERISCOPE_EXEC_IDLE_SECONDS", Default: "600", Unit: "s", Meaning: "Silence of a shell after which it is ended",
-		read: func(c *Config, v string) error { return seconds(v, 1, maxIdle, &c.Exec.Defaults.ServerIdle) }},
+		read: func(c *Config, v string) error { return setting.Seconds(v, 1, maxIdle, &c.Exec.Defaults.ServerIdle) }},
 	{Env: "PERISCOPE_EXEC_IDLE_WARN_SECONDS", Default: "30", Unit: "s", Meaning: "How long before that end the user is warned; at most half the idle time where only that was set",
-		read: func(c *Config, v string) error { return seconds(v, 1, maxIdle, &c.Exec.Defaults.IdleWarn) }},
+		read: func(c *Config, v string) error { return setting.Seconds(v, 1, maxIdle, &c.Exec.Defaults.IdleWarn) }},
 	{Env: "PERISCOPE_EXEC_HEARTBEAT_SECONDS", Default: "20", Unit: "s", Meaning: "Interval of WebSocket pings; below the idle limit of every proxy on the way",
-		read: func(c *Config, v string) error { return seconds(v, 1, maxHeartbeat, &c.Exec.Defaults.Heartbeat) }},
+		read: func(c *Config, v string) error {
+			return setting.Seconds(v, 1, maxHeartbeat, &c.Exec.Defaults.Heartbeat)
+		}},
 	{Env: "PERISCOPE_EXEC_MAX_SESSIONS_PER_USER", Default: "5", Unit: "shells", Meaning: "Shells that one user may have, over all clusters",
-		read: func(c *Config, v string) error { return whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsPerUser) }},
+		read: func(c *Config, v string) error {
+			return setting.Whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsPerUser)
+		}},
 	{Env: "PERISCOPE_EXEC_MAX_SESSIONS_TOTAL", Default: "50", Unit: "shells", Meaning: "Shells that one cluster may have, over all users",
-		read: func(c *Config, v string) error { return whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsTotal) }},
+		read: func(c *Config, v string) error {
+			return setting.Whole(v, 1, maxSessions, &c.Exec.Defaults.MaxSessionsTotal)
+		}},
 	{Env: "PERISCOPE_EXEC_RESUME_SECONDS", Default: "600", Unit: "s", Meaning: "How long a shell waits for a client that was lost; 0: it ends with it",
-		read: func(c *Config, v string) error { return seconds(v, 0, maxIdle, &c.Exec.Resume) }},
+		read: func(c *Config, v string) error { return setting.Seconds(v, 0, maxIdle, &c.Exec.Resume) }},
 	{Env: "PERISCOPE_EXEC_REPLAY_KIB", Default: "256", Unit: "KiB", Meaning: "Output that is kept for a client which comes back; at least 128",
 		read: func(c *Config, v string) error { return kib(v, 128, 16384, &c.Exec.ReplayBytes) }},
 	{Env: "PERISCOPE_EXEC_MAX_FILE_MIB", Default: "1024", Unit: "MiB", Meaning: "Size of the largest file, or archive of a folder, that is copied to or from a container; 0: none is",
 		read: func(c *Config, v string) error { return mebibytes(v, 0, maxFileMiB, &c.Exec.MaxFile) }},
 	{Env: "PERISCOPE_EXEC_TRANSPORT", Default: "auto", Meaning: "Protocol towards the clusters: ws, spdy or auto, which is WebSocket, and SPDY where that fails: after three failed upgrades in a row for 30 minutes without another try",
-		read: func(c *Config, v string) error { return oneOf(v, &c.Exec.Transport, "auto", "ws", "spdy") }},
+		read: func(c *Config, v string) error { return setting.OneOf(v, &c.Exec.Transport, "auto", "ws", "spdy") }},
 	{Env: "PERISCOPE_DEBUG_IMAGES", Meaning: "Images for debug containers in pods without a shell, with commas, the default first, such as busybox:1.37; each must hold sh; empty: there are no debug containers",
 		read: debugImages},
 	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once after the start, in the background, so that the first shell finds credentials and protocol ready",
-		read: func(c *Config, v string) error { return truth(v, &c.ProbeClustersOnBoot) }},
+		read: func(c *Config, v string) error { return setting.Truth(v, &c.ProbeClustersOnBoot) }},
 	{Env: "PERISCOPE_DEV_ALLOW_ORIGINS", Meaning: "Further origins of this machine that dev mode takes, with commas, such as http://localhost:5173",
 		read: func(c *Config, v string) error { return each(v, loopbackOrigin, &c.Listen.DevAllowOrigins) }},
 	{Env: "PERISCOPE_AUDIT_ENABLED", Default: "false", Meaning: "Whether audit events are kept beside stdout; only false is supported by this version",
 		read: audit},
 	{Env: "PERISCOPE_LOG_LEVEL", Default: "info", Meaning: "debug, info, warn or error",
-		read: func(c *Config, v string) error { return level(v, &c.LogLevel) }},
+		read: func(c *Config, v string) error { return setting.Level(v, &c.LogLevel) }},
 }
 
 // later names the variables of versions to come. Who sets one expects it to
@@ -107,12 +112,6 @@ var later = []string{
 	"PERISCOPE_WATCH_STREAMS", "PERISCOPE_WATCH_PER_USER_LIMIT",
 }
 
-// Kubernetes gives every pod variables for each Service of its namespace, such
-// as PERISCOPE_PORT=tcp://10.0.0.1:8080 for one named periscope.
-var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
-
-func ofKubernetes(name string) bool { return serviceVariable.MatchString(name) }
-
 // Bounds beyond which a number is surely a slip.
 const (
 	maxIdle      = 7 * 24 * 3600
@@ -122,30 +121,9 @@ const (
 	maxRate      = 1_000_000
 )
 
-func whole(v string, least, most int, to *int) error {
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		return errors.New("give a whole number")
-	}
-	if n < least || n > most {
-		return fmt.Errorf("give a number from %d to %d", least, most)
-	}
-	*to = n
-	return nil
-}
-
-func seconds(v string, least, most int, to *time.Duration) error {
-	var n int
-	if err := whole(v, least, most, &n); err != nil {
-		return err
-	}
-	*to = time.Duration(n) * time.Second
-	return nil
-}
-
 func days(v string, least, most int, to *time.Duration) error {
 	var n int
-	if err := whole(v, least, most, &n); err != nil {
+	if err := setting.Whole(v, least, most, &n); err != nil {
 		return err
 	}
 	*to = time.Duration(n) * 24 * time.Hour
@@ -154,7 +132,7 @@ func days(v string, least, most int, to *time.Duration) error {
 
 func kib(v string, least, most int, to *int) error {
 	var n int
-	if err := whole(v, least, most, &n); err != nil {
+	if err := setting.Whole(v, least, most, &n); err != nil {
 		return err
 	}
 	*to = n << 10
@@ -163,30 +141,10 @@ func kib(v string, least, most int, to *int) error {
 
 func mebibytes(v string, least, most int, to *int64) error {
 	var n int
-	if err := whole(v, least, most, &n); err != nil {
+	if err := setting.Whole(v, least, most, &n); err != nil {
 		return err
 	}
 	*to = int64(n) << 20
-	return nil
-}
-
-func truth(v string, to *bool) error {
-	switch v {
-	case "1", "true":
-		*to = true
-	case "0", "false":
-		*to = false
-	default:
-		return errors.New("give true or false")
-	}
-	return nil
-}
-
-func oneOf(v string, to *string, allowed ...string) error {
-	if !slices.Contains(allowed, v) {
-		return fmt.Errorf("give one of %s%s", strings.Join(allowed, ", "), hint(v, allowed))
-	}
-	*to = v
 	return nil
 }
 
@@ -194,7 +152,7 @@ func oneOf(v string, to *string, allowed ...string) error {
 func ignore(*Config, string) error { return nil }
 
 func audit(c *Config, v string) error {
-	if err := truth(v, &c.AuditEnabled); err != nil {
+	if err := setting.Truth(v, &c.AuditEnabled); err != nil {
 		return err
 	}
 	if c.AuditEnabled {
@@ -211,44 +169,6 @@ func database(v string, to *string) error {
 		return nil
 	}
 	return errors.New("give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
-}
-
-func level(v string, to *slog.Level) error {
-	var name string
-	if err := oneOf(v, &name, "debug", "info", "warn", "error"); err != nil {
-		return err
-	}
-	return to.UnmarshalText([]byte(name))
-}
-
-func bindAddress(v string, to *string) error {
-	switch {
-	case v == "localhost":
-		v = "127.0.0.1"
-	case v != "" && net.ParseIP(v) == nil:
-		return errors.New("give an IP address, such as 0.0.0.0")
-	}
-	*to = v
-	return nil
-}
-
-func address(v string, to *string) error {
-	if v == "" {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(v)
-	if err != nil {
-		return errors.New("give host:port, such as 0.0.0.0:9090")
-	}
-	if err := bindAddress(host, &host); err != nil {
-		return err
-	}
-	var n int
-	if err := whole(port, 0, 65535, &n); err != nil {
-		return err
-	}
-	*to = v
-	return nil
 }
 
 // origin takes scheme://host[:port] and writes it as browsers do.

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/config/agentconfig"
 	"github.com/periscope-console/periscope/internal/life"
 	"github.com/periscope-console/periscope/internal/tunnel/agent"
 )
@@ -50,7 +50,7 @@ type Agent struct {
 }
 
 // New checks and opens everything that can fail before the link. It dials nothing.
-func New(cfg config.AgentConfig, opt Options) (*Agent, error) {
+func New(cfg agentconfig.Config, opt Options) (*Agent, error) {
 	rc, err := cluster(cfg)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func New(cfg config.AgentConfig, opt Options) (*Agent, error) {
 }
 
 // cluster is how the agent reaches its apiserver.
-func cluster(cfg config.AgentConfig) (*rest.Config, error) {
+func cluster(cfg agentconfig.Config) (*rest.Config, error) {
 	if cfg.Kubeconfig == "" {
 		rc, err := rest.InClusterConfig()
 		if err != nil {
@@ -91,7 +91,7 @@ func cluster(cfg config.AgentConfig) (*rest.Config, error) {
 	return rc, nil
 }
 
-func keeper(cfg config.AgentConfig, rc *rest.Config) (agent.Keeper, error) {
+func keeper(cfg agentconfig.Config, rc *rest.Config) (agent.Keeper, error) {
 	if cfg.SecretName == "" {
 		return agent.File(cfg.CredentialsFile), nil
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/periscope-console/periscope/internal/app/agent"
 	"github.com/periscope-console/periscope/internal/app/server"
 	"github.com/periscope-console/periscope/internal/badnet"
-	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/config/agentconfig"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/internal/tunnel/line"
 )
@@ -81,10 +81,10 @@ func (f *faraway) mint() []string {
 // startAgent runs periscope-agent with these variables, over the bad network.
 func (f *faraway) startAgent(kubeconfig string, environ []string) *remote {
 	f.t.Helper()
-	cfg, _, err := config.LoadAgent(config.Sources{Args: []string{"--kubeconfig", kubeconfig}, Environ: append([]string{
+	cfg, _, err := agentconfig.Load([]string{"--kubeconfig", kubeconfig}, append([]string{
 		"PERISCOPE_CLUSTER_NAME=" + edge, "PERISCOPE_SERVER_URL=wss://" + f.net.Addr(), "PERISCOPE_AGENT_HEALTH_ADDR=127.0.0.1:0",
 		"PERISCOPE_AGENT_CREDENTIALS_FILE=" + filepath.Join(f.files, "agent.json"),
-	}, environ...)})
+	}, environ...))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package config
+package agentconfig
 
 import (
 	"errors"
@@ -6,15 +6,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/periscope-console/periscope/internal/leak"
 )
 
-// agentEnv is an agent's environment with some variables changed.
-func agentEnv(change ...string) Sources {
-	return Sources{Environ: append([]string{"PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://p.example.com:8443"}, change...)}
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// environ is an agent's environment with some variables changed.
+func environ(change ...string) []string {
+	return append([]string{"PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://p.example.com:8443"}, change...)
 }
 
-func TestAgentConfigDefaults(t *testing.T) {
-	a, warnings, err := LoadAgent(agentEnv("PERISCOPE_SERVICE_HOST=10.0.0.1", "PERISCOPE_EXEC_IDLE_SECONDS=5"))
+func TestDefaults(t *testing.T) {
+	a, warnings, err := Load(nil, environ("PERISCOPE_SERVICE_HOST=10.0.0.1"))
 	if err != nil || len(warnings) != 0 {
 		t.Fatal(err, warnings)
 	}
@@ -26,12 +30,11 @@ func TestAgentConfigDefaults(t *testing.T) {
 	}
 }
 
-func TestAgentConfigSettings(t *testing.T) {
-	src := agentEnv("PERISCOPE_REGISTRATION_URL=https://ui.example.com", "PERISCOPE_AGENT_EXEC=false", "PERISCOPE_AGENT_GIVE_UP_SECONDS=0",
+func TestSettings(t *testing.T) {
+	env := environ("PERISCOPE_REGISTRATION_URL=https://ui.example.com", "PERISCOPE_AGENT_EXEC=false", "PERISCOPE_AGENT_GIVE_UP_SECONDS=0",
 		"PERISCOPE_SERVER_CA_HASH=SHA256:"+strings.Repeat("AB", 32), "PERISCOPE_LOG_LEVEL=debug", "PERISCOPE_REGISTRATION_TOKEN=t", "PERISCOPE_AGENT_EXECS=1")
-	src.Args = []string{"--kubeconfig", "k", "--context", "c", "--cluster", "west", "--server", "https://other.example.com/own/path"}
-	a, warnings, err := LoadAgent(src)
-	if err != nil || len(warnings) != 1 || !strings.Contains(string(warnings[0]), "did you mean PERISCOPE_AGENT_EXEC?") {
+	a, warnings, err := Load([]string{"--kubeconfig", "k", "--context", "c", "--cluster", "west", "--server", "https://other.example.com/own/path"}, env)
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "did you mean PERISCOPE_AGENT_EXEC?") {
 		t.Fatal(err, warnings)
 	}
 	if a.Cluster != "west" || a.Server.String() != "wss://other.example.com/own/path" || a.Registration.String() != "https://ui.example.com/api/agents/register" ||
@@ -41,8 +44,8 @@ func TestAgentConfigSettings(t *testing.T) {
 	}
 }
 
-// TestAgentMistakes has each mistake told with what to do, and all at once.
-func TestAgentConfigMistakes(t *testing.T) {
+// TestMistakes has each mistake told with what to do, and all at once.
+func TestMistakes(t *testing.T) {
 	for env, says := range map[string]string{
 		"PERISCOPE_CLUSTER_NAME=Über":                  "lower-case letters",
 		"PERISCOPE_SERVER_URL=ws://p.example.com":      "always encrypted",
@@ -55,22 +58,20 @@ func TestAgentConfigMistakes(t *testing.T) {
 		"PERISCOPE_AGENT_EXEC=no":                      "true or false",
 		"PERISCOPE_AGENT_GIVE_UP_SECONDS=-1":           "from 0 to",
 	} {
-		if _, _, err := LoadAgent(agentEnv(env)); err == nil || !strings.Contains(err.Error(), says) {
+		if _, _, err := Load(nil, environ(env)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", env, err)
 		}
 	}
-	_, _, err := LoadAgent(Sources{})
+	_, _, err := Load(nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "PERISCOPE_CLUSTER_NAME") || !strings.Contains(err.Error(), "PERISCOPE_SERVER_URL") {
 		t.Errorf("nothing set: %v", err)
 	}
 	for args, says := range map[string]string{"--nope": "--help", "word": "is no flag", "--help": "help requested"} {
-		src := agentEnv()
-		src.Args = []string{args}
-		if _, _, err := LoadAgent(src); err == nil || !strings.Contains(err.Error(), says) || (args == "--help") != errors.Is(err, flag.ErrHelp) {
+		if _, _, err := Load([]string{args}, environ()); err == nil || !strings.Contains(err.Error(), says) || (args == "--help") != errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	_, _, err = LoadAgent(agentEnv("PERISCOPE_AGENT_SECRET_NAME=a", "PERISCOPE_AGENT_CREDENTIALS_FILE=b"))
+	_, _, err = Load(nil, environ("PERISCOPE_AGENT_SECRET_NAME=a", "PERISCOPE_AGENT_CREDENTIALS_FILE=b"))
 	if err == nil || !strings.Contains(err.Error(), "in one place") {
 		t.Errorf("two places: %v", err)
 	}

@@ -1,16 +1,16 @@
-package config
+package setting
 
 import (
 	"slices"
 	"strings"
 )
 
-// ourPrefix begins every variable of ours but PORT.
-const ourPrefix = "PERISCOPE_"
+// Prefix begins every variable of ours but PORT.
+const Prefix = "PERISCOPE_"
 
-// hint suggests the name that was meant, or says nothing where none is near.
-func hint(got string, known []string) string {
-	best, at := len(strings.TrimPrefix(got, ourPrefix))/3+1, -1
+// Hint suggests the name that was meant, or says nothing where none is near.
+func Hint(got string, known []string) string {
+	best, at := len(strings.TrimPrefix(got, Prefix))/3+1, -1
 	for i, name := range known {
 		if d := distance(got, name); d <= best {
 			best, at = d-1, i

@@ -1,4 +1,12 @@
-package config
+// Package agentconfig is the one reader of the agent's flags and environment.
+//
+// It owns every setting's name, default, unit and meaning, and the rule that all
+// mistakes are reported at once and no bad value turns into a default. It does not own
+// what a setting does, nor what the server's settings are: it stands apart from
+// internal/config so that the agent, which runs in other people's clusters, holds nothing
+// of what the server alone needs. It starts no goroutines and keeps nothing. It
+// guarantees that the link and the registration are never in the clear.
+package agentconfig
 
 import (
 	"errors"
@@ -14,11 +22,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/periscope-console/periscope/internal/config/setting"
 	"github.com/periscope-console/periscope/internal/tunnel/contract"
 )
 
-// AgentConfig is everything that an agent was told.
-type AgentConfig struct {
+// Config is everything that an agent was told.
+type Config struct {
 	// Cluster is the name under which the server knows this cluster.
 	Cluster string
 	// Server is where the link is dialled to: wss://host[:port]/path.
@@ -46,52 +55,55 @@ type AgentConfig struct {
 	LogLevel slog.Level
 }
 
-// AgentSetting is one environment variable of the agent.
-type AgentSetting struct {
+// Setting is one environment variable of the agent.
+type Setting struct {
 	Env, Flag, Default, Unit, Meaning string
-	read                              func(a *AgentConfig, value string) error
+	read                              func(a *Config, value string) error
 }
 
-// AgentSettings lists every environment variable of the agent.
-func AgentSettings() []AgentSetting { return slices.Clone(agentSettings) }
+// Settings lists every environment variable of the agent.
+func Settings() []Setting { return slices.Clone(settings) }
 
 const maxGiveUp = 24 * 3600
 
-var agentSettings = []AgentSetting{
+var settings = []Setting{
 	{Env: "PERISCOPE_CLUSTER_NAME", Flag: "cluster", Meaning: "`NAME` of this cluster in the server's clusters.yaml",
-		read: func(a *AgentConfig, v string) error { return clusterName(v, &a.Cluster) }},
+		read: func(a *Config, v string) error { return clusterName(v, &a.Cluster) }},
 	{Env: "PERISCOPE_SERVER_URL", Flag: "server", Meaning: "`URL` of the server's listener for agents, such as wss://periscope.example.com:8443",
-		read: func(a *AgentConfig, v string) (err error) {
+		read: func(a *Config, v string) (err error) {
 			a.Server, err = serverURL(v, contract.ConnectPath)
 			return err
 		}},
 	{Env: "PERISCOPE_REGISTRATION_URL", Flag: "registration", Meaning: "`URL` at which the token is exchanged for a certificate, such as https://periscope.example.com; empty: the server's",
-		read: func(a *AgentConfig, v string) error { return registrationURL(v, a) }},
+		read: func(a *Config, v string) error { return registrationURL(v, a) }},
 	{Env: "PERISCOPE_REGISTRATION_TOKEN", Meaning: "Registration token from the page “Add cluster”; needed once",
-		read: func(a *AgentConfig, v string) error { a.Token = v; return nil }},
+		read: func(a *Config, v string) error { a.Token = v; return nil }},
 	{Env: "PERISCOPE_SERVER_CA_HASH", Flag: "ca-hash", Meaning: "`HASH` of the public key of the server's CA for agents, sha256: and 64 hex digits, which the page “Add cluster” shows; empty: the registration's certificate is checked against this machine's CAs",
-		read: func(a *AgentConfig, v string) error { return caHash(v, &a.ServerCAHash) }},
+		read: func(a *Config, v string) error { return caHash(v, &a.ServerCAHash) }},
 	{Env: "PERISCOPE_AGENT_SECRET_NAME", Meaning: "Secret in the agent's own namespace that keeps its certificate; in a pod only; empty: periscope-agent",
-		read: func(a *AgentConfig, v string) error { return secretName(v, &a.SecretName) }},
+		read: func(a *Config, v string) error { return secretName(v, &a.SecretName) }},
 	{Env: "PERISCOPE_AGENT_CREDENTIALS_FILE", Flag: "credentials", Meaning: "`FILE` that keeps its certificate outside a pod; empty: periscope-agent-NAME.json",
-		read: func(a *AgentConfig, v string) error { a.CredentialsFile = v; return nil }},
+		read: func(a *Config, v string) error { a.CredentialsFile = v; return nil }},
 	{Env: "PERISCOPE_AGENT_HEALTH_ADDR", Default: "127.0.0.1:8081", Meaning: "host:port of /healthz and /readyz",
-		read: func(a *AgentConfig, v string) error { return address(v, &a.HealthAddress) }},
+		read: func(a *Config, v string) error { return setting.Address(v, &a.HealthAddress) }},
 	{Env: "PERISCOPE_AGENT_EXEC", Default: "true", Meaning: "Whether shells may be opened in this cluster; false: the agent refuses exec, attach, ephemeral containers and the proxies of nodes, whatever the server asks",
-		read: func(a *AgentConfig, v string) error { return truth(v, &a.Exec) }},
+		read: func(a *Config, v string) error { return setting.Truth(v, &a.Exec) }},
 	{Env: "PERISCOPE_AGENT_GIVE_UP_SECONDS", Default: "900", Unit: "s", Meaning: "How long the agent is without a link before it ends with exit code 1, to be started again; 0: never",
-		read: func(a *AgentConfig, v string) error { return seconds(v, 0, maxGiveUp, &a.GiveUp) }},
+		read: func(a *Config, v string) error { return setting.Seconds(v, 0, maxGiveUp, &a.GiveUp) }},
 	{Env: "PERISCOPE_LOG_LEVEL", Default: "info", Meaning: "debug, info, warn or error",
-		read: func(a *AgentConfig, v string) error { return level(v, &a.LogLevel) }},
+		read: func(a *Config, v string) error { return setting.Level(v, &a.LogLevel) }},
 }
 
-// LoadAgent is Load for an agent. Args follow "periscope-agent".
-func LoadAgent(src Sources) (AgentConfig, []Warning, error) {
-	l := &agentLoader{env: environment(src.Environ)}
-	if err := l.flags(src.Args); err != nil {
-		return AgentConfig{}, nil, err
+// Load reads everything and reports every mistake at once, one line each, each saying
+// what to do; it also returns warnings, which are sentences for the log. Args follow
+// "periscope-agent", and environ is as os.Environ gives it. Its error is flag.ErrHelp
+// when help was asked for; Usage is the answer.
+func Load(args, environ []string) (Config, []string, error) {
+	l := &loader{env: setting.Environment(environ)}
+	if err := l.flags(args); err != nil {
+		return Config{}, nil, err
 	}
-	for _, s := range agentSettings {
+	for _, s := range settings {
 		if err := s.read(&l.cfg, l.value(s)); err != nil {
 			l.mistakes = append(l.mistakes, fmt.Errorf("%s is %q: %w", s.Env, l.shown(s), err))
 		}
@@ -100,15 +112,15 @@ func LoadAgent(src Sources) (AgentConfig, []Warning, error) {
 	return l.cfg, l.strangers(), errors.Join(l.mistakes...)
 }
 
-type agentLoader struct {
+type loader struct {
 	env      map[string]string
 	flagged  map[string]*string
-	cfg      AgentConfig
+	cfg      Config
 	mistakes []error
 }
 
-func (l *agentLoader) flags(args []string) error {
-	set, flagged := agentFlags(&l.cfg)
+func (l *loader) flags(args []string) error {
+	set, flagged := flagSet(&l.cfg)
 	l.flagged = flagged
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -122,13 +134,13 @@ func (l *agentLoader) flags(args []string) error {
 	return nil
 }
 
-func agentFlags(a *AgentConfig) (*flag.FlagSet, map[string]*string) {
+func flagSet(a *Config) (*flag.FlagSet, map[string]*string) {
 	set := flag.NewFlagSet("periscope-agent", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.StringVar(&a.Kubeconfig, "kubeconfig", "", "serve the cluster of this kubeconfig `FILE` instead of the one around the agent's pod")
 	set.StringVar(&a.Context, "context", "", "`NAME` of the kubeconfig's context to use instead of its current one")
 	flagged := map[string]*string{}
-	for _, s := range agentSettings {
+	for _, s := range settings {
 		if s.Flag != "" {
 			flagged[s.Env] = set.String(s.Flag, "", s.Meaning+" (or "+s.Env+")")
 		}
@@ -136,11 +148,11 @@ func agentFlags(a *AgentConfig) (*flag.FlagSet, map[string]*string) {
 	return set, flagged
 }
 
-// AgentUsage is the answer to `periscope-agent --help`.
-func AgentUsage() string {
+// Usage is the answer to `periscope-agent --help`.
+func Usage() string {
 	var b strings.Builder
 	b.WriteString("Usage: periscope-agent [--kubeconfig FILE] --cluster NAME --server URL [FLAG…]\n\nFlags:\n")
-	set, _ := agentFlags(&AgentConfig{})
+	set, _ := flagSet(&Config{})
 	set.SetOutput(&b)
 	set.PrintDefaults()
 	b.WriteString("\nThe environment variables are in docs/configuration.md.\n")
@@ -148,7 +160,7 @@ func AgentUsage() string {
 }
 
 // value is a setting's flag, else its variable, else its default.
-func (l *agentLoader) value(s AgentSetting) string {
+func (l *loader) value(s Setting) string {
 	if f := l.flagged[s.Env]; f != nil && *f != "" {
 		return *f
 	}
@@ -159,11 +171,11 @@ func (l *agentLoader) value(s AgentSetting) string {
 }
 
 // shown is a value for a sentence; a token is nobody's to read.
-func (l *agentLoader) shown(s AgentSetting) string { return printable(l.value(s)) }
+func (l *loader) shown(s Setting) string { return setting.Printable(l.value(s)) }
 
 // keeper decides where the certificate is kept: with the pod, or beside whoever
 // runs the agent by hand.
-func (l *agentLoader) keeper() {
+func (l *loader) keeper() {
 	a := &l.cfg
 	switch inPod := a.Kubeconfig == ""; {
 	case a.SecretName != "" && a.CredentialsFile != "":
@@ -177,21 +189,16 @@ func (l *agentLoader) keeper() {
 	}
 }
 
-// strangers warns of variables with our prefix that neither the agent nor the
-// server has: a pod may well hold those of both.
-func (l *agentLoader) strangers() []Warning {
-	var names []string
-	for _, s := range agentSettings {
+// strangers warns of variables with our prefix that the agent does not have.
+func (l *loader) strangers() []string {
+	names := make([]string, 0, len(settings))
+	for _, s := range settings {
 		names = append(names, s.Env)
 	}
-	known := slices.Clone(names)
-	for _, s := range settings {
-		known = append(known, s.Env)
-	}
-	var all []Warning
+	var all []string
 	for name := range l.env {
-		if strings.HasPrefix(name, ourPrefix) && !slices.Contains(known, name) && !slices.Contains(later, name) && !ofKubernetes(name) {
-			all = append(all, Warning(printable(name+" is no setting of the agent and has no effect"+hint(name, names))))
+		if strings.HasPrefix(name, setting.Prefix) && !slices.Contains(names, name) && !setting.OfKubernetes(name) {
+			all = append(all, setting.Printable(name+" is no setting of the agent and has no effect"+setting.Hint(name, names)))
 		}
 	}
 	slices.Sort(all)
@@ -231,7 +238,7 @@ func serverURL(v, path string) (*url.URL, error) {
 }
 
 // registrationURL comes after serverURL, whose host is its default.
-func registrationURL(v string, a *AgentConfig) error {
+func registrationURL(v string, a *Config) error {
 	if v == "" {
 		if a.Server != nil {
 			a.Registration = &url.URL{Scheme: "https", Host: a.Server.Host, Path: contract.RegisterPath}
