@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/periscope-console/periscope/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestExitCodesAndSentences(t *testing.T) {
+	set := []string{"PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://127.0.0.1:1"}
+	for name, c := range map[string]struct {
+		args, environ []string
+		code          int
+		says          string
+	}{
+		"version":         {[]string{"version"}, nil, 0, "dev"},
+		"help":            {[]string{"--help"}, nil, 0, "Usage: periscope-agent"},
+		"an unknown flag": {[]string{"--nope"}, set, exitUsage, "--help"},
+		"nothing set":     {nil, nil, exitUsage, "PERISCOPE_SERVER_URL"},
+		"no pod":          {nil, set, exitFailed, "give it --kubeconfig"},
+		"no kubeconfig":   {[]string{"--kubeconfig", "/does/not/exist"}, set, exitFailed, "/does/not/exist"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(c.args, c.environ, &stdout, &stderr)
+		if said := stdout.String() + stderr.String(); code != c.code || !strings.Contains(said, c.says) {
+			t.Errorf("%s: exit %d, said %q", name, code, said)
+		}
+	}
+}
+
+// TestWithoutATokenItSaysSo, and ends: a pod that starts again and again shows it.
+func TestWithoutATokenItSaysSo(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	kubeconfig := kubeconfigFor(t, ln.Addr().String())
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"--kubeconfig", kubeconfig}, []string{
+		"PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://127.0.0.1:1", "PERISCOPE_AGENT_HEALTH_ADDR=127.0.0.1:0",
+		"PERISCOPE_AGENT_CREDENTIALS_FILE=" + filepath.Join(t.TempDir(), "agent.json"),
+	}, &stdout, &stderr)
+	if code != exitFailed || !strings.Contains(stderr.String(), "PERISCOPE_REGISTRATION_TOKEN") {
+		t.Errorf("exit %d, said %s", code, stderr.String())
+	}
+}
