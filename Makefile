@@ -44,11 +44,14 @@ soak: build devcluster bin/demo test/e2e/node_modules/.package-lock.json ## floo
 	@build/soak.sh "$(SOAK)"
 
 .PHONY: e2e-real
-e2e-real: build devcluster ## what holds on a real node: containerd and a kubelet, here, as root
+e2e-real: build devcluster images ## what holds on a real node: containerd and a kubelet, here, as root
 	@build/e2e-real.sh
 
 .PHONY: build
 build: deps bin/periscope bin/periscope-agent ## build bin/periscope with its pages, and bin/periscope-agent
+
+.PHONY: images
+images: build bin/ca-certificates.crt ## build what the Dockerfiles in deploy copy
 
 .PHONY: devcluster
 devcluster: deps bin/devcluster bin/kubectl ## build the cluster of the demo and the tests
@@ -78,6 +81,10 @@ bin/periscope: $(GO_FILES) go.mod go.sum web/dist/index.html
 bin/periscope-agent: $(GO_FILES) go.mod go.sum
 	@echo "Building periscope-agent"
 	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/periscope-agent
+
+# An image FROM scratch has no CAs; those of this machine are as good as a builder's.
+bin/ca-certificates.crt: /etc/ssl/certs/ca-certificates.crt
+	@cp $< $@
 
 bin/demo: $(wildcard test/demo/*.go test/proc/*.go)
 	@CGO_ENABLED=0 go build -o $@ ./test/demo

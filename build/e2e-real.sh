@@ -2,6 +2,7 @@
 # Runs what meets a node on a real one: containerd, runc and a kubelet on this
 # machine, in namespaces of their own (test/realnode). Needs root.
 set -euo pipefail
+SECONDS=0
 cd "$(dirname "$0")/.."
 
 if [ "$(id -u)" != 0 ]; then
@@ -14,9 +15,13 @@ build/deps.sh real
 devcluster/build.sh ../bin kubelet
 echo "Building the tests"
 CGO_ENABLED=0 go build -o bin/realnode ./test/realnode
-go test -race -run '^$' ./test/endings "${others[@]}" >/dev/null # nothing can be fetched there
+go test -race -run '^$' ./test/inpod ./test/endings "${others[@]}" >/dev/null # nothing can be fetched there
 
-if ! bin/realnode --log bin/realnode.log -- bash -euc '
+# The images have the names that deploy's manifests give them.
+if ! bin/realnode --log bin/realnode.log \
+  --image registry.example.com/periscope:dev=deploy/server/Dockerfile \
+  --image registry.example.com/periscope-agent:dev=deploy/agent/Dockerfile -- bash -euc '
+  go test -race -count=1 -timeout 20m -v ./test/inpod
   go test -race -count=1 -timeout 20m -v ./test/endings
   go test -race -count=1 -timeout 20m -p 1 "$@"
 ' bash "${others[@]}"; then
@@ -24,3 +29,4 @@ if ! bin/realnode --log bin/realnode.log -- bash -euc '
   tail -n 40 bin/realnode.log >&2
   exit 1
 fi
+echo "All of it held, in $((SECONDS / 60)) min $((SECONDS % 60)) s"

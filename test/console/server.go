@@ -50,7 +50,9 @@ type Options struct {
 	// Clusters are the names that the one control plane is served under, each
 	// with its exec settings as YAML; empty: Default alone, with the defaults.
 	Clusters map[string]string
-	Environ  []string
+	// Far are the names of clusters that are reached through agents.
+	Far     []string
+	Environ []string
 }
 
 // Default is the cluster of a server whose Options name none.
@@ -106,6 +108,9 @@ func files(t testing.TB, c *kubetest.Cluster, group string, o Options) []string 
 		list += fmt.Sprintf("  - {name: %s, backend: kubeconfig, kubeconfigPath: %s, exec: %s}\n",
 			name, strconv.Quote(c.Kubeconfig), settings)
 	}
+	for _, name := range o.Far {
+		list += "  - {name: " + name + ", backend: agent}\n"
+	}
 	auth := cmp.Or(o.Auth, "mode: dev\nauthorization: {mode: raw}\ndev: {subject: ada, email: ada@example.com, groups: ["+group+"], admin: true}\n")
 	return []string{
 		"PORT=0", "PERISCOPE_BIND_ADDRESS=127.0.0.1",
@@ -119,14 +124,25 @@ func (s *Server) AwaitReady() {
 	ctx, cancel := context.WithTimeout(s.t.Context(), startLimit)
 	defer cancel()
 	nobody := &Login{server: s}
-	for {
+	if err := until(ctx, func() error {
 		_, err := nobody.call(ctx, http.MethodGet, "/readyz", "")
+		return err
+	}); err != nil {
+		s.t.Fatalf("the server is not ready: %v", err)
+	}
+}
+
+// until asks again and again until there is no error, and returns the last one when
+// ctx is done first.
+func until(ctx context.Context, ok func() error) error {
+	for {
+		err := ok()
 		if err == nil {
-			return
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			s.t.Fatalf("the server is not ready: %v", err)
+			return err
 		case <-time.After(readyPoll):
 		}
 	}

@@ -30,6 +30,9 @@ type Target struct{ Cluster, Namespace, Pod string }
 type Frame struct {
 	Type              string `json:"type"`
 	SessionID         string `json:"sessionId"`
+	Container         string `json:"container"`
+	Transport         string `json:"transport"`
+	ExitCode          *int   `json:"exitCode"`
 	Reason            string `json:"reason"`
 	Code              string `json:"code"`
 	Message           string `json:"message"`
@@ -195,6 +198,16 @@ func (t *Terminal) ended(err error) error {
 // Type sends stdin.
 func (t *Terminal) Type(ctx context.Context, keys string) error {
 	return t.ws.Write(ctx, websocket.MessageBinary, []byte(keys))
+}
+
+// Resize says how large the window is now.
+func (t *Terminal) Resize(ctx context.Context, cols, rows int) error {
+	return t.control(ctx, map[string]any{"type": "resize", "cols": cols, "rows": rows})
+}
+
+// Close asks for the end of the shell; Closed waits for it.
+func (t *Terminal) Close(ctx context.Context) error {
+	return t.control(ctx, map[string]any{"type": "close"})
 }
 
 // Detach leaves the shell to the server, and waits until it has hung up.

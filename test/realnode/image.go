@@ -38,8 +38,8 @@ type manifest struct {
 	Layers   []string
 }
 
-// writeImages writes an archive of the images, as docker save does.
-func writeImages(ctx context.Context, path string) error {
+// writeImages writes an archive of the images, and of more, as docker save does.
+func writeImages(ctx context.Context, path string, more imageFlags) error {
 	program, err := os.ReadFile(busybox)
 	if err != nil {
 		return err
@@ -58,11 +58,22 @@ func writeImages(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		m, err := a.image(layer, im.user)
+		m, err := a.image(im.names, layer, settings{Env: []string{"PATH=/bin"}, Entrypoint: []string{"/bin/sleep", "2147483647"}, User: im.user})
 		if err != nil {
 			return err
 		}
-		m.RepoTags = im.names
+		all = append(all, m)
+	}
+	for _, im := range more {
+		layer, s, err := readDockerfile(im.dockerfile)
+		if err != nil {
+			return fmt.Errorf("%s: %w", im.dockerfile, err)
+		}
+		m, err := a.image([]string{im.name}, layer, s)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("Image %s: %.1f MB\n", im.name, float64(len(layer))/1e6)
 		all = append(all, m)
 	}
 	list, err := json.Marshal(all)
@@ -77,14 +88,20 @@ func writeImages(ctx context.Context, path string) error {
 	return os.WriteFile(path, whole, 0o600)
 }
 
+// settings are those of a container, as an image's configuration has them.
+type settings struct {
+	Env, Entrypoint, Cmd []string
+	User                 string
+}
+
 // image adds an image of one layer.
-func (a *archive) image(layer []byte, user string) (manifest, error) {
+func (a *archive) image(names []string, layer []byte, s settings) (manifest, error) {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Entrypoint": []string{"/bin/sleep", "2147483647"}, "User": user},
+		"config": s,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
 	})
-	m := manifest{Config: sum(config) + ".json", Layers: []string{sum(layer) + ".tar"}}
+	m := manifest{Config: sum(config) + ".json", RepoTags: names, Layers: []string{sum(layer) + ".tar"}}
 	a.file(m.Config, 0o644, config)
 	a.file(m.Layers[0], 0o644, layer)
 	return m, err

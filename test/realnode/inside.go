@@ -31,8 +31,9 @@ const (
 // realNode is the inner half.
 type realNode struct {
 	options
-	out   *os.File
-	parts []*proc.Process // in the order of their start
+	out     *os.File
+	parts   []*proc.Process // in the order of their start
+	service *service        // nil before it is started
 }
 
 func runInside(ctx context.Context, o options) error {
@@ -59,7 +60,7 @@ func (n *realNode) beside(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, n.command[0], n.command[1:]...)
-	cmd.Env = append(os.Environ(), "PERISCOPE_TEST_KUBECONFIG="+n.kubeconfig(), "TMPDIR="+temp)
+	cmd.Env = append(os.Environ(), "PERISCOPE_TEST_KUBECONFIG="+n.kubeconfig(), "PERISCOPE_TEST_NODE_ADDRESS="+nodeAddress, "TMPDIR="+temp)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
@@ -77,6 +78,7 @@ func (n *realNode) start(ctx context.Context) error {
 	}{
 		{"Giving the node a network of its own", n.network},
 		{"Starting a control plane", n.startControlPlane},
+		{"Giving pods the way to it", n.startService},
 		{"Starting containerd", n.startContainerd},
 		{"Making images", n.importImages},
 		{"Starting a kubelet", n.startKubelet},
@@ -92,6 +94,9 @@ func (n *realNode) start(ctx context.Context) error {
 
 // stop ends the parts, the last one first; containers end with the namespace.
 func (n *realNode) stop() {
+	if n.service != nil {
+		n.service.stop()
+	}
 	for i := len(n.parts) - 1; i >= 0; i-- {
 		n.parts[i].Stop()
 	}
@@ -119,6 +124,7 @@ func (n *realNode) network(ctx context.Context) error {
 		"link set lo up",
 		"link add " + bridge + " type bridge",
 		"address add " + nodeAddress + "/24 dev " + bridge,
+		"address add " + serviceAddress + "/32 dev " + bridge,
 		"link set " + bridge + " up",
 	} {
 		if err := command(ctx, "ip", strings.Fields(words)...); err != nil {

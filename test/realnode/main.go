@@ -1,13 +1,14 @@
 // Realnode runs a command beside a real Kubernetes node on this machine:
 // containerd, runc and a kubelet, joined to the dev cluster's control plane.
 //
-//	realnode [--bin DIR] [--log FILE] -- COMMAND ARG…
+//	realnode [--bin DIR] [--log FILE] [--image NAME=DOCKERFILE]… -- COMMAND ARG…
 //
 // It needs root. All of it, the command too, lives in network, process and mount
 // namespaces of its own, so that the kernel ends every process, mount and bridge
 // with them, however this program ends; a folder and empty cgroups that a killed
 // one leaves are removed by the next. PERISCOPE_TEST_KUBECONFIG names the control
-// plane to the command and TMPDIR a folder of its own. The images busybox and
+// plane to the command, PERISCOPE_TEST_NODE_ADDRESS where pods find what the command
+// listens at, and TMPDIR a folder of its own. The images busybox and
 // distroless, one without a shell, are made here, and nothing can be pulled.
 package main
 
@@ -45,6 +46,7 @@ type options struct {
 	bin, log string
 	name     string // of what the outer half makes and removes (traces.go)
 	dir      string // the folder among them
+	images   imageFlags
 	command  []string
 }
 
@@ -57,6 +59,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("realnode", flag.ContinueOnError)
 	flags.StringVar(&o.bin, "bin", "bin", "folder of the built programs")
 	flags.StringVar(&o.log, "log", os.DevNull, "file for all that the node's parts write")
+	flags.Var(&o.images, "image", "`NAME=DOCKERFILE`: an image more, of a Dockerfile that begins FROM scratch; what it copies is looked for from here")
 	flags.StringVar(&o.dir, "dir", "", "for the inner half")
 	flags.StringVar(&o.name, "name", "", "for the inner half")
 	if err := flags.Parse(args); err != nil {
@@ -89,9 +92,11 @@ func runOutside(ctx context.Context, o options) error {
 	}
 	runtime.LockOSThread() // Pdeathsig means the end of this thread
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command("/proc/self/exe", append([]string{
-		insideCommand, "--bin", o.bin, "--log", o.log, "--dir", o.dir, "--name", o.name, "--",
-	}, o.command...)...)
+	words := []string{insideCommand, "--bin", o.bin, "--log", o.log, "--dir", o.dir, "--name", o.name}
+	for _, im := range o.images {
+		words = append(words, "--image", im.name+"="+im.dockerfile)
+	}
+	cmd := exec.Command("/proc/self/exe", append(append(words, "--"), o.command...)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,

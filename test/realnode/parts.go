@@ -33,7 +33,7 @@ const cniConfig = `{
   "cniVersion": "0.4.0", "name": "pods",
   "plugins": [{
     "type": "bridge", "bridge": %q, "isGateway": true,
-    "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]]}
+    "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]], "routes": [{"dst": %q}]}
   }]
 }
 `
@@ -45,7 +45,7 @@ func (n *realNode) startContainerd(ctx context.Context) error {
 	if err := os.MkdirAll(cni, 0o755); err != nil {
 		return err
 	}
-	list := fmt.Sprintf(cniConfig, bridge, filepath.Join(n.dir, "addresses"), podRange)
+	list := fmt.Sprintf(cniConfig, bridge, filepath.Join(n.dir, "addresses"), podRange, serviceRange)
 	if err := os.WriteFile(filepath.Join(cni, "10-pods.conflist"), []byte(list), 0o600); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (n *realNode) startContainerd(ctx context.Context) error {
 // importImages makes the images and gives them to containerd.
 func (n *realNode) importImages(ctx context.Context) error {
 	archive := filepath.Join(n.dir, "images.tar")
-	if err := writeImages(ctx, archive); err != nil {
+	if err := writeImages(ctx, archive, n.images); err != nil {
 		return err
 	}
 	return command(ctx, "ctr", "--address", n.socket(), "--namespace", "k8s.io", "images", "import", archive)
