@@ -43,8 +43,8 @@ describe("what is shown and old", () => {
 describe("the list of clusters", () => {
   it("is asked for sooner where a link may break, and soonest while one is restored", () => {
     expect(clustersInterval([{ link: null }])).toBe(15_000);
-    expect(clustersInterval([{ link: null }, { link: link("connected") }])).toBe(10_000);
-    expect(clustersInterval([{ link: link("away") }])).toBe(10_000);
+    expect(clustersInterval([{ link: null }, { link: link("connected") }])).toBe(5_000);
+    expect(clustersInterval([{ link: link("away") }])).toBe(5_000);
     expect(clustersInterval([{ link: link("connected") }, { link: link("reconnecting") }])).toBe(3_000);
   });
 });

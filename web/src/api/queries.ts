@@ -17,7 +17,7 @@ export const clustersQuery = () => ({
 /** A link may break at any time, and what becomes of one that is being restored is known within half a minute. */
 export function clustersInterval(clusters: readonly Pick<Cluster, "link">[]): number {
   if (clusters.some(({ link }) => link?.state === "reconnecting")) return 3_000;
-  return clusters.some(({ link }) => link) ? 10_000 : 15_000;
+  return clusters.some(({ link }) => link) ? 5_000 : 15_000;
 }
 
 export const agentsQuery = () => ({
