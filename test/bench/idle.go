@@ -37,7 +37,7 @@ func idleSessions(ctx context.Context, r *rig, _ int) (f figures, note string, e
 		return f, "", err
 	}
 	defer p.process.Stop()
-	if _, err := opening(ctx, ours{p}); err != nil { // what is made once belongs to no session
+	if _, err := opening(ctx, ours{p, direct}); err != nil { // what is made once belongs to no session
 		return f, "", err
 	}
 	processes, err := r.processes(ctx)
@@ -180,7 +180,7 @@ type idle struct {
 
 func openIdle(ctx context.Context, p *periscope) (idle, error) {
 	m := newMeter()
-	s, t, err := p.dial(ctx, command{TTY: true, out: m})
+	s, t, err := p.dial(ctx, direct, command{TTY: true, out: m})
 	if err != nil {
 		return idle{}, err
 	}

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -111,22 +112,17 @@ func choose(only string) ([]row, error) {
 	var chosen []row
 	for word := range strings.SplitSeq(only, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(word))
-		r, known := numbered(n)
-		if err != nil || !known {
+		of := numbered(n)
+		if err != nil || len(of) == 0 {
 			return nil, fmt.Errorf("there is no row %q; see docs/performance.md", word)
 		}
-		chosen = append(chosen, r)
+		chosen = append(chosen, of...)
 	}
 	return chosen, nil
 }
 
-func numbered(n int) (row, bool) {
-	for _, r := range rows {
-		if r.number == n {
-			return r, true
-		}
-	}
-	return row{}, false
+func numbered(n int) []row {
+	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.number != n })
 }
 
 // load is the machine's load average over the last minute: what else runs shows

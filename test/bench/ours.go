@@ -18,11 +18,15 @@ const (
 	ackEvery = 32 << 10
 )
 
-// ours is the browser's protocol through a Periscope.
-type ours struct{ server *periscope }
+// ours is the browser's protocol through a Periscope, by one of the ways to the
+// cluster.
+type ours struct {
+	server  *periscope
+	cluster string
+}
 
 func (o ours) open(ctx context.Context, c command) (*session, error) {
-	s, _, err := o.server.dial(ctx, c)
+	s, _, err := o.server.dial(ctx, o.cluster, c)
 	return s, err
 }
 
@@ -67,9 +71,9 @@ type frame struct {
 	Message string `json:"message"`
 }
 
-// dial asks for a command. The session ends with ctx.
-func (p *periscope) dial(ctx context.Context, c command) (*session, *terminal, error) {
-	ws, _, err := websocket.Dial(ctx, p.execURL, &websocket.DialOptions{
+// dial asks for a command in the pod of a cluster. The session ends with ctx.
+func (p *periscope) dial(ctx context.Context, cluster string, c command) (*session, *terminal, error) {
+	ws, _, err := websocket.Dial(ctx, p.execURL(cluster), &websocket.DialOptions{
 		Subprotocols: []string{subprotocol}, HTTPHeader: http.Header{"Cookie": {p.cookie}},
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,8 +28,11 @@ const (
 	startLimit = 3 * time.Minute
 )
 
+// clustersYAML has one cluster twice: reached by the server itself, and through its
+// agent.
 const clustersYAML = `clusters:
   - {name: bench, backend: kubeconfig, kubeconfigPath: %q}
+  - {name: edge, backend: agent}
 `
 
 const authYAML = `mode: dev
@@ -42,6 +46,7 @@ type rig struct {
 	log       *os.File
 	cluster   *proc.Process
 	server    *periscope
+	agent     *proc.Process // nil until a row needs it
 	ours      ours
 	reference *reference
 }
@@ -71,7 +76,7 @@ func (r *rig) start(ctx context.Context) error {
 	if r.server, err = r.startServer(ctx); err != nil {
 		return err
 	}
-	r.ours = ours{r.server}
+	r.ours = ours{r.server, direct}
 	return r.warmUp(ctx)
 }
 
@@ -134,7 +139,7 @@ func (r *rig) makePod(ctx context.Context) error {
 // warmUp opens one shell on each side and learns which one ours is.
 func (r *rig) warmUp(ctx context.Context) error {
 	m := newMeter()
-	s, t, err := r.server.dial(ctx, command{TTY: true, out: m})
+	s, t, err := r.server.dial(ctx, direct, command{TTY: true, out: m})
 	if err != nil {
 		return err
 	}
@@ -151,6 +156,9 @@ func (r *rig) warmUp(ctx context.Context) error {
 
 // stop ends what was started, the last one first.
 func (r *rig) stop() {
+	if r.agent != nil {
+		r.agent.Stop()
+	}
 	if r.server != nil {
 		r.server.process.Stop()
 	}
@@ -167,7 +175,6 @@ func (r *rig) stop() {
 type periscope struct {
 	process *proc.Process
 	base    string // address of the API
-	execURL string
 	cookie  string
 	metrics string // address of /metrics
 }
@@ -188,6 +195,8 @@ func (r *rig) startServer(ctx context.Context, environ ...string) (*periscope, e
 		Env: append([]string{
 			"PORT=0", "PERISCOPE_BIND_ADDRESS=127.0.0.1", "PERISCOPE_METRICS_ADDRESS=" + metrics,
 			"PERISCOPE_CLUSTERS_FILE=" + clusters, "PERISCOPE_AUTH_FILE=" + auth,
+			"PERISCOPE_AGENT_LISTEN_ADDR=127.0.0.1:0", "PERISCOPE_AGENT_TUNNEL_SANS=127.0.0.1",
+			"PERISCOPE_AGENT_CA_FILE=" + filepath.Join(r.dir, "agent-ca.pem"),
 		}, environ...),
 	})
 	if err != nil {
@@ -195,10 +204,7 @@ func (r *rig) startServer(ctx context.Context, environ ...string) (*periscope, e
 	}
 	_, address, _ := strings.Cut(line, "Open ")
 	base := strings.TrimSuffix(address, "/")
-	p := &periscope{
-		process: process, base: base, metrics: "http://" + metrics + "/metrics",
-		execURL: "ws" + strings.TrimPrefix(base, "http") + "/api/clusters/bench/pods/" + namespace + "/" + podName + "/exec",
-	}
+	p := &periscope{process: process, base: base, metrics: "http://" + metrics + "/metrics"}
 	if p.cookie, err = login(ctx, base); err != nil {
 		process.Stop()
 		return nil, err
@@ -215,29 +221,49 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
+// execURL is where to ask for a shell in the pod.
+func (p *periscope) execURL(cluster string) string {
+	return "ws" + strings.TrimPrefix(p.base, "http") + "/api/clusters/" + cluster + "/pods/" + namespace + "/" + podName + "/exec"
+}
+
 // login is what the page does in dev mode.
 func login(ctx context.Context, base string) (cookie string, err error) {
-	body, err := json.Marshal(map[string]string{"code": ""})
+	resp, err := post(ctx, base+"/api/auth/dev", "", map[string]string{"code": ""}, nil)
 	if err != nil {
 		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/auth/dev", strings.NewReader(string(body)))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return "", err
-	}
-	if resp.StatusCode != http.StatusOK || len(resp.Cookies()) != 1 {
-		return "", fmt.Errorf("login: %s %s", resp.Status, answer)
+	if len(resp.Cookies()) != 1 {
+		return "", fmt.Errorf("login: %d cookies", len(resp.Cookies()))
 	}
 	c := resp.Cookies()[0]
 	return c.Name + "=" + c.Value, nil
+}
+
+// post asks the API with ask, and has its answer in got unless that is nil.
+func post(ctx context.Context, url, cookie string, ask, got any) (*http.Response, error) {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s %s", url, resp.Status, answer)
+	}
+	if err == nil && got != nil {
+		err = json.Unmarshal(answer, got)
+	}
+	return resp, err
 }

@@ -2,13 +2,21 @@ package main
 
 import "strings"
 
-// rows are those of docs/performance.md that need direct clusters alone.
+// rows are those of docs/performance.md that have client-go or nothing to compare
+// with.
 var rows = []row{
 	{
 		number: 1, title: "typing", pairs: 15, run: typing,
 		measures: []measure{
 			{"keystroke to echo, p50", "ms", []target{{ratioAtMost, 1.25}}},
 			{"keystroke to echo, p99", "ms", []target{{ratioAtMost, 1.3}}},
+		},
+	},
+	{
+		number: 1, title: "typing through an agent", pairs: 15, run: typing, agent: true,
+		measures: []measure{
+			{"keystroke to echo through an agent, p50", "ms", nil},
+			{"keystroke to echo through an agent, p99", "ms", nil},
 		},
 	},
 	{
@@ -29,6 +37,10 @@ var rows = []row{
 	{
 		number: 5, title: "bulk output", pairs: 11, run: bulk,
 		measures: []measure{{"256 MiB of stdout", "MB/s", []target{{ratioAtLeast, 1}}}},
+	},
+	{
+		number: 5, title: "bulk output through an agent", pairs: 11, run: bulk, agent: true,
+		measures: []measure{{"256 MiB of stdout through an agent", "MB/s", []target{{ratioAtLeast, 0.9}}}},
 	},
 	{
 		number: 6, title: "opening a shell", pairs: 11, run: opening,

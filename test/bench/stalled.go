@@ -39,7 +39,7 @@ func stalledBrowsers(ctx context.Context, r *rig, pairs int) (f figures, note st
 	}
 	defer quiet.process.Stop()
 	for _, p := range []*periscope{crowded, quiet} {
-		if _, err := opening(ctx, ours{p}); err != nil { // what is made once belongs to no session
+		if _, err := opening(ctx, ours{p, direct}); err != nil { // what is made once belongs to no session
 			return f, "", err
 		}
 	}
@@ -47,7 +47,7 @@ func stalledBrowsers(ctx context.Context, r *rig, pairs int) (f figures, note st
 	if err != nil {
 		return f, "", err
 	}
-	typed, reference, err := inTurns(ctx, ours{crowded}, ours{quiet}, pairs)
+	typed, reference, err := inTurns(ctx, ours{crowded, direct}, ours{quiet, direct}, pairs)
 	if err != nil {
 		return f, "", err
 	}
@@ -94,7 +94,7 @@ func (p *periscope) openStalled(ctx context.Context) error {
 			free <- struct{}{}
 			defer func() { <-free }()
 			m := newMeter()
-			s, _, err := p.dial(ctx, command{Argv: []string{"sh", "-c", stalledScript}, TTY: true, Stalled: true, out: m})
+			s, _, err := p.dial(ctx, direct, command{Argv: []string{"sh", "-c", stalledScript}, TTY: true, Stalled: true, out: m})
 			if err == nil {
 				err = s.await(ctx, m.first)
 			}

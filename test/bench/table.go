@@ -60,6 +60,7 @@ type row struct {
 	pairs    int // how many, unless the command line says so
 	measures []measure
 	run      func(ctx context.Context, s side) ([]float64, error)
+	agent    bool // ours goes through the cluster's agent
 	// alone stands instead of run where the two sides are not client-go and
 	// Periscope, or there is but one. The note says under which circumstances it
 	// measured.
@@ -116,10 +117,14 @@ func (t *table) interleaved(ctx context.Context, r *rig, w row, pairs int) error
 	if pairs == 0 {
 		pairs = w.pairs
 	}
+	us, err := r.ourSide(ctx, w)
+	if err != nil {
+		return err
+	}
 	ours := make([][]float64, len(w.measures))
 	reference := make([][]float64, len(w.measures))
 	for range pairs {
-		if err := once(ctx, w, r.ours, ours); err != nil {
+		if err := once(ctx, w, us, ours); err != nil {
 			return fmt.Errorf("ours: %w", err)
 		}
 		if err := once(ctx, w, r.reference, reference); err != nil {
@@ -131,6 +136,13 @@ func (t *table) interleaved(ctx context.Context, r *rig, w row, pairs int) error
 		t.add(w.number, m, ours[i], reference[i])
 	}
 	return nil
+}
+
+func (r *rig) ourSide(ctx context.Context, w row) (side, error) {
+	if w.agent {
+		return r.throughAgent(ctx)
+	}
+	return r.ours, nil
 }
 
 // runLimit bounds one run of one side.

@@ -34,8 +34,8 @@ func TestChoose(t *testing.T) {
 	if all, err := choose(""); err != nil || len(all) != len(rows) {
 		t.Errorf("all rows: %d, %v", len(all), err)
 	}
-	if got, err := choose("5, 1"); err != nil || len(got) != 2 || got[0].number != 5 || got[1].number != 1 {
-		t.Errorf("5, 1: %v, %v", got, err)
+	if got, err := choose("6, 1"); err != nil || len(got) != 3 || got[0].number != 6 || got[1].number != 1 || got[2].number != 1 || !got[2].agent {
+		t.Errorf("6, 1: %v, %v", got, err)
 	}
 	for _, wrong := range []string{"3", "x", "1,,5", "-1"} {
 		if _, err := choose(wrong); err == nil {
