@@ -71,7 +71,7 @@ browser() {
 # The browser is the one without the parts of a window: it is the same engine, and a
 # fresh profile costs it half the time.
 export CHROMIUM=/usr/bin/chromium-headless-shell
-dock=(dock tokens debug cli repaint returning)
+dock=(dock tokens debug cli repaint returning agent)
 
 deeds() {
   say "The browser (Playwright): what people do, the dock"
