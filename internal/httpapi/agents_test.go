@@ -370,7 +370,7 @@ func TestTheAgentsListenerHasItsOwnNames(t *testing.T) {
 		"console.example": 401, "Console.Example:8443": 401, "[2001:db8::1]:8443": 401, "[2001:db8:0::1]": 401,
 		"": 421, "evil.example": 421, "evil.example:8443": 421, "console.example.": 421, "127.0.0.2": 421,
 	} {
-		r := httptest.NewRequest("GET", contract.ConnectPath, nil)
+		r := httptest.NewRequest(http.MethodGet, contract.ConnectPath, nil)
 		r.Host = host
 		w := httptest.NewRecorder()
 		o.other.ServeHTTP(w, r)

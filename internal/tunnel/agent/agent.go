@@ -209,7 +209,7 @@ func (a *Agent) watch(ctx context.Context, stop context.CancelCauseFunc) {
 		case <-tick.C:
 		}
 		if a.lost() > a.o.GiveUp {
-			stop(fmt.Errorf("%w: %v", ErrGaveUp, a.Ready()))
+			stop(fmt.Errorf("%w: %w", ErrGaveUp, a.Ready()))
 			return
 		}
 	}

@@ -272,7 +272,7 @@ func FuzzAdmit(f *testing.F) {
 	f.Add("alice", "dev", "/api/v1/namespaces/a/pods/b/exec", "")
 	f.Add("system:admin", "system:masters", "//", "base64url.bearer.authorization.k8s.io.eA")
 	f.Fuzz(func(t *testing.T, user, group, p, protocol string) {
-		r := &http.Request{Method: "GET", URL: &url.URL{Path: p}, Header: http.Header{
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: p}, Header: http.Header{
 			"Impersonate-User": {user}, "Impersonate-Group": {group}, "Sec-Websocket-Protocol": {protocol},
 		}}
 		if admit(r, false) != nil {
