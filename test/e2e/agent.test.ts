@@ -37,7 +37,8 @@ async function openShell(page: Page): Promise<void> {
   await focusTerminal(page);
 }
 
-const edge = (page: Page) => page.getByRole("list", { name: "Clusters" }).getByRole("listitem").filter({ hasText: "edge" });
+const edge = (page: Page) =>
+  page.getByRole("list", { name: "Clusters" }).getByRole("listitem").filter({ hasText: "edge" });
 
 test("a shell in a cluster that is reached through its agent", async () => {
   await page.goto("/clusters");
@@ -70,8 +71,14 @@ test("typing is answered beside a flood through the same link", async () => {
 /** A process like the agent, started anew as a kubelet would. */
 function like(pid: string): () => ChildProcess {
   const words = (name: string) => readFileSync(`/proc/${pid}/${name}`, "utf8").split("\0").filter(Boolean);
-  const [exe, [, ...args], cwd] = [readlinkSync(`/proc/${pid}/exe`), words("cmdline"), readlinkSync(`/proc/${pid}/cwd`)];
-  const env = Object.fromEntries(words("environ").map((pair) => [pair.split("=", 1)[0], pair.slice(pair.indexOf("=") + 1)]));
+  const [exe, [, ...args], cwd] = [
+    readlinkSync(`/proc/${pid}/exe`),
+    words("cmdline"),
+    readlinkSync(`/proc/${pid}/cwd`),
+  ];
+  const env = Object.fromEntries(
+    words("environ").map((pair) => [pair.split("=", 1)[0], pair.slice(pair.indexOf("=") + 1)]),
+  );
   return () => spawn(exe, args, { cwd, env, stdio: "ignore" });
 }
 
@@ -93,7 +100,9 @@ test("an agent that is killed is away in fifteen seconds, and a new one takes ov
   again = start();
   const answers = async () => (await context.request.get("/api/clusters/edge/namespaces")).status();
   await expect.poll(answers, { timeout: 10_000, interval: 50 }).toBe(200);
-  console.log(`away after ${Math.round(away)} ms; a new agent answers after ${Math.round(performance.now() - started)} ms`);
+  console.log(
+    `away after ${Math.round(away)} ms; a new agent answers after ${Math.round(performance.now() - started)} ms`,
+  );
   await expect.poll(() => edge(clusters).innerText(), { timeout: 20_000 }).toContain("Connected");
   await page.bringToFront();
   await expect.poll(() => dock(page).innerText(), { timeout: 20_000 }).toMatch(/link to the cluster broke/);

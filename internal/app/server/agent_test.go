@@ -240,8 +240,10 @@ func (term *terminal) expectBytes(n int) {
 func (f *faraway) resize(ns, pod string) {
 	term := f.open(edge, ns, pod, nil)
 	term.control(map[string]any{"type": "resize", "cols": 200, "rows": 50})
-	term.send("stty size; echo done\n")
+	// The cluster carries sizes beside the input, not before it.
+	term.send("until stty size | grep '^50 200'; do sleep 0.05; done\n")
 	term.expect("50 200")
+	term.expect("50 200") // the first is the line as it was typed
 	term.control(map[string]string{"type": "close"})
 	term.closed()
 }

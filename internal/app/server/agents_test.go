@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,7 +40,8 @@ func agentFiles(t *testing.T, dir string) []string {
 // enrolling is a server with agents, on that database.
 func enrolling(t *testing.T, dir, database string) *product {
 	t.Helper()
-	return startWith(t, agentFiles(t, dir), "PERISCOPE_AGENT_TUNNEL_SANS=agents.example,192.0.2.7", "PERISCOPE_DATABASE_URL="+database,
+	return startWith(t, agentFiles(t, dir), "PERISCOPE_AGENT_LISTEN_ADDR=127.0.0.1:0",
+		"PERISCOPE_AGENT_TUNNEL_SANS=agents.example,192.0.2.7", "PERISCOPE_DATABASE_URL="+database,
 		"PERISCOPE_AGENT_CA_FILE="+filepath.Join(dir, "ca.pem"))
 }
 
@@ -107,9 +109,10 @@ func TestEnrolment(t *testing.T) {
 			url := database(dir)
 			one, two := enrolling(t, dir, url), enrolling(t, dir, url)
 			made := one.mintAgent("far")
+			_, port, _ := net.SplitHostPort(one.server.AgentAddress())
 			if !strings.HasPrefix(made.Commands["oneUrl"], "PERISCOPE_SERVER_URL=wss://agents.example/api/agents/connect PERISCOPE_CLUSTER_NAME=far PERISCOPE_SERVER_CA_HASH="+made.CAHash) ||
 				!strings.Contains(made.Commands["twoUrls"], " PERISCOPE_REGISTRATION_URL="+one.url+"/api/agents/register ") ||
-				!strings.HasPrefix(made.Commands["selfSigned"], "PERISCOPE_SERVER_URL=wss://agents.example:8443/api/agents/connect ") {
+				!strings.HasPrefix(made.Commands["selfSigned"], "PERISCOPE_SERVER_URL=wss://agents.example:"+port+"/api/agents/connect ") {
 				t.Errorf("%v", made.Commands)
 			}
 			var wg sync.WaitGroup
@@ -226,7 +229,7 @@ func TestTheCAIsGuarded(t *testing.T) {
 		"may be read or written by others":   "PERISCOPE_AGENT_CA_FILE=" + filepath.Join(dir, "ca.pem"),
 		"is for a server that runs in a pod": "PERISCOPE_AGENT_CA_SECRET=periscope/agent-ca",
 	} {
-		cfg, _, err := config.Load(config.Sources{Args: agentFiles(t, dir), ReadFile: os.ReadFile, Environ: []string{"PORT=0", "PERISCOPE_AGENT_TUNNEL_SANS=x", env}})
+		cfg, _, err := config.Load(config.Sources{Args: agentFiles(t, dir), ReadFile: os.ReadFile, Environ: []string{"PORT=0", "PERISCOPE_AGENT_LISTEN_ADDR=127.0.0.1:0", "PERISCOPE_AGENT_TUNNEL_SANS=x", env}})
 		if err != nil {
 			t.Fatal(err)
 		}

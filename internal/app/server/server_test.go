@@ -40,8 +40,10 @@ func TestPlainClient(t *testing.T) {
 	term.expect("40 100")
 	term.expect("myself")
 	term.control(map[string]any{"type": "resize", "cols": 90, "rows": 30})
-	term.send("stty size\n")
+	// The cluster carries sizes beside the input, not before it.
+	term.send("until stty size | grep '^30 90'; do sleep 0.05; done\n")
 	term.expect("30 90")
+	term.expect("30 90") // the first is the line as it was typed
 	term.send("exit 7\n")
 	closed, code := term.closed()
 	if closed["reason"] != "completed" || closed["exitCode"] != 7.0 || code != 1000 {
