@@ -15,6 +15,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/config"
+	"github.com/periscope-console/periscope/internal/config/agentconfig"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/httpapi"
 	"github.com/periscope-console/periscope/internal/podexec"
@@ -439,6 +440,9 @@ func TestEveryWordIsKnown(t *testing.T) {
 	p := readPage(t, guide)
 	var settings, codes, reasons []string
 	for _, s := range config.Settings() {
+		settings = append(settings, s.Env)
+	}
+	for _, s := range agentconfig.Settings() {
 		settings = append(settings, s.Env)
 	}
 	for _, k := range fault.Kinds() {
