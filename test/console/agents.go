@@ -59,3 +59,9 @@ func (l *Login) AwaitLink(ctx context.Context, cluster, state string) error {
 		return err
 	})
 }
+
+// ReachesPods asks a cluster for the pods of a namespace.
+func (l *Login) ReachesPods(ctx context.Context, cluster, namespace string) error {
+	_, err := l.call(ctx, http.MethodGet, "/api/clusters/"+cluster+"/pods?namespace="+namespace, "")
+	return err
+}

@@ -174,6 +174,17 @@ type Event struct {
 	Extra   map[string]any `json:"extra"`
 }
 
+// Lines are those of the server's log of a level, such as ERROR, so far.
+func (s *Server) Lines(level string) (all []string) {
+	for line := range bytes.Lines(s.log.bytes()) {
+		var said struct{ Level string }
+		if json.Unmarshal(line, &said) == nil && said.Level == level {
+			all = append(all, string(line))
+		}
+	}
+	return all
+}
+
 // Actor is who acted, and by which token.
 type Actor struct {
 	Sub   string `json:"sub"`
