@@ -11,12 +11,10 @@ import (
 	"os"
 	"path/filepath"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+
+	"github.com/periscope-console/periscope/internal/tunnel/kubesecret"
 )
 
 // ErrNone says that no credentials are kept yet.
@@ -107,59 +105,42 @@ const keyCA = "ca.crt"
 // Secret keeps them in a Secret of the agent's own namespace. It needs the verbs
 // get and update on that Secret, and create on Secrets of the namespace where it is
 // not made beforehand.
-type Secret struct {
-	namespace, name string
-	client          rest.Interface
-}
+type Secret struct{ client *kubesecret.Client }
 
 // NewSecret reaches the Secret by cfg. It makes no connection.
 func NewSecret(cfg *rest.Config, namespace, name string) (*Secret, error) {
-	// The one group alone: the whole client would cost megabytes.
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	own := rest.CopyConfig(cfg)
-	own.APIPath, own.GroupVersion = "/api", &corev1.SchemeGroupVersion
-	own.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	client, err := rest.RESTClientFor(own)
+	client, err := kubesecret.New(cfg, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	return &Secret{namespace: namespace, name: name, client: client}, nil
+	return &Secret{client}, nil
 }
 
-func (s *Secret) String() string { return fmt.Sprintf("the Secret %s/%s", s.namespace, s.name) }
+func (s *Secret) String() string { return s.client.String() }
 
 // Load implements Keeper. A Secret without data is one that was made beforehand.
 func (s *Secret) Load(ctx context.Context) (Credentials, error) {
-	kept, err := s.get(ctx)
+	kept, err := s.client.Get(ctx)
 	if apierrors.IsNotFound(err) || err == nil && len(kept.Data) == 0 {
 		return Credentials{}, ErrNone
 	}
 	if err != nil {
 		return Credentials{}, fmt.Errorf("%s: %w", s, err)
 	}
-	return Credentials{Key: kept.Data[corev1.TLSPrivateKeyKey], Certificate: kept.Data[corev1.TLSCertKey], CA: kept.Data[keyCA]}, nil
-}
-
-func (s *Secret) get(ctx context.Context) (*corev1.Secret, error) {
-	kept := &corev1.Secret{}
-	return kept, s.client.Get().Namespace(s.namespace).Resource("secrets").Name(s.name).Do(ctx).Into(kept)
+	return Credentials{Key: kept.Data[kubesecret.TLSKey], Certificate: kept.Data[kubesecret.TLSCert], CA: kept.Data[keyCA]}, nil
 }
 
 // Save implements Keeper. The last of two writers wins: each has a certificate that
 // holds.
 func (s *Secret) Save(ctx context.Context, c Credentials) error {
-	data := map[string][]byte{corev1.TLSPrivateKeyKey: c.Key, corev1.TLSCertKey: c.Certificate, keyCA: c.CA}
-	kept, err := s.get(ctx)
+	data := map[string][]byte{kubesecret.TLSKey: c.Key, kubesecret.TLSCert: c.Certificate, keyCA: c.CA}
+	kept, err := s.client.Get(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
-		fresh := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: s.name}, Data: data}
-		err = s.client.Post().Namespace(s.namespace).Resource("secrets").Body(fresh).Do(ctx).Error()
+		err = s.client.Create(ctx, kubesecret.Secret{Data: data}, nil)
 	case err == nil:
-		kept.Data, kept.ResourceVersion = data, ""
-		err = s.client.Put().Namespace(s.namespace).Resource("secrets").Name(s.name).Body(kept).Do(ctx).Error()
+		kept.Data = data
+		err = s.client.Replace(ctx, kept)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s, err)

@@ -3,56 +3,43 @@ package pki
 import (
 	"context"
 	"errors"
-	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/tunnel/kubesecret"
 )
 
 // Secret is a Keeper: a Secret of the type kubernetes.io/tls in the server's own
 // cluster. It needs the verbs get on that Secret and create on Secrets in its
 // namespace, and no more.
 type Secret struct {
-	namespace, name string
-	client          rest.Interface
+	namespace string
+	client    *kubesecret.Client
 }
 
 // NewSecret keeps the CA under that name, reached by cfg. It makes no connection.
 func NewSecret(cfg *rest.Config, namespace, name string) (*Secret, error) {
-	// The one group alone: the whole client would cost an agent megabytes.
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	own := rest.CopyConfig(cfg)
-	own.APIPath, own.GroupVersion = "/api", &corev1.SchemeGroupVersion
-	own.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	client, err := rest.RESTClientFor(own)
+	client, err := kubesecret.New(cfg, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	return &Secret{namespace: namespace, name: name, client: client}, nil
+	return &Secret{namespace: namespace, client: client}, nil
 }
 
-func (s *Secret) String() string { return fmt.Sprintf("the Secret %s/%s", s.namespace, s.name) }
+func (s *Secret) String() string { return s.client.String() }
 
 // Load implements Keeper.
 func (s *Secret) Load(ctx context.Context) (Pair, error) {
-	var kept corev1.Secret
-	err := s.client.Get().Namespace(s.namespace).Resource("secrets").Name(s.name).Do(ctx).Into(&kept)
+	kept, err := s.client.Get(ctx)
 	if apierrors.IsNotFound(err) {
 		return Pair{}, ErrNone
 	}
 	if err != nil {
 		return Pair{}, s.failed(err, "get")
 	}
-	p := Pair{Cert: kept.Data[corev1.TLSCertKey], Key: kept.Data[corev1.TLSPrivateKeyKey]}
+	p := Pair{Cert: kept.Data[kubesecret.TLSCert], Key: kept.Data[kubesecret.TLSKey]}
 	if len(p.Cert) > maxKept || len(p.Key) > maxKept {
 		return Pair{}, s.failed(errors.New("it is too large"), "get")
 	}
@@ -61,13 +48,10 @@ func (s *Secret) Load(ctx context.Context) (Pair, error) {
 
 // Create implements Keeper. The apiserver lets one of several creators win.
 func (s *Secret) Create(ctx context.Context, p Pair) (Pair, error) {
-	immutable := true
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: s.name, Namespace: s.namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "periscope"}},
-		Type:       corev1.SecretTypeTLS, Immutable: &immutable,
-		Data: map[string][]byte{corev1.TLSCertKey: p.Cert, corev1.TLSPrivateKeyKey: p.Key},
+	secret := kubesecret.Secret{
+		Type: kubesecret.TLS, Immutable: true, Data: map[string][]byte{kubesecret.TLSCert: p.Cert, kubesecret.TLSKey: p.Key},
 	}
-	err := s.client.Post().Namespace(s.namespace).Resource("secrets").Body(secret).Do(ctx).Error()
+	err := s.client.Create(ctx, secret, map[string]string{"app.kubernetes.io/managed-by": "periscope"})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return Pair{}, s.failed(err, "create")
 	}
