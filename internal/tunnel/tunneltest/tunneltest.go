@@ -154,7 +154,7 @@ func (r *Rig) listen(t testing.TB, ca *pki.Authority) {
 	go func() { ended <- s.Serve(ln) }()
 	t.Cleanup(func() {
 		_ = s.Close()
-		_ = <-ended // it was closed
+		<-ended // it was closed
 	})
 	r.Address = ln.Addr().String()
 	r.URL = &url.URL{Scheme: "wss", Host: r.Address, Path: contract.ConnectPath}
