@@ -64,6 +64,8 @@ func TestAgentInAPod(t *testing.T) {
 		{"its rights are few", r.rights},
 		{"a shell over WebSocket", func() { r.shell("ws") }},
 		{"a new pod takes over by the kept certificate", r.killed},
+		{"a rolling update", r.rolled},
+		{"the agent is enrolled anew", r.anew},
 		{"a shell over SPDY after the server's restart", r.restarted},
 		{"the agent is small", r.small},
 	} {
@@ -96,11 +98,17 @@ func (r *rig) serversImage() {
 	r.kubectl("-n", r.ns, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=1m", "pod/server")
 }
 
-// comeIn does what docs/agents.md says.
+// comeIn does what docs/agent-onboarding.md says.
 func (r *rig) comeIn() {
 	for _, name := range []string{"rbac/tiers.yaml", "rbac/impersonator-constrained.yaml", "agent/agent.yaml"} {
 		r.kubectl("apply", "-f", filepath.Join(deploy, name))
 	}
+	r.settings()
+	r.connected("agent.registered")
+}
+
+// settings makes the Secret of the agent's variables, with a token of its own.
+func (r *rig) settings() {
 	ctx, cancel := r.limit()
 	defer cancel()
 	variables, err := r.login.AgentVariables(ctx, edge)
@@ -112,12 +120,59 @@ func (r *rig) comeIn() {
 		args = append(args, "--from-literal="+v)
 	}
 	r.kubectl(args...)
+}
+
+// connected waits for the one pod's link, and for what its log says of its certificate:
+// agent.registered where it is new, agent.credentials where it was kept.
+func (r *rig) connected(by string) {
+	r.Helper()
+	ctx, cancel := r.limit()
+	defer cancel()
 	r.ready()
 	if err := r.login.AwaitLink(ctx, edge, "connected"); err != nil {
 		r.Fatal(err)
 	}
-	if log := r.log(); !strings.Contains(log, `"agent.registered"`) {
-		r.Errorf("the agent has not registered:\n%s", log)
+	if log := r.log(); strings.Contains(log, `"agent.registered"`) != (by == "agent.registered") || !strings.Contains(log, `"`+by+`"`) {
+		r.Errorf("its log should have %s:\n%s", by, log)
+	}
+}
+
+// rolled has the Deployment replace the pod, as for a new version: there is a link all
+// the time, and the shells of the old one end.
+func (r *rig) rolled() {
+	ctx, cancel := r.limit()
+	defer cancel()
+	term, before := r.open(ctx), r.agent()
+	r.kubectl("-n", "periscope-agent", "rollout", "restart", "deployment/periscope-agent")
+	if closed, _, err := term.Closed(ctx); err != nil || closed.Reason != "tunnel_closed" {
+		r.Errorf("the shell ended with %+v, %v", closed, err)
+	}
+	if state, err := r.login.Link(ctx, edge); err != nil || state != "connected" {
+		r.Errorf("the link is %s, %v", state, err)
+	}
+	r.replaced(before)
+	r.connected("agent.credentials")
+	r.shell("ws")
+}
+
+// anew enrols the agent a second time, as docs/agent-onboarding.md says.
+func (r *rig) anew() {
+	before := r.agent()
+	r.kubectl("-n", "periscope-agent", "patch", "secret", "periscope-agent", "--type=json", "-p", `[{"op":"remove","path":"/data"}]`)
+	r.kubectl("-n", "periscope-agent", "delete", "secret", "periscope-agent-settings")
+	r.settings()
+	r.kubectl("-n", "periscope-agent", "rollout", "restart", "deployment/periscope-agent")
+	r.replaced(before)
+	r.connected("agent.registered")
+	r.shell("ws")
+}
+
+// replaced waits until a pod is gone.
+func (r *rig) replaced(before string) {
+	r.Helper()
+	r.kubectl("-n", "periscope-agent", "wait", "--for=delete", "--timeout=1m", "pod/"+before)
+	if now := r.agent(); now == before || now == "" {
+		r.Fatalf("after the pod %s there is %q", before, now)
 	}
 }
 
@@ -193,11 +248,8 @@ func (r *rig) killed() {
 		r.Fatal(err)
 	}
 	back := time.Since(begun)
-	r.kubectl("-n", "periscope-agent", "wait", "--for=delete", "--timeout=1m", "pod/"+before)
-	r.ready()
-	if log := r.log(); r.agent() == before || strings.Contains(log, `"agent.registered"`) || !strings.Contains(log, `"agent.credentials"`) {
-		r.Errorf("after the pod %s there is %s, which says:\n%s", before, r.agent(), log)
-	}
+	r.replaced(before)
+	r.connected("agent.credentials")
 	r.shell("ws")
 	r.Logf("away after %.1f s, connected again after %.1f s", away.Seconds(), back.Seconds())
 }
