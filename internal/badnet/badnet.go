@@ -129,6 +129,20 @@ func (p *Proxy) Cut(how How) int {
 	return n
 }
 
+// Strand takes the client away from every connection that stands now, as when it
+// has moved to another network, and says how many. The client sees a reset, the
+// target nothing at all: no byte and no end. New connections pass.
+func (p *Proxy) Strand() (n int) {
+	p.change(func() {
+		for c := range p.conns {
+			if c.strand() {
+				n++
+			}
+		}
+	})
+	return n
+}
+
 // Conns is how many connections stand.
 func (p *Proxy) Conns() int {
 	p.mu.Lock()
@@ -208,8 +222,9 @@ type pair struct {
 	client net.Conn
 
 	// Guarded by proxy.mu.
-	target net.Conn
-	gone   bool
+	target   net.Conn
+	gone     bool
+	stranded bool // the client has gone, and the target does not hear of it
 }
 
 // connect dials the target once the way up is open: a network that holds
@@ -249,4 +264,22 @@ func (c *pair) cut(how How) {
 		}
 		_ = half.Close()
 	}
+}
+
+// strand ends the client's half alone. The caller has proxy.mu.
+func (c *pair) strand() bool {
+	if c.gone || c.stranded || c.target == nil {
+		return false
+	}
+	c.stranded = true
+	if tcp, ok := c.client.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.client.Close()
+	return true
+}
+
+// holds reports whether nothing passes in direction d. The caller has proxy.mu.
+func (c *pair) holds(d Direction) bool {
+	return !c.gone && (c.stranded || c.proxy.faults[d].Hold)
 }

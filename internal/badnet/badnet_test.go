@@ -130,6 +130,49 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestStrand: the target hears nothing of a client that has gone, neither while it
+// writes to it nor after, and the next client passes.
+func TestStrand(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	p := Start(t, l.Addr().String())
+	client := dial(t, p)
+	target, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { target.Close() })
+	if n := p.Strand(); n != 1 {
+		t.Errorf("stranded %d connections", n)
+	}
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client: %v", err)
+	}
+	if _, err := target.Write([]byte("anybody there?")); err != nil {
+		t.Errorf("the target's write: %v", err)
+	}
+	_ = target.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := target.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the target's read: %v", err)
+	}
+	next := dial(t, p)
+	again, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := next.Write([]byte("here")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4)
+	if _, err := io.ReadFull(again, b); err != nil || string(b) != "here" {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
 func TestCloseDuringHold(t *testing.T) {
 	p, c := start(t)
 	p.SetAll(Faults{Hold: true})

@@ -97,7 +97,7 @@ func (w *way) next() (chunk, bool) {
 	p := w.pair.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !w.pair.gone && (p.faults[w.d].Hold || len(w.queue) == 0 && !w.eof) {
+	for w.pair.holds(w.d) || !w.pair.gone && len(w.queue) == 0 && !w.eof {
 		p.changed.Wait()
 	}
 	if w.pair.gone || len(w.queue) == 0 {
@@ -146,13 +146,18 @@ func (w *way) open() (Faults, bool) {
 	p := w.pair.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.faults[w.d].Hold && !w.pair.gone {
+	for w.pair.holds(w.d) {
 		p.changed.Wait()
 	}
 	return p.faults[w.d], !w.pair.gone
 }
 
-// abandon ends the connection: whoever this way writes to has gone.
+// abandon ends the connection: whoever this way writes to has gone. Of a stranded
+// client nobody hears.
 func (w *way) abandon() {
-	w.pair.proxy.change(func() { w.pair.cut(RST) })
+	w.pair.proxy.change(func() {
+		if !w.pair.stranded {
+			w.pair.cut(RST)
+		}
+	})
 }
