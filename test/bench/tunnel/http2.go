@@ -37,7 +37,7 @@ func unencrypted() *http.Protocols {
 }
 
 type http2Server struct {
-	link[*http.ClientConn]
+	*link[*http.ClientConn]
 	ended chan struct{}
 }
 

@@ -1,7 +1,8 @@
 // Bench/tunnel measures what an agent's link does to what people feel: a
-// keystroke beside a flood, and copies (rows 3 and 12 of docs/performance.md).
+// keystroke beside a flood, copies, and a network that is gone without a word (rows
+// 3, 12 and 9 of docs/performance.md).
 //
-//	tunnel [-rows 3,12] [-pairs N] [-systems ours,remotedialer,http2]
+//	tunnel [-rows 3,9,12] [-pairs N] [-systems ours,remotedialer,http2]
 //
 // Ours is internal/tunnel over line over carrier, as the product has it;
 // compared are rancher/remotedialer, and HTTP/2 with its roles reversed over our
@@ -74,13 +75,23 @@ func run(ctx context.Context, args []string) error {
 	}
 	fmt.Printf("%d cores, %s, load %s\n", runtime.NumCPU(), runtime.Version(), load())
 	t := table{systems: o.systems}
-	got, err := measureAll(ctx, o, onLoopback(), loopbackRows)
-	if err != nil {
-		return err
+	if asked := o.of(healthRows); len(asked) > 0 {
+		got, err := measureHealth(ctx, o)
+		if err != nil {
+			return fmt.Errorf("row 9: %w", err)
+		}
+		t.add(asked, got)
 	}
-	t.add(o.of(loopbackRows), got)
+	if asked := o.of(loopbackRows); len(asked) > 0 {
+		got, err := measureAll(ctx, o, onLoopback(), asked)
+		if err != nil {
+			return err
+		}
+		t.add(asked, got)
+	}
 	if shaped := o.of(shapedRows); len(shaped) > 0 {
-		if got, err = inNamespaces(ctx, args); err != nil {
+		got, err := inNamespaces(ctx, args)
+		if err != nil {
 			fmt.Printf("\n  the shaped uplink could not be measured: %v\n", err)
 		}
 		t.add(shaped, got)
@@ -104,7 +115,7 @@ func (o options) of(rows []row) []row {
 
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench/tunnel", flag.ContinueOnError)
-	flags.StringVar(&o.rows, "rows", "3,12", "which rows to measure")
+	flags.StringVar(&o.rows, "rows", "3,9,12", "which rows to measure")
 	only := flags.String("systems", "ours,remotedialer,http2", "which to measure: the first against each of the others; also mux, ours without line")
 	flags.IntVar(&o.pairs, "pairs", 7, "runs of each system in each row")
 	if err := flags.Parse(args); err != nil {

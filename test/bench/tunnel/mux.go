@@ -21,12 +21,21 @@ type muxSystem struct{ overLine bool }
 type muxServer struct {
 	system muxSystem
 	host   line.Host
-	link[*tunnel.Link]
+	*link[*tunnel.Link]
 }
 
 func (s muxSystem) server() server {
-	return &muxServer{system: s, link: newLink[*tunnel.Link]()}
+	m := &muxServer{system: s, link: newLink[*tunnel.Link]()}
+	if s.overLine {
+		return lineServer{m}
+	}
+	return m
 }
+
+// lineServer is one that the line tells of its agent.
+type lineServer struct{ *muxServer }
+
+func (s lineServer) alive() bool { return s.host.Status(lineName).State == line.Connected }
 
 func (s *muxServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, err := acceptCarrier(w, r)
@@ -34,7 +43,8 @@ func (s *muxServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.system.overLine {
-		if c, _, err = s.host.Accept("agent", c); err != nil {
+		var resumed bool
+		if c, resumed, err = s.host.Accept(lineName, c); err != nil || resumed {
 			return
 		}
 	}
@@ -42,6 +52,9 @@ func (s *muxServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.set(l)
 	_ = l.Run(context.Background())
 }
+
+// lineName is whose line it is, of one agent.
+const lineName = "agent"
 
 func acceptCarrier(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 	c, err := carrier.Accept(w, r)

@@ -20,7 +20,7 @@ const remotedialerKey = "agent"
 
 type remotedialerServer struct {
 	*remotedialer.Server
-	link[struct{}]
+	*link[struct{}]
 }
 
 func (remotedialerSystem) server() server {
@@ -36,6 +36,8 @@ func (s *remotedialerServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *remotedialerServer) open(ctx context.Context, _ tunnel.Class, target string) (net.Conn, error) {
 	return s.Dialer(remotedialerKey)(ctx, "tcp", target)
 }
+
+func (s *remotedialerServer) alive() bool { return len(s.ListClients()) > 0 }
 
 func (remotedialerSystem) agent(ctx context.Context, u *url.URL, t *tls.Config) error {
 	d := &websocket.Dialer{TLSClientConfig: t, HandshakeTimeout: remotedialer.HandshakeTimeOut}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/periscope-console/periscope/internal/tunnel"
 )
@@ -28,6 +29,12 @@ type system interface {
 	agent(ctx context.Context, u *url.URL, t *tls.Config) error
 }
 
+// watched is a server's end that knows whether its agent is there.
+type watched interface {
+	server
+	alive() bool
+}
+
 var systems = map[string]system{
 	"ours":         muxSystem{overLine: true},
 	"mux":          muxSystem{},
@@ -35,17 +42,20 @@ var systems = map[string]system{
 	"remotedialer": remotedialerSystem{},
 }
 
-// link is set once.
+// link is set once; what comes later is not taken.
 type link[T any] struct {
+	once  sync.Once
 	value T
 	done  chan struct{}
 }
 
-func newLink[T any]() link[T] { return link[T]{done: make(chan struct{})} }
+func newLink[T any]() *link[T] { return &link[T]{done: make(chan struct{})} }
 
 func (l *link[T]) set(v T) {
-	l.value = v
-	close(l.done)
+	l.once.Do(func() {
+		l.value = v
+		close(l.done)
+	})
 }
 
 func (l *link[T]) linked() <-chan struct{} { return l.done }

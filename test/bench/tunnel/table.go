@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/periscope-console/periscope/test/bench/figure"
 )
@@ -22,6 +23,9 @@ func (t *table) add(rows []row, got samples) {
 				continue
 			}
 			for _, other := range t.systems[1:] {
+				if len(got[m.name][other]) == 0 {
+					continue // it cannot be asked this
+				}
 				t.line(r.number, m, got[m.name][t.systems[0]], other, got[m.name][other])
 			}
 		}
@@ -43,23 +47,24 @@ func (t *table) line(number int, m measure, ours []float64, other string, theirs
 
 // judge names the targets of a measure and says whether all are met.
 func (m measure) judge(ours, ratio float64) (wanted, met string) {
-	var ok bool
-	switch {
-	case m.most > 0:
-		wanted, ok = "≤ "+figure.Text(m.most)+"×", ratio <= m.most
-	case m.least > 0:
-		wanted, ok = "≥ "+figure.Text(m.least)+"×", ratio >= m.least
-	default:
-		return "–", ""
+	var words []string
+	ok := true
+	if m.most > 0 {
+		words, ok = append(words, "≤ "+figure.Text(m.most)+"×"), ok && ratio <= m.most
+	}
+	if m.least > 0 {
+		words, ok = append(words, "≥ "+figure.Text(m.least)+"×"), ok && ratio >= m.least
 	}
 	if m.absolute > 0 {
-		wanted += ", ≤ " + figure.Text(m.absolute) + " " + m.unit
-		ok = ok && ours <= m.absolute
+		words, ok = append(words, "≤ "+figure.Text(m.absolute)+" "+m.unit), ok && ours <= m.absolute
 	}
-	if ok {
-		return wanted, "yes"
+	switch {
+	case len(words) == 0:
+		return "–", ""
+	case ok:
+		return strings.Join(words, ", "), "yes"
 	}
-	return wanted, "no"
+	return strings.Join(words, ", "), "no"
 }
 
 func (t *table) print(w io.Writer) error {
