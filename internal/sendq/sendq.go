@@ -3,8 +3,8 @@
 // written next does not wait behind much.
 //
 // It owns nothing and starts nothing. Where the system cannot be asked, or a
-// connection is no socket, the answer is that there may be no room, and nothing
-// is kept little.
+// connection is neither a socket nor one that knows by itself, the answer is that
+// there may be no room, and nothing is kept little.
 package sendq
 
 import (
@@ -18,31 +18,48 @@ const Little = 4 << 10
 
 // Queue is the send queue of one connection. It is for one goroutine at a time.
 type Queue struct {
+	own    roomy           // a connection that is no socket and knows by itself; nil elsewhere
 	socket syscall.RawConn // nil where there is none
 	ask    func(fd uintptr)
 	n      int // what ask learnt
 	known  bool
 }
 
-// Of is the queue of the socket under c, below TLS.
+// roomy is a connection that says itself whether a small write would wait, such as
+// a stream of many over one socket.
+type roomy interface{ HasRoom() bool }
+
+// Of is the queue of the socket under c, below TLS; or of what c is below TLS where
+// that has a method HasRoom of its own.
 func Of(c net.Conn) *Queue {
-	q := &Queue{socket: socketOf(c)}
+	q := &Queue{}
+	if q.own = bottom[roomy](c); q.own == nil {
+		q.socket = socketOf(c)
+	}
 	q.ask = q.outq // once: a method value for each question would allocate
 	return q
 }
 
-// socketOf is the socket under c, below TLS and whatever else tells what it
-// stands on as a *tls.Conn does. It is nil where there is none.
-func socketOf(c net.Conn) syscall.RawConn {
-	for {
+// bottom is the first of c and what it stands on, as a *tls.Conn tells that, which
+// is a T; the zero T where none is.
+func bottom[T any](c net.Conn) (found T) {
+	for c != nil {
+		if is, ok := c.(T); ok {
+			return is
+		}
 		over, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
 			break
 		}
 		c = over.NetConn()
 	}
-	s, ok := c.(syscall.Conn)
-	if !ok {
+	return found
+}
+
+// socketOf is the socket under c, nil where there is none.
+func socketOf(c net.Conn) syscall.RawConn {
+	s := bottom[syscall.Conn](c)
+	if s == nil {
 		return nil
 	}
 	raw, err := s.SyscallConn()
@@ -72,9 +89,15 @@ func KeepShort(c net.Conn) error {
 	return failed
 }
 
-// HasRoom reports whether no more than Little waits.
+// HasRoom reports whether no more than Little waits, or what a connection that knows
+// by itself says.
 func (q *Queue) HasRoom() bool {
-	if q == nil || q.socket == nil {
+	switch {
+	case q == nil:
+		return false
+	case q.own != nil:
+		return q.own.HasRoom()
+	case q.socket == nil:
 		return false
 	}
 	q.known = false

@@ -68,6 +68,32 @@ func TestWhatIsNoSocketHasNoRoom(t *testing.T) {
 	}
 }
 
+// knowing is a connection that knows by itself.
+type knowing struct {
+	net.Conn
+	room bool
+}
+
+func (k *knowing) HasRoom() bool { return k.room }
+
+// wrapped tells what it stands on.
+type wrapped struct{ net.Conn }
+
+func (w wrapped) NetConn() net.Conn { return w.Conn }
+
+func TestWhoKnowsItselfIsAsked(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	k := &knowing{Conn: a}
+	q := Of(wrapped{tls.Client(k, nil)})
+	for _, k.room = range []bool{false, true, false} {
+		if q.HasRoom() != k.room {
+			t.Errorf("it says %v", k.room)
+		}
+	}
+}
+
 // TestKeepShort: the socket below TLS has the option, and what is none is left
 // alone.
 func TestKeepShort(t *testing.T) {

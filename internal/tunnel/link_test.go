@@ -520,6 +520,86 @@ func TestSmallWritesFirst(t *testing.T) {
 	})
 }
 
+// TestHasRoom: over a connection that takes nothing, what was promised to a stream
+// is kept whatever the others write, and nothing is promised beyond the peer's
+// credit, beside a write that waits, or once small writes wait too.
+func TestHasRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		l := New(a, Server)
+		ended := make(chan error)
+		go func() { ended <- l.Run(context.Background()) }()
+		p := &peer{t: t, conn: b, link: l}
+		var streams []*Stream
+		for range 2 * maxSmall / small {
+			opened := make(chan *Stream)
+			go func() {
+				s, err := l.Open(context.Background(), Interactive, "")
+				if err != nil {
+					t.Error(err)
+				}
+				opened <- s
+			}()
+			h, _ := p.hear()
+			p.say(frame(frameAccept, 0, h.id, ""))
+			streams = append(streams, <-opened)
+		}
+		typed, others := streams[0], streams[1:]
+		if !typed.HasRoom() {
+			t.Error("no room on a link that nobody uses")
+		}
+		var waiting sync.WaitGroup
+		for _, s := range others { // the connection takes none of it
+			waiting.Go(func() { _, _ = s.Write(make([]byte, small)) })
+			synctest.Wait()
+		}
+		wrote := make(chan error)
+		go func() {
+			_, err := typed.Write(make([]byte, Room/2))
+			if err == nil {
+				_, err = typed.Write(make([]byte, Room/2))
+			}
+			wrote <- err
+		}()
+		synctest.Wait()
+		select {
+		case err := <-wrote:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("what was promised waits")
+		}
+		if typed.HasRoom() {
+			t.Error("room on a link that takes nothing")
+		}
+		if last := others[len(others)-1]; last.HasRoom() {
+			t.Error("room beside a write that waits")
+		}
+		b.Close()
+		<-ended
+		waiting.Wait()
+		if typed.HasRoom() {
+			t.Error("room on a link that has ended")
+		}
+	})
+}
+
+// TestNoRoomBeyondCredit: a promise is one of the peer's credit too.
+func TestNoRoomBeyondCredit(t *testing.T) {
+	near, far := start(t).open(t, Interactive)
+	left := Interactive.window() - Room
+	send(t, near, strings.Repeat("x", left))
+	await(t, "room for the last of the credit", near.HasRoom)
+	send(t, near, "x")
+	if near.HasRoom() {
+		t.Error("room beyond the credit")
+	}
+	send(t, near, strings.Repeat("x", Room-1)) // all of the credit, none of the promise
+	expect(t, far, strings.Repeat("x", left+Room))
+	await(t, "room after the peer has read", near.HasRoom)
+}
+
 // TestCutAtEveryPoint cuts the connection after each byte of a whole
 // conversation, in both directions: both ends notice, and nothing is left.
 func TestCutAtEveryPoint(t *testing.T) {

@@ -4,6 +4,8 @@ const (
 	// small is what one stream may have sent ahead of the large writes, in each
 	// write to the connection: a keystroke, its echo, a request.
 	small = 1 << 10
+	// Room is what HasRoom promises, in bytes: a keystroke with what is due beside it.
+	Room = small / 2
 	// maxSmall is where small writes of many streams begin to wait like large
 	// ones.
 	maxSmall = 8 << 10
@@ -12,7 +14,8 @@ const (
 	// maxUrgent is how much may wait to be sent that the peer's own frames have
 	// caused. A peer that takes nothing and asks for more comes here; the most
 	// that an honest one causes, when MaxStreams are opened and reset with long
-	// words while the connection stands still, is half of it.
+	// words while the connection stands still, is half of it; what HasRoom has
+	// promised as many streams is at most the other.
 	maxUrgent = 4 << 20
 	// kept is how large a buffer the link keeps for the next frames.
 	kept = 32 << 10
@@ -105,16 +108,23 @@ func (l *Link) enqueue(s *Stream) {
 // putSmall sends p ahead of large writes, if s may; there is nothing to wait for
 // then. s has nothing else pending. l.mu is held.
 func (l *Link) putSmall(s *Stream, p []byte) bool {
-	if s.batch != l.out.batch {
-		s.batch, s.ahead = l.out.batch, 0
-	}
-	if len(p) > small-s.ahead || len(p) > s.credit || len(l.out.urgent) > maxSmall {
+	if len(p) <= s.promised {
+		s.promised -= len(p)
+	} else if s.promised = 0; !l.hasRoom(s, len(p)) {
 		return false
 	}
 	s.ahead += len(p)
 	l.out.urgent = l.appendData(l.out.urgent, s, p)
 	l.work.Signal()
 	return true
+}
+
+// hasRoom reports whether n bytes of s may go ahead. l.mu is held.
+func (l *Link) hasRoom(s *Stream, n int) bool {
+	if s.batch != l.out.batch {
+		s.batch, s.ahead = l.out.batch, 0
+	}
+	return n <= small-s.ahead && n <= s.credit && len(l.out.urgent) <= maxSmall
 }
 
 // appendData makes a frame of p, for which there is credit. l.mu is held.

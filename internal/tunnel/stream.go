@@ -39,6 +39,7 @@ type Stream struct {
 	next     *Stream   // in the queue
 	credit   int       // bytes that the peer still takes
 	ahead    int       // bytes sent ahead in the batch
+	promised int       // bytes that HasRoom keeps a place for
 	batch    uint32
 	werr     error // why writes end
 	wdl      deadline
@@ -230,6 +231,24 @@ func (s *Stream) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return len(p) - left, s.writeEnd()
+}
+
+// HasRoom reports whether what is written from now on, Room bytes at most, surely
+// does not wait. It keeps the place: nothing that other streams write meanwhile
+// takes it.
+func (s *Stream) HasRoom() bool {
+	if !s.writing.TryLock() {
+		return false
+	}
+	defer s.writing.Unlock()
+	l := s.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.writeEnd() != nil || !l.hasRoom(s, Room) {
+		return false
+	}
+	s.promised = Room
+	return true
 }
 
 // writeEnd is why no more can be written. link.mu is held, as in what follows.

@@ -155,6 +155,9 @@ func (c conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// NetConn is the stream, which knows whether a keystroke would wait.
+func (c conn) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite is the stream's half-close.
 func (c conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

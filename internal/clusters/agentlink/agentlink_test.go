@@ -17,6 +17,7 @@ import (
 	"github.com/periscope-console/periscope/internal/config"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/kubetest"
+	"github.com/periscope-console/periscope/internal/sendq"
 	"github.com/periscope-console/periscope/internal/tunnel"
 	"github.com/periscope-console/periscope/internal/tunnel/hub"
 	"github.com/periscope-console/periscope/internal/tunnel/line"
@@ -87,6 +88,32 @@ func (h hubLinks) Link(cluster string) clusters.Link {
 
 func (hubLinks) Lost(err error) bool {
 	return errors.Is(err, hub.ErrLost) || errors.Is(err, hub.ErrAway)
+}
+
+// TestAKeystrokeNeedNotWait: the connection that a shell is given says by its stream
+// that there is room for a keystroke, and none once it is closed.
+func TestAKeystrokeNeedNotWait(t *testing.T) {
+	cluster := kubetest.Shared(t)
+	r := tunneltest.Start(t, []string{"subject"})
+	r.Agent(t, "subject", cluster.Config)
+	cfg, err := open(t, hubLinks{r.Hub}).Config(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cfg.Dial(t.Context(), "tcp", "x:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := sendq.Of(c)
+	if !q.HasRoom() {
+		t.Error("no room on a link that nobody uses")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if q.HasRoom() {
+		t.Error("room on a stream that is closed")
+	}
 }
 
 // links is a hub whose answers are given.
