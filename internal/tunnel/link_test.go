@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -518,6 +519,50 @@ func TestSmallWritesFirst(t *testing.T) {
 		b.Close()
 		<-ended
 	})
+}
+
+// sink is a connection that takes everything at once, and keeps how much each write
+// was.
+type sink struct {
+	net.Conn
+	sizes []int // belongs to the link's writer until it has ended
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.sizes = append(s.sizes, len(p))
+	return len(p), nil
+}
+
+// TestTheEndOfAWriteSharesTheNext: who writes a little more than fits beside the
+// headers, again and again, does not pay for two writes each time.
+func TestTheEndOfAWriteSharesTheNext(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // else the writer may be early by chance
+	a, b := net.Pipe()
+	c := &sink{Conn: a}
+	l := New(c, Agent)
+	ended := make(chan error)
+	go func() { ended <- l.Run(context.Background()) }()
+	(&peer{t: t, conn: b, link: l}).say(frame(frameOpen, uint8(Bulk), 1, ""))
+	o, err := l.Accept(brief(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := o.Accept()
+	const size = 16 << 10
+	for range Bulk.window() / size {
+		send(t, s, strings.Repeat("x", size))
+	}
+	await(t, "all is sent", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.out.empty() })
+	b.Close()
+	<-ended
+	if got, most := len(c.sizes), Bulk.window()/size*3/2; got > most {
+		t.Errorf("%d writes, at most %d wanted: %v", got, most, c.sizes)
+	}
+	for _, n := range c.sizes {
+		if n > maxWrite {
+			t.Errorf("a write of %d bytes", n)
+		}
+	}
 }
 
 // TestHasRoom: over a connection that takes nothing, what was promised to a stream

@@ -1,5 +1,7 @@
 package tunnel
 
+import "runtime"
+
 const (
 	// small is what one stream may have sent ahead of the large writes, in each
 	// write to the connection: a keystroke, its echo, a request.
@@ -27,6 +29,7 @@ type outbox struct {
 	spare  []byte   // what urgent was, and will be again
 	large  [2]queue // streams with a write pending and credit for it, by class
 	turn   int      // whose turn it is in large
+	rest   int      // how long urgent was when the end of a large write was put there; else 0
 	batch  uint32   // counts the writes to the connection
 }
 
@@ -158,28 +161,47 @@ func (l *Link) batch() (b []byte, last bool) {
 	for l.out.empty() && l.err == nil {
 		l.work.Wait()
 	}
+	l.linger()
 	o := &l.out
 	b = o.urgent
+	o.urgent, o.spare, o.rest = o.spare[:0], nil, 0
 	o.batch++
 	if room := maxPayload - len(b); room >= leastPiece {
 		if s := o.next(); s != nil {
 			b = l.appendPiece(b, s, room)
 		}
 	}
-	o.urgent, o.spare = o.spare[:0], nil
 	if cap(b) <= kept {
 		o.spare = b
 	}
 	return b, l.err != nil
 }
 
+// linger lets others run where all that is to be sent is the end of a large write:
+// whoever wrote that has mostly more at hand, which then goes out with it. l.mu is
+// held, but for that moment.
+func (l *Link) linger() {
+	o := &l.out
+	if o.rest == 0 || len(o.urgent) != o.rest || o.large[0].head != nil || o.large[1].head != nil {
+		return
+	}
+	l.mu.Unlock()
+	runtime.Gosched()
+	l.mu.Lock()
+}
+
 // appendPiece takes at most room bytes of what s has pending. Its Write goes on
-// when the last of it was taken; it need not wait until it is written. l.mu is
-// held.
+// when the last of it was taken; it need not wait until it is written. A rest that is
+// small is taken too, as the next small write: a reader of TLS writes 16 KiB at a
+// time, and what does not fit beside the headers would cost a write of its own, while
+// so the next piece mostly comes in time to share it. l.mu is held.
 func (l *Link) appendPiece(b []byte, s *Stream, room int) []byte {
 	n := min(len(s.pending), s.credit, room)
 	b = l.appendData(b, s, s.pending[:n])
 	s.pending = s.pending[n:]
+	if rest := s.pending; len(rest) > 0 && l.putSmall(s, rest) {
+		s.pending, l.out.rest = nil, len(l.out.urgent)
+	}
 	if len(s.pending) == 0 {
 		s.writable.Signal()
 		return b
