@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -154,7 +155,9 @@ func (r *Rig) listen(t testing.TB, ca *pki.Authority) {
 	go func() { ended <- s.Serve(ln) }()
 	t.Cleanup(func() {
 		_ = s.Close()
-		<-ended // it was closed
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	r.Address = ln.Addr().String()
 	r.URL = &url.URL{Scheme: "wss", Host: r.Address, Path: contract.ConnectPath}
