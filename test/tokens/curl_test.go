@@ -137,8 +137,15 @@ func looks(t *testing.T, s *console.Server, tok console.Token, at console.Target
 	}
 	ask := fmt.Sprintf(`{"checks":[{"verb":"create","resource":"pods","subresource":"exec","namespace":%q},{"verb":"create","resource":"pods","subresource":"exec","namespace":"kube-system"}]}`, ns)
 	code, body := curl(t, "-H", bearer(tok), "-H", "Content-Type: application/json", "-d", ask, s.URL()+"/api/clusters/real/can-i")
-	var said struct{ Results []struct{ Allowed bool } }
-	if err := json.Unmarshal(body, &said); err != nil || code != http.StatusOK || len(said.Results) != 2 || !said.Results[0].Allowed || said.Results[1].Allowed {
+	var said struct {
+		Results []struct {
+			Allowed bool
+			Reason  string
+		}
+	}
+	err := json.Unmarshal(body, &said)
+	if err != nil || code != http.StatusOK || len(said.Results) != 2 || said.Results[0].Allowed || said.Results[1].Allowed ||
+		!strings.Contains(said.Results[0].Reason, "You may, but this token may not: it lacks the scope exec") || !strings.Contains(said.Results[1].Reason, "You may not") {
 		t.Errorf("can-i: %d %s", code, body)
 	}
 	// The rights are the owner's own: what ada may not see, her token does not.
