@@ -56,7 +56,7 @@ func runInside(ctx context.Context, o options) error {
 // beside runs the command while the node is up.
 func (n *realNode) beside(ctx context.Context) error {
 	temp := filepath.Join(n.dir, "tmp")
-	if err := os.Mkdir(temp, 0o700); err != nil {
+	if err := os.Mkdir(temp, 0o711); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, n.command[0], n.command[1:]...)

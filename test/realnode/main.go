@@ -84,7 +84,8 @@ func runOutside(ctx context.Context, o options) error {
 	o.name = traces + strconv.Itoa(os.Getpid())
 	o.dir = folder(o.name)
 	defer remove(o.name)
-	if err := os.Mkdir(o.dir, 0o700); err != nil {
+	// Others may pass through it, as PostgreSQL does, which takes no root.
+	if err := os.Mkdir(o.dir, 0o711); err != nil {
 		return err
 	}
 	if err := makeCgroups(o.name); err != nil {
