@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
 	"github.com/periscope-console/periscope/internal/fault"
@@ -195,6 +196,11 @@ func secretIn(t *testing.T, cfg *rest.Config, namespace string) Keeper {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rt, err := rest.TransportFor(cfg) // the one that client-go keeps for cfg
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(rt) })
 	return s
 }
 
