@@ -108,7 +108,7 @@ parts() {
 
 say "Compiling the product's tests (the first time takes minutes)"
 go list -race -export -test -deps ./... >/dev/null # before anything that a busy machine would slow down
-say "All tests, in three lanes beside each other, each part told when it has ended (about six minutes)"
+say "All tests, in three lanes beside each other, each part told when it has ended (about nine minutes)"
 failed=0
 for name in product deeds shells; do
   lane "$name"

@@ -143,21 +143,27 @@ func (s samples) add(measure, system string, v float64) {
 	s[measure][system] = append(s[measure][system], v)
 }
 
-// measureAll runs each row, the systems in turns.
+// measureAll runs each row, the systems in turns. A reference that fails is left out
+// from there on, and what it has done until then counts.
 func measureAll(ctx context.Context, o options, p place, rows []row) (samples, error) {
 	w, err := newWorld(ctx, o.systems, p)
 	if err != nil {
 		return nil, err
 	}
 	defer w.stop()
-	all := samples{}
+	all, up := samples{}, slices.Clone(o.systems)
 	for _, r := range o.of(rows) {
 		fmt.Fprintf(os.Stderr, "row %2d  %s ", r.number, r.title)
 		begun := time.Now()
 		for range o.pairs {
-			for _, name := range o.systems {
-				if err := once(ctx, w, r, name, all); err != nil {
+			for _, name := range slices.Clone(up) {
+				err := once(ctx, w, r, name, all)
+				if err != nil && name == o.systems[0] {
 					return nil, fmt.Errorf("%s: %s: %w", r.title, name, err)
+				}
+				if err != nil {
+					fmt.Fprintf(os.Stderr, "\n  %s failed and is left out from here on: %v\n", name, err)
+					up = slices.DeleteFunc(up, func(n string) bool { return n == name })
 				}
 			}
 			fmt.Fprint(os.Stderr, ".")
