@@ -207,7 +207,9 @@ func (r *rig) shell(transport string) {
 	}
 	err := errors.Join(
 		term.Type(ctx, "echo periscope-poc-$((40+2))-token\n"), term.Await(ctx, "periscope-poc-42-token"),
-		term.Resize(ctx, 200, 50), term.Type(ctx, "stty size\n"), term.Await(ctx, "50 200"),
+		term.Resize(ctx, 200, 50),
+		// The cluster carries sizes beside the input; the first "50 200" is the line as typed.
+		term.Type(ctx, "until stty size | grep '^50 200'; do sleep 0.1; done\n"), term.Await(ctx, "50 200"), term.Await(ctx, "50 200"),
 		term.Close(ctx),
 	)
 	if err != nil {
@@ -237,13 +239,11 @@ func (r *rig) killed() {
 	before := r.agent()
 	begun := time.Now()
 	r.kubectl("-n", "periscope-agent", "delete", "--wait=false", "pod", before)
-	if err := r.login.AwaitLink(ctx, edge, "away"); err != nil {
-		r.Fatal(err)
-	}
-	away := time.Since(begun)
+	// That the link is away shows for no longer than the next pod takes to come up.
 	if closed, _, err := term.Closed(ctx); err != nil || closed.Reason != "tunnel_closed" {
 		r.Errorf("the shell ended with %+v, %v", closed, err)
 	}
+	away := time.Since(begun)
 	if err := r.login.AwaitLink(ctx, edge, "connected"); err != nil {
 		r.Fatal(err)
 	}
