@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +40,9 @@ type spoken struct {
 }
 
 func startLocal(dir string, req transport.Request) (transport.Stream, error) {
+	if req.Stdin && slices.Contains(req.Command, getFile) {
+		return nil, errors.New("a file that comes out takes nothing in")
+	}
 	l := &local{cmd: exec.Command(req.Command[0], req.Command[1:]...), said: make(chan spoken), ended: make(chan struct{})}
 	l.cmd.Dir, l.cmd.SysProcAttr = dir, &syscall.SysProcAttr{Setsid: true}
 	stdin, err := l.cmd.StdinPipe()

@@ -245,6 +245,9 @@ func (s *session) open(ctx context.Context) (rest []byte, err error) {
 	switch {
 	case s.file != nil:
 		req.Command = s.file.command(nonce)
+		// What comes out takes nothing in: who closes a connection with bytes unread
+		// resets it, and the file's end would go with them.
+		req.Stdin = s.file.Op != Get
 	case len(s.Command) == 0:
 		req.Command = shellCommand(nonce)
 	default:
