@@ -211,8 +211,8 @@ func (h *Hub) carry(a *agent) {
 	ctx, cancel := context.WithCancel(context.Background())
 	parts.Go(func() { h.guard(ctx, a) })
 	parts.Go(func() { h.renewals(a) })
-	h.enter(a)
 	h.o.Log.Info("agent.connected", "cluster", a.cluster, "instance", a.line.Instance(), "address", a.about.address, "version", a.about.version)
+	h.enter(a) // from here on another connection may change what a says of itself
 	err := a.link.Run(ctx)
 	h.exit(a)
 	cancel()
@@ -220,10 +220,15 @@ func (h *Hub) carry(a *agent) {
 	h.ended(a, record, err)
 }
 
+// enter seats a, unless it has ended while it was being recorded: then another may sit
+// there already.
 func (h *Hub) enter(a *agent) {
 	defer h.o.Changed(a.cluster)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if a.line.Err() != nil {
+		return
+	}
 	h.agents[a.cluster] = a
 	delete(h.gone, a.cluster)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,6 +133,39 @@ func TestANewInstanceTakesOver(t *testing.T) {
 	r.Await(t, "east", func(hub.State) bool { return len(r.Events(audit.AgentDisconnect)) == 1 })
 	if off := r.Events(audit.AgentDisconnect)[0]; off.Reason != "superseded" || second.Ready() != nil {
 		t.Errorf("the old one left for %q, the new one is ready: %v", off.Reason, second.Ready())
+	}
+}
+
+// slow records the first event only once it is let go.
+type slow struct {
+	audit.Emitter
+	begun atomic.Bool
+	began chan struct{}
+	hold  chan struct{}
+}
+
+func (s *slow) Emit(ctx context.Context, e audit.Event) error {
+	if !s.begun.Swap(true) {
+		close(s.began)
+		<-s.hold
+	}
+	return s.Emitter.Emit(ctx, e)
+}
+
+// TestAnAgentThatIsRecordedLate was replaced meanwhile, and leaves the other's seat
+// alone.
+func TestAnAgentThatIsRecordedLate(t *testing.T) {
+	s := &slow{Emitter: audit.NewLines(io.Discard), began: make(chan struct{}), hold: make(chan struct{})}
+	r := tunneltest.Start(t, []string{"east"}, tunneltest.Audit(s))
+	o := r.Enrolled(t, "east")
+	o.Proxy = says("late")
+	r.Run(t, o)
+	<-s.began
+	served(t, r, "east", says("new"))
+	close(s.hold)
+	r.Await(t, "east", func(hub.State) bool { return strings.Count(r.Log.String(), `"agent.disconnected"`) == 1 })
+	if got, err := get(through(t, r, "east"), "/"); got != "new" || err != nil {
+		t.Errorf("answered by %q, %v", got, err)
 	}
 }
 
