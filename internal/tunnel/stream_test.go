@@ -210,23 +210,65 @@ func TestDeadlinesMove(t *testing.T) {
 func TestWriteDeadlineCountsWhatWasTaken(t *testing.T) {
 	p := start(t)
 	near, far := p.open(t, Interactive)
-	text := make([]byte, 200<<10)
-	for i := range text {
-		text[i] = byte(i * 7 >> 3)
-	}
-	_ = near.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
-	n, err := near.Write(text)
+	text := noise(200 << 10)
+	var n int
+	var err error
+	var writing sync.WaitGroup
+	writing.Go(func() { n, err = near.Write(text) })
+	// How long a window takes is the machine's to say: the deadline comes after it.
+	await(t, "a window was sent", func() bool { return p.server.Stats().BytesOut == 64<<10 })
+	_ = near.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	writing.Wait()
 	if n != 64<<10 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("%d, %v", n, err)
 	}
 	_ = near.SetWriteDeadline(time.Time{})
-	go func() {
+	writing.Go(func() {
 		_, _ = near.Write(text[n:])
 		near.Close()
-	}()
+	})
 	if got, err := io.ReadAll(far); err != nil || !bytes.Equal(got, text) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
+	writing.Wait()
+}
+
+// TestWriteDeadlinesAnywhere: the same where deadlines pass while pieces are taken
+// and credit comes.
+func TestWriteDeadlinesAnywhere(t *testing.T) {
+	p := start(t)
+	near, far := p.open(t, Interactive)
+	text := noise(4 << 20)
+	var passed int
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		defer near.Close()
+		for rest := text; len(rest) > 0; {
+			_ = near.SetWriteDeadline(time.Now().Add(time.Duration(1+passed%200) * time.Microsecond))
+			n, err := near.Write(rest)
+			rest = rest[n:]
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				passed++
+			} else if err != nil {
+				t.Errorf("%d, %v", n, err)
+				return
+			}
+		}
+	})
+	if got, err := io.ReadAll(far); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	writing.Wait()
+	if passed == 0 {
+		t.Error("no deadline passed during a write")
+	}
+}
+
+// noise is n bytes that are the same each time, and of which no two pieces are alike.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
+	return b
 }
 
 // TestStalledCarrier: deadlines and ends work where the connection takes nothing
