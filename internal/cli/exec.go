@@ -114,14 +114,8 @@ func (e Env) session(ctx context.Context, client *execclient.Client, a execArgs)
 		}
 	}
 	screen := &fullScreen{Writer: e.Stdout}
-	req.Stdout = screen
-	var s *execclient.Session
-	back := req.Events.Back
-	req.Events.Back = func(whole bool) {
-		back(whole)
-		screen.repaint(func() execclient.Size { return sizeOf(e.Stdin) }, s.Resize)
-	}
-	s = execclient.New(client, req)
+	req.Stdout, req.Redraw = screen, screen.shown
+	s := execclient.New(client, req)
 	done := make(chan struct{})
 	var follower sync.WaitGroup
 	follower.Go(func() { follow(e.Stdin, done, s.Resize) })

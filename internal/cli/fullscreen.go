@@ -5,9 +5,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"time"
-
-	"github.com/periscope-console/periscope/internal/execclient"
 )
 
 // fullScreen passes output on and knows whether a full-screen program runs: one
@@ -53,18 +50,9 @@ func (f *fullScreen) watch(p []byte) {
 	f.tail = slices.Clone(seen[max(0, len(seen)-maxSwitch+1):])
 }
 
-// repaintPause is long enough for a program to see that the size has changed.
-const repaintPause = 100 * time.Millisecond
-
-// repaint has a full-screen program draw itself anew: one row less for a moment.
-func (f *fullScreen) repaint(size func() execclient.Size, resize func(execclient.Size)) {
+// shown reports whether one runs now.
+func (f *fullScreen) shown() bool {
 	f.mu.Lock()
-	on := f.on
-	f.mu.Unlock()
-	now := size()
-	if !on || now.Rows < 2 {
-		return
-	}
-	resize(execclient.Size{Cols: now.Cols, Rows: now.Rows - 1})
-	time.AfterFunc(repaintPause, func() { resize(size()) })
+	defer f.mu.Unlock()
+	return f.on
 }

@@ -119,6 +119,7 @@ func (s *Session) attach(ctx context.Context) (*link, error) {
 	size, offset := s.newestSize(), s.out.detach()
 	l, hello, err := s.greet(ctx, size, encode(attachFrame{
 		Type: "attach", SessionID: s.id, ResumeToken: s.token, Offset: offset, Cols: size.Cols, Rows: size.Rows,
+		Redraw: s.req.Redraw != nil && s.req.Redraw(),
 	}))
 	if err != nil {
 		return nil, err

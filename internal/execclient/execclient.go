@@ -98,6 +98,9 @@ type Request struct {
 	Stdin io.Reader
 	// Stdout gets the output, without a TTY that of stderr too.
 	Stdout io.Writer
+	// Redraw reports, at each coming back, whether the program is to draw its screen
+	// anew, though no byte is missing; nil: it is not. Any goroutine calls it.
+	Redraw func() bool
 	Events Events
 }
 

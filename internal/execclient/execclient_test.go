@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -220,6 +221,34 @@ func TestResizeAndLeave(t *testing.T) {
 	r, err := s.Run(ctx)
 	if !errors.Is(err, errLeft) || r.Reason != "client_close" || f.sizes[0] != (Size{90, 30}) {
 		t.Errorf("%+v, %v, sizes %v", r, err, f.sizes)
+	}
+}
+
+// TestRedraw: whether the program is to draw anew is asked at each coming back.
+func TestRedraw(t *testing.T) {
+	f := &fake{expect: 3}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	proxy := badnet.Start(t, server.Listener.Addr().String())
+	in, typed := io.Pipe()
+	var asked atomic.Int64
+	req := Request{Cluster: "c", Namespace: "n", Pod: "p", Stdin: in, Stdout: io.Discard, TTY: true, Size: Size{80, 24}}
+	req.Redraw = func() bool { return asked.Add(1) == 2 }
+	go func() {
+		defer typed.Close()
+		for n := 1; n <= 3; n++ { // whoever is lost before the server has heard anything is not waited for
+			_, _ = typed.Write([]byte("x"))
+			f.await(t, "taken", func() bool { return len(f.stdin) == n })
+			if n < 3 {
+				proxy.Cut(badnet.RST)
+				f.await(t, "back", func() bool { return len(f.redrew) == n })
+			}
+		}
+	}()
+	r, err := New(clientOf(t, "http://"+proxy.Addr()), req).Run(t.Context())
+	wantExit7(t, r, err)
+	if fmt.Sprint(f.redrew) != "[false true]" {
+		t.Errorf("asked to draw anew: %v", f.redrew)
 	}
 }
 

@@ -37,6 +37,7 @@ type fake struct {
 	acked  int64
 	sizes  []Size
 	opened frameIn
+	redrew []bool // of each attach: whether the program is to draw anew
 	opens  int
 	tries  int
 	broken string // a rule that the client broke
@@ -46,7 +47,7 @@ type fake struct {
 type frameIn struct {
 	Type, Container, Reason, SessionID, ResumeToken string
 	Command                                         []string
-	TTY                                             bool
+	TTY, Redraw                                     bool
 	Cols, Rows                                      int
 	Offset                                          int64
 	ID                                              json.RawMessage
@@ -94,6 +95,8 @@ func (f *fake) admit(conn *wsock.Conn, first frameIn) (int64, bool) {
 	case first.SessionID != "s" || first.ResumeToken != secret || f.forget:
 		f.tries++
 		return 0, false
+	default:
+		f.redrew = append(f.redrew, first.Redraw)
 	}
 	defer f.tell()
 	f.conn = conn // what an older one still brings is dropped

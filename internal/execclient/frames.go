@@ -147,6 +147,7 @@ type attachFrame struct {
 	Offset      int64  `json:"offset"`
 	Cols        int    `json:"cols,omitempty"`
 	Rows        int    `json:"rows,omitempty"`
+	Redraw      bool   `json:"redraw,omitempty"`
 }
 
 type resizeFrame struct {

@@ -124,7 +124,7 @@ func applyOpen(f clientFrame, req *Request) (err error) {
 }
 
 func attachOf(f clientFrame) (*Attach, error) {
-	a := &Attach{SessionID: f.SessionID, TakeOver: f.TakeOver, Offset: f.Offset}
+	a := &Attach{SessionID: f.SessionID, TakeOver: f.TakeOver, Offset: f.Offset, Redraw: f.Redraw}
 	if f.ResumeToken != nil {
 		a.Token = *f.ResumeToken
 	}

@@ -36,6 +36,8 @@ type script struct {
 	mu     sync.Mutex
 	stdin  bytes.Buffer
 	sizes  []transport.Size
+	stuck  bool          // sizes stay on their way: nobody is told that one was sent
+	unsent func()        // who is to be told of the newest
 	block  chan struct{} // when set, Write waits for it
 	closed chan struct{}
 	once   sync.Once
@@ -92,10 +94,17 @@ func (s *script) TryWrite(p []byte) bool {
 
 func (s *script) CloseWrite() error { return nil }
 
-func (s *script) Resize(z transport.Size) {
+func (s *script) Resize(z transport.Size, sent func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sizes = append(s.sizes, z)
+	switch {
+	case sent == nil:
+	case s.stuck:
+		s.unsent = sent
+	default:
+		go sent()
+	}
 }
 
 func (s *script) Result() transport.Result { return s.result }

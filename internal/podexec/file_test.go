@@ -98,11 +98,11 @@ func (l *local) Read(p []byte) (int, transport.Channel, error) {
 	return n, l.rest.ch, nil
 }
 
-func (l *local) Write(p []byte) (int, error) { return l.stdin.Write(p) }
-func (l *local) TryWrite([]byte) bool        { return false }
-func (l *local) CloseWrite() error           { return l.stdin.Close() }
-func (l *local) Resize(transport.Size)       {}
-func (l *local) Kind() transport.Kind        { return transport.SPDY }
+func (l *local) Write(p []byte) (int, error)   { return l.stdin.Write(p) }
+func (l *local) TryWrite([]byte) bool          { return false }
+func (l *local) CloseWrite() error             { return l.stdin.Close() }
+func (l *local) Resize(transport.Size, func()) {}
+func (l *local) Kind() transport.Kind          { return transport.SPDY }
 
 func (l *local) Result() transport.Result {
 	<-l.ended

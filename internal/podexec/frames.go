@@ -37,6 +37,7 @@ type clientFrame struct {
 	ResumeToken *string         `json:"resumeToken"`
 	TakeOver    bool            `json:"takeOver"`
 	Offset      *int64          `json:"offset"`
+	Redraw      bool            `json:"redraw"`
 	File        *fileFrame      `json:"file"`
 	ID          json.RawMessage `json:"id"`
 }

@@ -40,6 +40,9 @@ type Attach struct {
 	// Offset is up to where output has arrived; nil where the client has none.
 	Offset *int64
 	Size   transport.Size // zero: as it was
+	// Redraw asks for a full-screen program to draw itself anew, though nothing is
+	// missing: the client's own words stand in the middle of its picture.
+	Redraw bool
 }
 
 // resumption is what a session knows of coming back.
@@ -288,7 +291,7 @@ func (s *session) take(req Request, a Attach, number int64, conn Conn) (back, er
 	if a.Size != (transport.Size{}) {
 		s.size.set(a.Size)
 	}
-	if !b.whole {
+	if !b.whole || a.Redraw {
 		s.size.nudge()
 	}
 	return b, nil

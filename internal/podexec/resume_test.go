@@ -398,6 +398,43 @@ func randomBytes(rng *rand.Rand, n int) []byte {
 	return p
 }
 
+// TestDrawingAnew: a client that has written over a program's screen asks for it
+// anew, and the program hears of two sizes, however long the first is on its way. A
+// size that the client names meanwhile is the one that stays.
+func TestDrawingAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		v, s := r.visit()
+		v.lose()
+		sizes := func() string {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return fmt.Sprint(s.sizes)
+		}
+		s.stuck = true
+		a := v.wish()
+		a.Size, a.Redraw = transport.Size{Cols: 80, Rows: 24}, true
+		if err := v.attach(a); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if got := sizes(); got != "[{80 24} {80 23}]" {
+			t.Errorf("while the other size is on its way: %s", got)
+		}
+		s.unsent()
+		v.conn.control(t, map[string]any{"type": "resize", "cols": 90, "rows": 30})
+		time.Sleep(nudgeFor - time.Millisecond)
+		if got := sizes(); got != "[{80 24} {80 23}]" {
+			t.Errorf("before the program could look: %s", got)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if got := sizes(); got != "[{80 24} {80 23} {90 30}]" {
+			t.Errorf("afterwards: %s", got)
+		}
+		v.leave()
+	})
+}
+
 func TestTakingOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	clientremote "k8s.io/client-go/tools/remotecommand"
@@ -45,7 +46,7 @@ func newSPDYStream(l *link, answer http.Header, req Request) (Stream, error) {
 		return nil, fault.Wrap(err, fault.Internal, op, "Periscope could not open the stream. Tell whoever runs this server.")
 	}
 	s.stdinOut, s.stdin = io.Pipe()
-	s.Resize(req.Size)
+	s.Resize(req.Size, nil)
 	// client-go logs each lost connection; here that is a Result.
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
 	s.cancel = cancel
@@ -144,9 +145,9 @@ func (s *spdyStream) CloseWrite() error {
 	return s.stdin.Close()
 }
 
-func (s *spdyStream) Resize(size Size) {
+func (s *spdyStream) Resize(size Size, sent func()) {
 	if sizeable(s.req, size) {
-		s.sizes.set(size)
+		s.sizes.set(size, sent)
 	}
 }
 
@@ -172,38 +173,58 @@ func (s *spdyStream) Close() error {
 
 // sizes is client-go's TerminalSizeQueue with one place: the newest size wins.
 type sizes struct {
-	next chan Size
-	last atomic.Pointer[Size]
+	news chan struct{} // there is a size to send
 	done chan struct{}
 	end  atomic.Bool
+
+	mu   sync.Mutex
+	last Size
+	sent func() // to be told once last was sent
+
+	asked func() // to be told when client-go asks again; belongs to Next
 }
 
 func newSizes() *sizes {
-	return &sizes{next: make(chan Size, 1), done: make(chan struct{})}
+	return &sizes{news: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-func (q *sizes) set(size Size) {
-	q.last.Store(&size)
-	q.again()
+func (q *sizes) set(size Size, sent func()) {
+	q.mu.Lock()
+	q.last, q.sent = size, sent
+	q.mu.Unlock()
+	q.ring()
 }
 
 // again sends the newest size once more, if there is one.
 func (q *sizes) again() {
-	last := q.last.Load()
-	for last != nil {
-		select {
-		case q.next <- *last:
-			return
-		case <-q.next:
-		}
+	q.mu.Lock()
+	none := q.last == Size{}
+	q.mu.Unlock()
+	if !none {
+		q.ring()
 	}
 }
 
-// Next is called by client-go; nil ends its asking.
-func (q *sizes) Next() *clientremote.TerminalSize {
+func (q *sizes) ring() {
 	select {
-	case s := <-q.next:
-		return &clientremote.TerminalSize{Width: s.Cols, Height: s.Rows}
+	case q.news <- struct{}{}:
+	default: // it is rung already
+	}
+}
+
+// Next is called by client-go, once it has sent what it got before; nil ends its
+// asking.
+func (q *sizes) Next() *clientremote.TerminalSize {
+	if q.asked != nil {
+		q.asked()
+		q.asked = nil
+	}
+	select {
+	case <-q.news:
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.asked, q.sent = q.sent, nil
+		return &clientremote.TerminalSize{Width: q.last.Cols, Height: q.last.Rows}
 	case <-q.done:
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,31 @@ func TestSPDYKeepsChannelsApart(t *testing.T) {
 	wantExit(t, s, 7)
 	_, err := s.Write([]byte("x"))
 	wantFault(t, err, fault.Gone)
+}
+
+// TestSPDYSizesAreTold: who is waiting is told once client-go has sent the size, also
+// where it is sent again meanwhile; of one whose place a newer took nobody is.
+func TestSPDYSizesAreTold(t *testing.T) {
+	q := newSizes()
+	var told []string
+	tell := func(name string) func() { return func() { told = append(told, name) } }
+	q.set(Size{80, 24}, tell("older"))
+	q.set(Size{80, 23}, tell("newer"))
+	q.again()
+	for i, want := range []string{"", "newer"} {
+		if size := q.Next(); size.Height != 23 || strings.Join(told, " ") != want {
+			t.Errorf("size %d is %v, told %q", i, size, told)
+		}
+		q.again()
+	}
+	q.set(Size{80, 24}, nil)
+	if size := q.Next(); size.Height != 24 || len(told) != 1 {
+		t.Errorf("%v, told %q", size, told)
+	}
+	q.close()
+	if size := q.Next(); size != nil {
+		t.Errorf("%v after the end", size)
+	}
 }
 
 func TestSPDYSizes(t *testing.T) {

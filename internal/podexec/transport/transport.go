@@ -77,8 +77,10 @@ type Stream interface {
 	// It is a no-op where the cluster's protocol has no half-close (before v5).
 	CloseWrite() error
 	// Resize tells the program its new size. It never blocks: when one is
-	// already waiting to be sent, the newer takes its place.
-	Resize(Size)
+	// already waiting to be sent, the newer takes its place. sent, unless nil, is
+	// called once the size is on its way, never where a newer took its place or the
+	// stream ends before; by another goroutine, which it must not hold up.
+	Resize(size Size, sent func())
 	// Result is valid once Read has returned io.EOF.
 	Result() Result
 	// Kind says which wire protocol carries the stream.

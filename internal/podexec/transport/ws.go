@@ -211,9 +211,9 @@ func (s *wsStream) CloseWrite() error {
 	return nil
 }
 
-func (s *wsStream) Resize(size Size) {
+func (s *wsStream) Resize(size Size, sent func()) {
 	if sizeable(s.req, size) {
-		s.out.resize(size)
+		s.out.resize(size, sent)
 	}
 }
 

@@ -343,12 +343,19 @@ func TestAFullSocketHoldsNothingUpButStdin(t *testing.T) {
 		t.Fatalf("16 MiB went into a socket that nobody reads: %v", err)
 	case <-time.After(200 * time.Millisecond):
 	}
+	sent := make(chan int, 50)
 	for i := range 50 {
-		s.Resize(Size{Cols: uint16(100 + i), Rows: 30})
+		s.Resize(Size{Cols: uint16(100 + i), Rows: 30}, func() { sent <- i })
+	}
+	if len(sent) > 0 {
+		t.Error("a size is said to be on its way while nothing is")
 	}
 	close(release)
 	if err := <-wrote; err != nil {
 		t.Fatal(err)
+	}
+	if i := <-sent; i != 49 || len(sent) > 0 {
+		t.Errorf("size %d and %d others were said to be sent", i, len(sent))
 	}
 	seen := map[string]bool{}
 	for !seen[`{"Width":149,"Height":30}`] {
@@ -388,5 +395,5 @@ func TestCloseUnblocksReadAndWrite(t *testing.T) {
 	if d := time.Since(began); d > 2*time.Second {
 		t.Errorf("close took %v", d)
 	}
-	s.Resize(Size{1, 1})
+	s.Resize(Size{1, 1}, nil)
 }

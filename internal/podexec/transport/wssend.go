@@ -45,6 +45,7 @@ type sender struct {
 // pending holds one of each: a newer one takes the older one's place.
 type pending struct {
 	ping, pong, size bool
+	sent             func()                   // told that the size was sent, unless nil
 	payload          [wsframe.MaxControl]byte // pong's
 	payloadLen       int
 }
@@ -62,9 +63,9 @@ func (s *sender) pong(payload []byte) {
 	})
 }
 
-func (s *sender) resize(size Size) {
+func (s *sender) resize(size Size, sent func()) {
 	s.leave(func(p *pending) {
-		p.size = true
+		p.size, p.sent = true, sent
 		s.size = size
 	})
 }
@@ -137,7 +138,10 @@ func (s *sender) flush() {
 	if p.ping {
 		b = wsframe.Append(b, wsframe.Ping, nil, nil)
 	}
-	_ = s.write(b) // kept in broken for whoever sends stdin
+	err := s.write(b) // kept in broken for whoever sends stdin
+	if p.sent != nil && err == nil {
+		p.sent()
+	}
 }
 
 func appendSize(b []byte, size Size) []byte {

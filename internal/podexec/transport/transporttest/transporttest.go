@@ -277,10 +277,10 @@ func (s *suite) sizes(t *testing.T) {
 	}
 	ask("41 101\r\n")
 	for n := range uint16(100) {
-		st.Resize(transport.Size{Cols: 120 + n, Rows: 50})
+		st.Resize(transport.Size{Cols: 120 + n, Rows: 50}, nil)
 	}
 	ask("50 219\r\n")
-	st.Resize(transport.Size{})
+	st.Resize(transport.Size{}, nil)
 	ask("50 219\r\n")
 	write(t, st, "\x04")
 	drain(t, st)
