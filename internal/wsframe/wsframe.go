@@ -1,12 +1,12 @@
 // Package wsframe is RFC 6455 framing for both ends of a connection, without
 // extensions: messages are read as a stream of bytes.
 //
-// It owns frames (their headers, their masks and their rules) and the opening
-// handshake of both ends. It does not own the connection that comes of it,
-// deadlines, who may connect, or what a message's bytes mean. It starts no
-// goroutines that outlive a handshake, allocates nothing for a frame and holds no
-// more than its buffer of what it has read; a message is never assembled, so its
-// size needs no limit.
+// It owns frames (their headers, their masks and their rules), which ping is
+// answered (Pongs), and the opening handshake of both ends. It does not own the
+// connection that comes of it, deadlines, who may connect, or what a message's bytes
+// mean. The goroutines that it starts end with the handshake, or with the answer to a
+// ping. It allocates nothing for a frame and holds no more than its buffer of what it
+// has read; a message is never assembled, so its size needs no limit.
 package wsframe
 
 import (

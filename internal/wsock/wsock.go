@@ -67,9 +67,7 @@ type Conn struct {
 	pieces  [2][]byte
 	gather  net.Buffers
 
-	ponging sync.Mutex
-	pong    []byte // the newest ping's payload, to be sent back
-	sending bool   // a goroutine is about to
+	pongs wsframe.Pongs
 }
 
 func newConn(nc net.Conn, early []byte, limit int) *Conn {
@@ -212,32 +210,16 @@ func (c *Conn) put(op wsframe.Opcode, p []byte) error {
 	return err
 }
 
-// control is called in the middle of a Read. A ping's answer must not make the
-// reader wait for a socket that takes nothing.
-func (c *Conn) control(op wsframe.Opcode, payload []byte) {
-	if op != wsframe.Ping {
-		return
-	}
-	c.ponging.Lock()
-	defer c.ponging.Unlock()
-	c.pong = append(c.pong[:0], payload...)
-	if !c.sending {
-		c.sending = true
-		go c.sendPong()
-	}
-}
+// control is called in the middle of a Read.
+func (c *Conn) control(op wsframe.Opcode, payload []byte) { c.pongs.Heard(op, payload, c.sendPong) }
 
-// sendPong answers the newest ping, as RFC 6455, section 5.5.3, allows. What the
-// peer will not take ends with the connection.
+// sendPong answers the newest ping. What the peer will not take ends with the
+// connection.
 func (c *Conn) sendPong() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	c.ponging.Lock()
 	var mem [wsframe.MaxControl]byte
-	p := append(mem[:0], c.pong...)
-	c.sending = false
-	c.ponging.Unlock()
-	if !c.closing {
+	if p := c.pongs.Take(mem[:0]); !c.closing {
 		_ = c.put(wsframe.Pong, p) // a broken connection shows in Read
 	}
 }

@@ -57,9 +57,7 @@ type Conn struct {
 	closing bool  // a close frame has been sent
 	broken  error // why nothing more can be written
 
-	ponging sync.Mutex
-	pong    []byte // the newest ping's payload, to be sent back
-	sending bool   // a goroutine is about to
+	pongs wsframe.Pongs
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -195,32 +193,16 @@ func (c *Conn) breakOff(err error) error {
 	return err
 }
 
-// control is called in the middle of a Read, which must not wait for a socket that
-// takes nothing.
-func (c *Conn) control(op wsframe.Opcode, payload []byte) {
-	if op != wsframe.Ping {
-		return
-	}
-	c.ponging.Lock()
-	defer c.ponging.Unlock()
-	c.pong = append(c.pong[:0], payload...)
-	if !c.sending {
-		c.sending = true
-		go c.sendPong()
-	}
-}
+// control is called in the middle of a Read.
+func (c *Conn) control(op wsframe.Opcode, payload []byte) { c.pongs.Heard(op, payload, c.sendPong) }
 
-// sendPong answers the newest ping, as RFC 6455, section 5.5.3, allows. What the
-// peer will not take ends with the connection.
+// sendPong answers the newest ping. What the peer will not take ends with the
+// connection.
 func (c *Conn) sendPong() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	c.ponging.Lock()
 	var mem [wsframe.MaxControl]byte
-	p := append(mem[:0], c.pong...)
-	c.sending = false
-	c.ponging.Unlock()
-	_ = c.send(wsframe.Pong, nil, p) // a broken connection shows in Read
+	_ = c.send(wsframe.Pong, nil, c.pongs.Take(mem[:0])) // a broken connection shows in Read
 }
 
 // Close says goodbye with a normal close frame, if the socket takes it at once,
