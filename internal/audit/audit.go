@@ -60,10 +60,11 @@ const (
 
 // The verbs of agents' enrolment.
 const (
-	AgentTokenMint = "agent.token_mint"
-	AgentRegister  = "agent.register"
-	AgentRenew     = "agent.renew"
-	AgentRevoke    = "agent.revoke"
+	AgentTokenMint   = "agent.token_mint"
+	AgentTokenRevoke = "agent.token_revoke"
+	AgentRegister    = "agent.register"
+	AgentRenew       = "agent.renew"
+	AgentRevoke      = "agent.revoke"
 	// Of links: each is one record, once the link stands or has ended.
 	AgentConnect    = "agent.connect"
 	AgentDisconnect = "agent.disconnect"

@@ -25,9 +25,10 @@ const maxRegistration = 16 << 10
 // theirs is on their own listener.
 func (s *server) agentRoutes() []route {
 	return []route{
-		get("/api/agents", "listAgents", "The clusters that an agent is registered for, to an administrator", s.listAgents).polled().by(token.Admin),
+		get("/api/agents", "listAgents", "The clusters that an agent is registered for, and the tokens that wait for one, to an administrator", s.listAgents).polled().by(token.Admin),
 		post("/api/agents/tokens", "mintAgentToken", "Make a token by which an agent registers, once; the answer alone shows it", s.mintAgentToken).counted().by(token.Admin),
 		s.registerRoute(),
+		remove("/api/agents/{cluster}/tokens/{id}", "withdrawAgentToken", "Withdraw a token by which no agent has registered yet", s.withdrawAgentToken).by(token.Admin),
 		remove("/api/agents/{cluster}", "revokeAgent", "Revoke every certificate and token of a cluster's agent, and end its link", s.revokeAgent).by(token.Admin),
 	}
 }
@@ -165,7 +166,17 @@ type AgentAdmin struct {
 
 // AgentList is the answer of listAgents.
 type AgentList struct {
-	Agents []Agent `json:"agents" doc:"By cluster, at most 1000"`
+	Agents []Agent        `json:"agents" doc:"By cluster, at most 1000"`
+	Tokens []WaitingToken `json:"tokens" doc:"Those by which an agent can still register, the first to expire first, at most 1000"`
+}
+
+// WaitingToken is a token that was not used yet. The token itself is shown nowhere.
+type WaitingToken struct {
+	ID        string     `json:"id"`
+	Cluster   string     `json:"cluster"`
+	MintedBy  AgentAdmin `json:"mintedBy"`
+	CreatedAt time.Time  `json:"createdAt"`
+	ExpiresAt time.Time  `json:"expiresAt"`
 }
 
 func (s *server) enrolment() (*enrol.Keeper, error) {
@@ -182,17 +193,33 @@ func (s *server) listAgents(c *call) (AgentList, error) {
 		return AgentList{}, err
 	}
 	all, err := agents.List(c.ctx(), c.actor)
-	list := AgentList{Agents: make([]Agent, 0, len(all))}
+	if err != nil {
+		return AgentList{}, err
+	}
+	waiting, err := agents.Waiting(c.ctx(), c.actor)
+	list := AgentList{Agents: make([]Agent, 0, len(all)), Tokens: make([]WaitingToken, 0, len(waiting))}
 	for _, a := range all {
-		if !c.token.Reaches(a.Cluster) {
-			continue
+		if c.token.Reaches(a.Cluster) {
+			list.Agents = append(list.Agents, agentOf(a))
 		}
-		list.Agents = append(list.Agents, Agent{
-			Cluster: a.Cluster, RegisteredAt: a.Registered.UTC(), MintedBy: AgentAdmin{Subject: a.By.Subject, Email: a.By.Email},
-			IssuedAt: a.Issued.UTC(), RenewAt: pki.RenewAt(a.Issued, a.Expires).UTC(), ExpiresAt: a.Expires.UTC(), Certificates: a.Count,
-		})
+	}
+	for _, t := range waiting {
+		if c.token.Reaches(t.Cluster) {
+			list.Tokens = append(list.Tokens, WaitingToken{
+				ID: t.ID, Cluster: t.Cluster, MintedBy: adminOf(t.By), CreatedAt: t.Created.UTC(), ExpiresAt: t.Expires.UTC(),
+			})
+		}
 	}
 	return list, err
+}
+
+func adminOf(p enrol.Person) AgentAdmin { return AgentAdmin{Subject: p.Subject, Email: p.Email} }
+
+func agentOf(a enrol.Current) Agent {
+	return Agent{
+		Cluster: a.Cluster, RegisteredAt: a.Registered.UTC(), MintedBy: adminOf(a.By),
+		IssuedAt: a.Issued.UTC(), RenewAt: pki.RenewAt(a.Issued, a.Expires).UTC(), ExpiresAt: a.Expires.UTC(), Certificates: a.Count,
+	}
 }
 
 func (s *server) mintAgentToken(c *call, in NewAgentToken) (AgentToken, error) {
@@ -238,6 +265,14 @@ func (s *server) registerAgent(c *call, in AgentRegistration) (RegisteredAgent, 
 		return RegisteredAgent{}, err
 	}
 	return RegisteredAgent{Certificate: string(a.PEM), CA: string(a.CA), ExpiresAt: a.Expires.UTC()}, nil
+}
+
+func (s *server) withdrawAgentToken(c *call) error {
+	agents, err := s.enrolment()
+	if err != nil {
+		return err
+	}
+	return agents.Withdraw(c.ctx(), c.actor, c.requestID, c.r.PathValue("cluster"), c.r.PathValue("id"))
 }
 
 func (s *server) revokeAgent(c *call) error {

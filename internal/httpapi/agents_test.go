@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -205,11 +206,61 @@ func TestAgentsByHTTP(t *testing.T) {
 	}
 }
 
+// TestWithdrawingATokenByHTTP: it is listed without what lets an agent in, and lets
+// none in once it is withdrawn; the cluster's agent and its other tokens stay.
+func TestWithdrawingATokenByHTTP(t *testing.T) {
+	o := newOffice(t)
+	register(t, o, registration(t, o.mint("prod").Token, "prod"))
+	lost, kept := o.mint("prod"), o.mint("prod")
+	waiting := func() (ids []string) {
+		var list AgentList
+		o.ask("GET", "/api/agents", "", &list)
+		if len(list.Agents) != 1 || list.Tokens == nil {
+			t.Errorf("%+v", list)
+		}
+		for _, w := range list.Tokens {
+			if w.Cluster != "prod" || w.MintedBy.Subject != ada.Subject || w.ExpiresAt.Sub(w.CreatedAt) != 15*time.Minute {
+				t.Errorf("%+v", w)
+			}
+			ids = append(ids, w.ID)
+		}
+		return ids
+	}
+	if got := waiting(); !slices.Equal(got, []string{lost.ID, kept.ID}) {
+		t.Errorf("%q wait", got)
+	}
+	if raw, _ := io.ReadAll(do(t, o, ask{method: "GET", path: "/api/agents", header: map[string]string{"Cookie": "s=root"}}).Body); strings.Contains(string(raw), lost.Token) {
+		t.Errorf("the list shows a token: %s", raw)
+	}
+	for _, path := range []string{"/api/agents/test/tokens/" + lost.ID, "/api/agents/prod/tokens/x", "/api/agents/prod/tokens/" + lost.Token} {
+		if code := o.ask("DELETE", path, "", nil); code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, code)
+		}
+	}
+	for _, want := range []int{http.StatusNoContent, http.StatusNotFound} {
+		if code := o.ask("DELETE", "/api/agents/prod/tokens/"+lost.ID, "", nil); code != want {
+			t.Errorf("%d, want %d", code, want)
+		}
+	}
+	if got := waiting(); !slices.Equal(got, []string{kept.ID}) {
+		t.Errorf("%q wait", got)
+	}
+	for made, want := range map[string]int{lost.Token: http.StatusUnauthorized, kept.Token: http.StatusOK} {
+		if got := register(t, o, registration(t, made, "prod")); got.StatusCode != want {
+			t.Errorf("%d, want %d", got.StatusCode, want)
+		}
+	}
+	if got := waiting(); len(got) > 0 {
+		t.Errorf("%q wait", got)
+	}
+}
+
 // TestWhoSeesToAgents: administrators, and a token with the scope for the cluster.
 func TestWhoSeesToAgents(t *testing.T) {
 	o := newOffice(t)
 	register(t, o, registration(t, o.mint("prod").Token, "prod"))
 	register(t, o, registration(t, o.mint("test").Token, "test"))
+	waits := o.mint("prod")
 	bearer := func(scope token.Scope, clusters ...string) string {
 		who := ada
 		who.Admin = true
@@ -233,6 +284,7 @@ func TestWhoSeesToAgents(t *testing.T) {
 			{method: "GET", path: "/api/agents"},
 			{method: "POST", path: "/api/agents/tokens", body: `{"cluster":"prod"}`},
 			{method: "DELETE", path: "/api/agents/prod"},
+			{method: "DELETE", path: "/api/agents/prod/tokens/" + waits.ID},
 		} {
 			a.header = map[string]string{c.header: c.value, "Content-Type": "application/json"}
 			got := do(t, o, a)
@@ -354,6 +406,7 @@ func TestWithoutAgents(t *testing.T) {
 	for _, a := range []ask{
 		{method: "GET", path: "/api/agents"}, {method: "POST", path: "/api/agents/tokens", body: `{"cluster":"prod"}`},
 		{method: "POST", path: "/api/agents/register", body: registration(t, "x", "prod")}, {method: "DELETE", path: "/api/agents/prod"},
+		{method: "DELETE", path: "/api/agents/prod/tokens/x"},
 	} {
 		a.header = map[string]string{"Cookie": "s=ada", "Content-Type": "application/json"}
 		got := do(t, h, a)

@@ -114,7 +114,7 @@ func TestEveryRouteSaysWhatATokenMayDo(t *testing.T) {
 		"listExecSessions": token.Read, "endExecSession": token.Exec, "exec": token.Exec, "debugPod": token.Exec,
 		"listLogins": "", "endLogin": "", "listTokens": "", "createToken": "", "revokeToken": "", "revokeTokens": "",
 		"getLoginAsk": "", "findLoginAsk": "", "answerLoginAsk": "", "revokeThisToken": token.Read,
-		"listAgents": token.Admin, "mintAgentToken": token.Admin, "revokeAgent": token.Admin,
+		"listAgents": token.Admin, "mintAgentToken": token.Admin, "revokeAgent": token.Admin, "withdrawAgentToken": token.Admin,
 	}
 	got := map[string]token.Scope{}
 	for _, r := range (&server{}).routes() {

@@ -60,26 +60,59 @@ func (s Agents) AddToken(ctx context.Context, t enrol.Token, most int) error {
 		if err != nil {
 			return false, err
 		}
-		_, err = s.touched(ctx, tx, "INSERT INTO agent_tokens (hash, id, cluster, issuer, subject, email, created, expires, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		_, err = s.touched(ctx, tx, "INSERT INTO agent_tokens ("+agentTokenColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			t.Hash[:], t.ID, t.Cluster, t.By.Issuer, t.By.Subject, t.By.Email, micros(t.Created), micros(t.Expires), micros(t.Used))
 		return true, err
 	})
 }
 
+const agentTokenColumns = "hash, id, cluster, issuer, subject, email, created, expires, used"
+
+func scanAgentToken(scan func(...any) error) (t enrol.Token, err error) {
+	var hash []byte
+	var created, expires, used int64
+	err = scan(&hash, &t.ID, &t.Cluster, &t.By.Issuer, &t.By.Subject, &t.By.Email, &created, &expires, &used)
+	if err == nil && copy(t.Hash[:], hash) != len(t.Hash) {
+		err = errHash
+	}
+	t.Created, t.Expires, t.Used = timeOf(created), timeOf(expires), timeOf(used)
+	return t, err
+}
+
 // Token implements enrol.Store.
 func (s Agents) Token(ctx context.Context, h enrol.Hash) (enrol.Token, bool, error) {
-	t := enrol.Token{Hash: h}
-	var created, expires, used int64
-	row := s.db.sql.QueryRowContext(ctx, s.db.bind("SELECT id, cluster, issuer, subject, email, created, expires, used FROM agent_tokens WHERE hash = ?"), h[:])
-	err := row.Scan(&t.ID, &t.Cluster, &t.By.Issuer, &t.By.Subject, &t.By.Email, &created, &expires, &used)
+	row := s.db.sql.QueryRowContext(ctx, s.db.bind("SELECT "+agentTokenColumns+" FROM agent_tokens WHERE hash = ?"), h[:])
+	t, err := scanAgentToken(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return enrol.Token{}, false, nil
 	}
 	if err != nil {
 		return enrol.Token{}, false, failed(err, "store.Agents.Token")
 	}
-	t.Created, t.Expires, t.Used = timeOf(created), timeOf(expires), timeOf(used)
 	return t, true, nil
+}
+
+// Waiting implements enrol.Store.
+func (s Agents) Waiting(ctx context.Context, at time.Time) ([]enrol.Token, error) {
+	const op = "store.Agents.Waiting"
+	rows, err := s.db.sql.QueryContext(ctx, s.db.bind("SELECT "+agentTokenColumns+" FROM agent_tokens WHERE used = 0 AND expires >= ? ORDER BY expires, id LIMIT ?"),
+		micros(at), enrol.MostListed)
+	if err != nil {
+		return nil, failed(err, op)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err has told
+	waiting := []enrol.Token{}
+	for rows.Next() {
+		t, err := scanAgentToken(rows.Scan)
+		if err != nil {
+			return nil, failed(err, op)
+		}
+		waiting = append(waiting, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed(err, op)
+	}
+	return waiting, nil
 }
 
 // Burn implements enrol.Store.

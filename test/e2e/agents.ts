@@ -69,6 +69,16 @@ function agent(cluster: string, registered: number, left: number) {
   };
 }
 
+function waiting(cluster: string, left: number) {
+  return {
+    id: "WAITS",
+    cluster,
+    mintedBy: { subject: "ada", email: "ada@example.com" },
+    createdAt: ago(900 - left),
+    expiresAt: ago(-left),
+  };
+}
+
 const PIN = "sha256:5e18e01484cf4bc68f05be8cb5d3be41cccdef86bca2ccd0a091bff4b84e3a94";
 const TOKEN = "psr_C3KKMBOOUKXLRRTX3B65EIPEUK6C6XTFHXUMOWEEWOLRCYRQBGLM";
 
@@ -101,7 +111,9 @@ export async function withAgents(page: Page, tokenLeft = 900): Promise<void> {
     agent("given-up", 400 * DAY, -DAY),
     agent("shop-floor-7", 88 * DAY, 6 * DAY),
   ];
-  await page.route("**/api/agents", (route) => route.fulfill({ json: { agents } }));
+  await page.route("**/api/agents", (route) =>
+    route.fulfill({ json: { agents, tokens: [waiting("warehouse-onprem-eu-central-2", 431)] } }),
+  );
   await page.route("**/api/agents/tokens", (route) =>
     route.fulfill({ json: minted(route.request().postDataJSON().cluster, tokenLeft) }),
   );
@@ -109,7 +121,9 @@ export async function withAgents(page: Page, tokenLeft = 900): Promise<void> {
 
 /** The agent for which a token was made is there. */
 export async function agentCame(page: Page, cluster: string): Promise<void> {
-  await page.route("**/api/agents", (route) => route.fulfill({ json: { agents: [agent(cluster, 3, 90 * DAY)] } }));
+  await page.route("**/api/agents", (route) =>
+    route.fulfill({ json: { agents: [agent(cluster, 3, 90 * DAY)], tokens: [] } }),
+  );
   await withLinks(page, { [cluster]: link("connected", 2, "1.4.0") });
 }
 

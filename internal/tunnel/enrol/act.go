@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/audit"
@@ -66,6 +67,45 @@ func cannotMint(err error) error {
 		return fault.Wrap(err, fault.RateLimited, "enrol.Mint", "%d registration tokens wait to be used already. Use those, or wait a quarter of an hour until they have expired.", maxTokens)
 	}
 	return fault.Wrap(err, fault.Internal, "enrol.Mint", "The token could not be kept, so there is none. Try again in a moment.")
+}
+
+// Waiting is every token by which an agent can still register, those that end first
+// before the others.
+func (k *Keeper) Waiting(ctx context.Context, a identity.Actor) ([]Token, error) {
+	if err := mayAdminister(a); err != nil {
+		return nil, err
+	}
+	return k.o.Store.Waiting(ctx, time.Now())
+}
+
+// Withdraw uses up a token of the cluster that waits, and nothing else of it: an agent
+// that has registered stays.
+func (k *Keeper) Withdraw(ctx context.Context, a identity.Actor, requestID, cluster, id string) error {
+	waiting, err := k.Waiting(ctx, a)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(waiting, func(t Token) bool { return t.ID == id && t.Cluster == cluster })
+	if at < 0 {
+		return notWaiting()
+	}
+	t := waiting[at]
+	e := event(ctx, audit.AgentTokenRevoke, t.Cluster, audit.ActorOf(a), requestID)
+	e.Extra["token_id"], e.Extra["minted_by"] = t.ID, person(t.By)
+	return k.audited(ctx, e, func(ctx context.Context, _ map[string]any) error {
+		held, err := k.o.Store.Burn(ctx, t.Hash, time.Now())
+		if err != nil {
+			return fault.Wrap(err, fault.Internal, "enrol.Withdraw", "The token could not be withdrawn, and still lets an agent in. Try again in a moment.")
+		}
+		if !held { // an agent was faster, or another administrator
+			return notWaiting()
+		}
+		return nil
+	})
+}
+
+func notWaiting() error {
+	return fault.New(fault.NotFound, "enrol.Withdraw", "No such token waits for an agent of that cluster: it was used, withdrawn or has expired. Load the list of agents again.")
 }
 
 func mayAdminister(a identity.Actor) error {

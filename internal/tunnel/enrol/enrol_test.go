@@ -404,6 +404,7 @@ func TestNoRecordNoAct(t *testing.T) {
 			"register": func() error { _, err := o.Register(from(t), Ask{token, "prod", csr(t, "prod")}); return err },
 			"renew":    func() error { _, err := p.Renew(from(t), []byte(csr(t, "prod"))); return err },
 			"revoke":   func() error { return o.Revoke(from(t), admin, "", "prod") },
+			"withdraw": func() error { return o.Withdraw(from(t), admin, "", "prod", o.waiting()[0].ID) },
 		} {
 			if err := act(); fault.KindOf(err) != fault.AuditUnavailable {
 				t.Errorf("%s: %v", what, err)
@@ -429,6 +430,11 @@ func TestAdministratorsAlone(t *testing.T) {
 		"mint":   func() error { _, _, err := o.Mint(t.Context(), anyone, "", "prod"); return err },
 		"list":   func() error { _, err := o.List(t.Context(), anyone); return err },
 		"revoke": func() error { return o.Revoke(t.Context(), anyone, "", "prod") },
+		"tokens": func() error { _, err := o.Waiting(t.Context(), anyone); return err },
+		"withdraw": func() error {
+			o.mint("prod")
+			return o.Withdraw(t.Context(), anyone, "", "prod", o.waiting()[0].ID)
+		},
 	} {
 		if err := act(); fault.KindOf(err) != fault.Forbidden {
 			t.Errorf("%s: %v", what, err)
@@ -576,6 +582,53 @@ func TestRevoke(t *testing.T) {
 	if len(o.passes) != 2 {
 		t.Errorf("%d passes are held", len(o.passes))
 	}
+}
+
+func (o *office) waiting() []Token {
+	o.t.Helper()
+	all, err := o.Waiting(from(o.t), admin)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return all
+}
+
+// TestWithdraw: a token that waits is used up, once, and who did it is recorded; one
+// that has expired waits no more.
+func TestWithdraw(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		pass := o.admit(o.register("prod"))
+		secret := o.mint("prod")
+		waiting := o.waiting()
+		if len(waiting) != 1 || waiting[0].By.Subject != admin.Subject {
+			t.Fatalf("%+v", waiting)
+		}
+		id := waiting[0].ID
+		for _, cluster := range []string{"test", "", strings.Repeat("x", 5000)} {
+			if err := o.Withdraw(from(t), admin, "r-1", cluster, id); fault.KindOf(err) != fault.NotFound {
+				t.Errorf("of %.20q: %v", cluster, err)
+			}
+		}
+		if err := o.Withdraw(from(t), admin, "r-1", "prod", id); err != nil {
+			t.Fatal(err)
+		}
+		o.mustBeRecorded(audit.AgentTokenRevoke, admin.Subject, id)
+		if err := o.Withdraw(from(t), admin, "r-1", "prod", id); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("again: %v", err)
+		}
+		if _, err := o.Register(from(t), Ask{secret, "prod", csr(t, "prod")}); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("registered by it: %v", err)
+		}
+		if ended(pass) {
+			t.Error("the agent that has registered was ended")
+		}
+		o.mint("prod")
+		time.Sleep(tokenLife + time.Second)
+		if got := o.waiting(); len(got) > 0 || got == nil {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 // TestARevocationWhileAnAgentComesIn ends it or keeps it out, each time.

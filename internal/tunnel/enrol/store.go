@@ -28,6 +28,9 @@ type Token struct {
 	Used time.Time
 }
 
+// waits reports whether an agent can still register by it.
+func (t Token) waits(at time.Time) bool { return t.Used.IsZero() && !t.Expires.Before(at) }
+
 // Certificate is what is kept of a client certificate. Times are kept to the
 // microsecond.
 type Certificate struct {
@@ -57,7 +60,7 @@ type Current struct {
 	Count int
 }
 
-// MostListed is how many clusters List returns at most.
+// MostListed is how many clusters List returns at most, and how many tokens Waiting.
 const MostListed = 1000
 
 // ErrTooMany is why a store does not add.
@@ -71,6 +74,9 @@ type Store interface {
 	AddToken(ctx context.Context, t Token, most int) error
 	// Token finds a token, used and expired ones too; false where there is none.
 	Token(ctx context.Context, h Hash) (Token, bool, error)
+	// Waiting are the tokens that were not used and do not end before at, those that
+	// end first before the others.
+	Waiting(ctx context.Context, at time.Time) ([]Token, error)
 	// Burn sets Used. It is false where there is no such token, or it was used.
 	Burn(ctx context.Context, h Hash, at time.Time) (bool, error)
 	// Redeem burns the token and adds c, both or neither. It is false where there is
@@ -112,7 +118,7 @@ func (m *Memory) AddToken(_ context.Context, t Token, most int) error {
 	defer m.mu.Unlock()
 	open := 0
 	for _, other := range m.tokens {
-		if other.Used.IsZero() && !other.Expires.Before(t.Created) {
+		if other.waits(t.Created) {
 			open++
 		}
 	}
@@ -129,6 +135,20 @@ func (m *Memory) Token(_ context.Context, h Hash) (Token, bool, error) {
 	defer m.mu.Unlock()
 	t, ok := m.tokens[h]
 	return t, ok, nil
+}
+
+// Waiting implements Store.
+func (m *Memory) Waiting(_ context.Context, at time.Time) ([]Token, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	waiting := []Token{}
+	for _, t := range m.tokens {
+		if t.waits(at) {
+			waiting = append(waiting, t)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b Token) int { return cmp.Or(a.Expires.Compare(b.Expires), cmp.Compare(a.ID, b.ID)) })
+	return waiting[:min(len(waiting), MostListed)], nil
 }
 
 // Burn implements Store.

@@ -4,7 +4,7 @@ import type {
   AccessCheck,
   AccessResult,
   AccessTokenList,
-  Agent,
+  AgentList,
   AgentToken,
   AnsweredLoginAsk,
   AuthConfig,
@@ -126,14 +126,16 @@ export const findLoginAsk = (userCode: string) =>
 export const answerLoginAsk = (id: string, allow: boolean) =>
   request<AnsweredLoginAsk>(`/api/auth/cli/asks/${part(id)}`, { method: "POST", body: { allow } });
 
-/** What is registered, by cluster; to administrators. 404 where no cluster is reached through an agent. */
-export async function agents(signal?: AbortSignal): Promise<Agent[]> {
-  return (await request<{ agents: Agent[] }>("/api/agents", { signal })).agents ?? [];
-}
+/** What is registered, by cluster, and what waits to be; to administrators. 404 where no cluster is reached through an agent. */
+export const agents = (signal?: AbortSignal) => request<AgentList>("/api/agents", { signal });
 
 /** A token for one agent, and how to start it. The answer alone has the token. */
 export const mintAgentToken = (cluster: string) =>
   request<AgentToken>("/api/agents/tokens", { method: "POST", body: { cluster } });
+
+/** Says whether it still waited for an agent. */
+export const withdrawAgentToken = (cluster: string, id: string) =>
+  end(`/api/agents/${part(cluster)}/tokens/${part(id)}`);
 
 /** Says whether there was anything to revoke. */
 export const revokeAgent = (cluster: string) => end(`/api/agents/${part(cluster)}`);

@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The clusters that an agent is registered for, to an administrator
+         * The clusters that an agent is registered for, and the tokens that wait for one, to an administrator
          * @description A token needs the scope admin.
          */
         get: operations["listAgents"];
@@ -76,6 +76,26 @@ export interface paths {
          * @description A token needs the scope admin.
          */
         delete: operations["revokeAgent"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{cluster}/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Withdraw a token by which no agent has registered yet
+         * @description A token needs the scope admin.
+         */
+        delete: operations["withdrawAgentToken"];
         options?: never;
         head?: never;
         patch?: never;
@@ -752,6 +772,8 @@ export interface components {
         AgentList: {
             /** @description By cluster, at most 1000 */
             agents: components["schemas"]["Agent"][];
+            /** @description Those by which an agent can still register, the first to expire first, at most 1000 */
+            tokens: components["schemas"]["WaitingToken"][];
         };
         AgentRegistration: {
             /** @description The cluster that the token is for; another one uses the token up */
@@ -1488,6 +1510,15 @@ export interface components {
             name: string;
             scopes: ("read" | "exec" | "admin")[];
         };
+        WaitingToken: {
+            cluster: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            expiresAt: string;
+            id: string;
+            mintedBy: components["schemas"]["AgentAdmin"];
+        };
         Whoami: {
             /** @description Whether the caller administers Periscope: everybody's shells and tokens, and the agents */
             admin: boolean;
@@ -1634,6 +1665,36 @@ export interface operations {
             header?: never;
             path: {
                 cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    withdrawAgentToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+                id: string;
             };
             cookie?: never;
         };

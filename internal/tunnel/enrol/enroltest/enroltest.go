@@ -25,7 +25,7 @@ const most = 5
 // Conform runs the suite; open gives an empty store each time.
 func Conform(t *testing.T, open func(*testing.T) enrol.Store) {
 	for name, test := range map[string]func(*testing.T, enrol.Store){
-		"whole": whole, "absent": absent, "too many tokens": tooManyTokens, "redeem": redeem, "one of many redeems": oneOfMany,
+		"whole": whole, "absent": absent, "waiting": waiting, "too many tokens": tooManyTokens, "redeem": redeem, "one of many redeems": oneOfMany,
 		"renew": renew, "too many certificates": tooManyCertificates, "list": list, "longest list": longestList,
 		"revoke": revoke, "revoke while others add": revokeMeanwhile, "sweep": sweep, "strange names": strange,
 	} {
@@ -151,6 +151,48 @@ func absent(t *testing.T, s enrol.Store) {
 		t.Errorf("%v, %v", all, err)
 	}
 	must(t, s.Sweep(t.Context(), epoch, epoch))
+}
+
+func waiting(t *testing.T, s enrol.Store) {
+	add := func(name string, minutes int) enrol.Token {
+		tk := token(name, "prod")
+		tk.Expires = epoch.Add(time.Duration(minutes) * time.Minute)
+		must(t, s.AddToken(t.Context(), tk, 1<<20))
+		return tk
+	}
+	ids := func() string {
+		all, err := s.Waiting(t.Context(), epoch.Add(10*time.Minute))
+		must(t, err)
+		if all == nil {
+			t.Error("none are nil")
+		}
+		var words []string
+		for _, tk := range all {
+			words = append(words, tk.ID)
+		}
+		return strings.Join(words, " ")
+	}
+	if got := ids(); got != "" {
+		t.Errorf("%q wait", got)
+	}
+	used, last, first := add("used", 12), add("last", 11), add("at-the-last", 10)
+	add("over", 9)
+	add("b", 11)
+	if ok, err := s.Burn(t.Context(), used.Hash, epoch); !ok || err != nil {
+		t.Fatalf("not burnt: %v", err)
+	}
+	if got := ids(); got != "id-at-the-last id-b id-last" {
+		t.Errorf("%q wait", got)
+	}
+	if all, err := s.Waiting(t.Context(), first.Expires.Add(time.Microsecond)); err != nil || len(all) != 2 || !reflect.DeepEqual(all[1], last) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	for i := range enrol.MostListed {
+		add(fmt.Sprint("more-", i), 20)
+	}
+	if got := strings.Fields(ids()); len(got) != enrol.MostListed || got[0] != "id-at-the-last" {
+		t.Errorf("%d wait, first %q", len(got), got[0])
+	}
 }
 
 func tooManyTokens(t *testing.T, s enrol.Store) {

@@ -27,7 +27,7 @@ export function AddClusterDialog({ rows, wanted, onClose }: AddClusterDialogProp
   const mint = useMutation({
     mutationFn: async (cluster: string) => {
       // What is there now is compared with what comes; the cache may lag behind by its interval.
-      const [agents, clusters] = await Promise.all([
+      const [{ agents }, clusters] = await Promise.all([
         queries.fetchQuery({ ...agentsQuery(), staleTime: 0 }),
         queries.fetchQuery({ ...clustersQuery(), staleTime: 0 }),
       ]);

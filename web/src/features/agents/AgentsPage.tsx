@@ -12,6 +12,7 @@ import { AgentTable } from "./AgentTable.tsx";
 import { type AgentRow, rowsOf } from "./agents.ts";
 import { HowToName } from "./HowToName.tsx";
 import { RevokeAgentDialog } from "./RevokeAgentDialog.tsx";
+import { WaitingTokens } from "./WaitingTokens.tsx";
 
 interface AgentsPageProps {
   who: string;
@@ -26,7 +27,7 @@ export function AgentsPage({ who, adding, onAdd }: AgentsPageProps) {
   const clusters = useQuery(clustersQuery());
   const [revoking, setRevoking] = useState<AgentRow | null>(null);
   const none = list.isError && asFault(list.error).status === 404;
-  const rows = list.data && !none ? rowsOf(list.data, clusters.data ?? []) : undefined;
+  const rows = list.data && !none ? rowsOf(list.data.agents, clusters.data ?? []) : undefined;
   return (
     <div className="h-full overflow-auto">
       <Stale
@@ -54,6 +55,7 @@ export function AgentsPage({ who, adding, onAdd }: AgentsPageProps) {
         {rows && rows.length > 0 ? (
           <AgentTable rows={rows} clustersKnown={clusters.data !== undefined} onAdd={onAdd} onRevoke={setRevoking} />
         ) : null}
+        {list.data && !none ? <WaitingTokens tokens={list.data.tokens} /> : null}
         {list.isPending ? <Skeleton rows={3} label="Loading agents" /> : null}
         {list.isLoadingError && !none ? (
           <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />

@@ -93,7 +93,7 @@ function Commands({ minted, which, onWhich, primary }: CommandsProps) {
 }
 
 function useProgress(cluster: string, before: Before, expired: boolean) {
-  const agents = useQuery({ ...agentsQuery(), refetchInterval: WATCH_MS }).data ?? [];
+  const agents = useQuery({ ...agentsQuery(), refetchInterval: WATCH_MS }).data?.agents ?? [];
   const clusters = useQuery({ ...clustersQuery(), refetchInterval: WATCH_MS }).data ?? [];
   const agent = agents.find((one) => one.cluster === cluster);
   const link = clusters.find(({ name }) => name === cluster)?.link ?? null;

@@ -2,7 +2,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import { useState } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Agent, AgentToken, Cluster } from "../../api/types.ts";
+import type { Agent, AgentToken, Cluster, WaitingToken } from "../../api/types.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
 import { AgentsPage } from "./AgentsPage.tsx";
 import { beforeOf, breakCommand, certificate, likelyTopology, progressOf, rowsOf } from "./agents.ts";
@@ -111,7 +111,7 @@ let answer: { status: number; body: object } | null;
 let queries: QueryClient;
 
 beforeEach(() => {
-  agents = { status: 200, body: { agents: [agent("edge")] } };
+  agents = { status: 200, body: { agents: [agent("edge")], tokens: [] } };
   clusters = [cluster("edge", connected(at(-60))), cluster("lab", never)];
   asked = [];
   answer = null;
@@ -158,6 +158,7 @@ describe("the page", () => {
     clusters.push(cluster("far", { state: "away", since: at(-130), agentVersion: "" }));
     agents.body = {
       agents: [agent("edge"), agent("far", { renewAt: at(-20 * DAY), expiresAt: at(5 * DAY) }), agent("old")],
+      tokens: [],
     };
     const onAdd = show();
     expect(await row("edge")).toMatch(/Connected.*60s.*1\.2\.0.*ada@example\.com.*in 89d/);
@@ -192,7 +193,7 @@ describe("the page", () => {
   });
 
   it("revokes after a question that says what happens", async () => {
-    agents.body = { agents: [agent("edge", { certificates: 2 })] };
+    agents.body = { agents: [agent("edge", { certificates: 2 })], tokens: [] };
     show();
     fireEvent.click(await screen.findByRole("button", { name: "Revoke edge" }));
     const dialog = await screen.findByRole("dialog", { name: "Revoke the agent of edge?" });
@@ -204,6 +205,46 @@ describe("the page", () => {
     fireEvent.click(within(dialog).getByRole("button", { name: "Revoke" }));
     await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
     expect(asked.at(-1)).toMatchObject({ method: "DELETE", path: "/api/agents/edge" });
+  });
+});
+
+describe("tokens that wait", () => {
+  const waits = (id: string, name: string, seconds: number): WaitingToken => ({
+    id,
+    cluster: name,
+    mintedBy: { subject: "ada", email: "ada@example.com" },
+    createdAt: at(seconds - 900),
+    expiresAt: at(seconds),
+  });
+  const listed = () => screen.queryByRole("list", { name: "Tokens that wait for an agent" });
+
+  it("are listed with the time that is left, also of a cluster without an agent", async () => {
+    agents.body = { agents: [], tokens: [waits("t1", "lab", 600), waits("t2", "edge", -1)] };
+    show();
+    const list = await screen.findByRole("list", { name: "Tokens that wait for an agent" });
+    expect(within(list).getAllByRole("listitem")).toHaveLength(1); // the other one has expired
+    expect(list.textContent).toMatch(/lab.*made 5m.* ago by ada@example\.com.*expires in (10:00|09:5\d)/);
+  });
+
+  it("leave no trace where there are none", async () => {
+    show();
+    await screen.findByText("edge");
+    expect(listed()).toBeNull();
+    expect(screen.queryByText(/wait for an agent/)).toBeNull();
+  });
+
+  it("are withdrawn, and where that fails it says why", async () => {
+    agents.body = { agents: [], tokens: [waits("t1", "lab", 600)] };
+    show();
+    const withdraw = await screen.findByRole("button", { name: "Withdraw the token for lab" });
+    answer = { status: 503, body: { error: "E_AUDIT_UNAVAILABLE", message: "No record, no act." } };
+    fireEvent.click(withdraw);
+    expect((await screen.findByRole("alert")).textContent).toContain("The token was not withdrawn. No record, no act.");
+    answer = null;
+    agents.body = { agents: [], tokens: [] };
+    fireEvent.click(withdraw);
+    await waitFor(() => expect(listed()).toBeNull());
+    expect(asked.at(-1)).toMatchObject({ method: "DELETE", path: "/api/agents/lab/tokens/t1" });
   });
 });
 
@@ -232,7 +273,7 @@ describe("adding a cluster", () => {
   });
 
   it("shows the lines for clusters.yaml where there is none to choose", async () => {
-    agents.body = { agents: [agent("given-up")] };
+    agents.body = { agents: [agent("given-up")], tokens: [] };
     clusters = [];
     show("");
     const dialog = await screen.findByRole("dialog", { name: "Add cluster" });
@@ -264,7 +305,7 @@ describe("adding a cluster", () => {
     expect(progress()).toBe("Waiting for the agent");
     expect(screen.getByRole("timer").textContent).toMatch(/1[45]:\d\d/);
 
-    agents.body = { agents: [agent("edge"), agent("lab", { registeredAt: at(0) })] };
+    agents.body = { agents: [agent("edge"), agent("lab", { registeredAt: at(0) })], tokens: [] };
     await again();
     await waitFor(() => expect(progress()).toMatch(/^The agent has registered/));
     clusters = [clusters[0] as Cluster, cluster("lab", connected(at(-3)))];
