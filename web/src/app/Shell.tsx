@@ -17,7 +17,7 @@ import { ErrorBoundary } from "../ui/ErrorBoundary.tsx";
 import { hasModifier, isTyping } from "../ui/keys.ts";
 import { NoticeBar } from "../ui/NoticeBar.tsx";
 import { isPaletteKey } from "./keys.ts";
-import { askSignOutEverywhere, LeaveDialog, leave } from "./leave.tsx";
+import { askSignOutEverywhere, LeaveDialog, leave, useClosedByLeaving } from "./leave.tsx";
 import { OfflineBar } from "./OfflineBar.tsx";
 import { Rail, RailMenu, toggleTheme } from "./Rail.tsx";
 import { TopBar } from "./TopBar.tsx";
@@ -33,6 +33,7 @@ export function Shell() {
   const features = useQuery(featuresQuery()).data;
   const { commands, actions } = usePalette(who.admin, () => setOverlay("help"));
   useGlobalKeys(setOverlay);
+  useClosedByLeaving(() => setOverlay("none"));
 
   return (
     <div className="flex h-full min-h-0">

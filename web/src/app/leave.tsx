@@ -1,3 +1,5 @@
+import { useLocation } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
 import { SignOutEverywhere } from "../features/account/SignOutEverywhere.tsx";
 import { signOut, signOutEverywhere } from "../features/auth/session.ts";
 import { endAllShells } from "../features/dock/restore.ts";
@@ -15,8 +17,20 @@ export function leave(): void {
   void signOut();
 }
 
+/** What lies over a page does not stay when the page goes, by the browser's Back for instance. */
+export function useClosedByLeaving(close: () => void): void {
+  const { pathname } = useLocation();
+  const shown = useRef(pathname);
+  useEffect(() => {
+    if (shown.current === pathname) return;
+    shown.current = pathname;
+    close();
+  });
+}
+
 /** The question before signing out everywhere, wherever it was asked for. */
 export function LeaveDialog() {
+  useClosedByLeaving(() => asking.set(false));
   if (!useStore(asking)) return null;
   return (
     <SignOutEverywhere
