@@ -77,6 +77,23 @@ export async function screen(page: Page): Promise<string> {
   return rows.map((row) => row.replace(/\u00a0/g, " ").trimEnd()).join("\n");
 }
 
+/**
+ * Runs in the page: waits for something on it to change, and a moment more for what changes with it. To look again each
+ * frame would keep a processor busy. What changed just before is seen a tenth of a second late.
+ */
+function nextChange(): Promise<void> {
+  return new Promise((done) => {
+    const watcher = new MutationObserver(() => setTimeout(end, 20));
+    const late = setTimeout(end, 100);
+    function end(): void {
+      watcher.disconnect();
+      clearTimeout(late);
+      done();
+    }
+    watcher.observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+}
+
 /** Waits until the terminal's screen satisfies ok; `read` reads it, where more than one shows. */
 export async function onScreen(
   page: Page,
@@ -90,7 +107,7 @@ export async function onScreen(
     const text = await read();
     if (ok(text)) return text;
     if (Date.now() > deadline) throw new Error(`not on the screen in time: ${what}\n${text}`);
-    await page.waitForFunction(() => new Promise((done) => requestAnimationFrame(() => done(true))));
+    await page.evaluate(nextChange);
   }
 }
 
@@ -108,9 +125,14 @@ export async function faults(page: Page): Promise<string[]> {
   return wide ? [...found, "the page scrolls sideways"] : found;
 }
 
-/** Types a line into the terminal that has the focus. */
+/**
+ * Types a line into the terminal that has the focus: its first letter and Enter by keys, and what is between at once, as
+ * a phone's keyboard does, since each key costs the browser a picture. xterm takes no such text while a key is held,
+ * and one whose end another element has seen counts as held until the next.
+ */
 export async function typeLine(page: Page, line: string): Promise<void> {
-  await page.keyboard.type(line);
+  await page.keyboard.type(line.slice(0, 1));
+  await page.keyboard.insertText(line.slice(1));
   await page.keyboard.press("Enter");
 }
 

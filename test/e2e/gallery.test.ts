@@ -27,8 +27,19 @@ async function violations(page: Page): Promise<string[]> {
 
 const POD = /^checkout-/;
 
+/**
+ * Goes where a link would lead, without loading the page again: what the browser has compiled of it and of axe it need
+ * not compile for each picture. A page on which one is already is loaded, so that nothing lies over it.
+ */
+async function visit(page: Page, path: string): Promise<void> {
+  const to = new URL(path, address());
+  const at = page.url() === "about:blank" ? to : new URL(page.url());
+  if (to.pathname === at.pathname) await page.goto(path);
+  else await page.evaluate((next) => history.pushState(null, "", next), path);
+}
+
 async function firstPod(page: Page): Promise<string> {
-  await page.goto("/clusters/demo");
+  await visit(page, "/clusters/demo");
   const link = page.getByRole("link", { name: POD }).first();
   await link.waitFor();
   return (await link.getAttribute("href")) ?? "";
@@ -39,11 +50,11 @@ type Steps = Record<string, (page: Page) => Promise<void>>;
 /** What opens no shell. All of a width share one window. */
 const alone: Steps = {
   clusters: async (page) => {
-    await page.goto("/");
+    await visit(page, "/");
     await page.getByRole("list", { name: "Clusters" }).waitFor();
   },
   pods: async (page) => {
-    await page.goto("/clusters/demo");
+    await visit(page, "/clusters/demo");
     await page.getByRole("link", { name: POD }).first().waitFor();
   },
   "cli-question": async (page) => {
@@ -57,41 +68,41 @@ const alone: Steps = {
       data: ask,
       headers: { "User-Agent": "periscope/1.4.0" },
     });
-    await page.goto((await answer.json()).page);
+    await visit(page, (await answer.json()).page);
     await page.getByRole("button", { name: "Allow" }).waitFor();
   },
   "cli-code": async (page) => {
-    await page.goto("/cli");
+    await visit(page, "/cli");
     await page.getByLabel("Code").fill("bcdfgh");
     await page.getByText("Only type a code that you see").waitFor();
   },
   "cli-over": async (page) => {
-    await page.goto("/cli?ask=AAAAAAAAAAAAAAAAAAAAAAAAAA");
+    await visit(page, "/cli?ask=AAAAAAAAAAAAAAAAAAAAAAAAAA");
     await page.getByRole("heading", { name: "This login is over" }).waitFor();
   },
   "cli-refused": async (page) => {
     const answer = await page.request.post("/api/auth/cli/device", { data: { host: "build-7" } });
-    await page.goto("/cli");
+    await visit(page, "/cli");
     await page.getByLabel("Code").fill((await answer.json()).userCode);
     await page.getByRole("button", { name: "Continue" }).click();
     await page.getByRole("button", { name: "Refuse" }).click();
     await page.getByRole("heading", { name: "Refused" }).waitFor();
   },
   "pods-none-match": async (page) => {
-    await page.goto("/clusters/demo?q=nothing-is-called-so");
+    await visit(page, "/clusters/demo?q=nothing-is-called-so");
     await page.getByText("No pod matches").waitFor();
   },
   pod: async (page) => {
-    await page.goto(await firstPod(page));
+    await visit(page, await firstPod(page));
     await page.getByRole("list", { name: "Containers" }).waitFor();
   },
   "pod-events": async (page) => {
-    await page.goto(await firstPod(page));
+    await visit(page, await firstPod(page));
     await page.getByRole("tab", { name: "Events" }).click();
     await page.getByRole("list", { name: "Events" }).waitFor();
   },
   "pod-gone": async (page) => {
-    await page.goto("/clusters/demo/pods/shop/no-such-pod");
+    await visit(page, "/clusters/demo/pods/shop/no-such-pod");
     await page
       .getByText(/no-such-pod/)
       .first()
@@ -99,7 +110,7 @@ const alone: Steps = {
     await page.getByRole("heading").first().waitFor();
   },
   "cluster-unknown": async (page) => {
-    await page.goto("/clusters/nowhere");
+    await visit(page, "/clusters/nowhere");
     await page
       .getByText(/nowhere/)
       .first()
@@ -107,36 +118,36 @@ const alone: Steps = {
     await page.getByRole("heading").first().waitFor();
   },
   "sessions-none": async (page) => {
-    await page.goto("/sessions?mine=true");
+    await visit(page, "/sessions?mine=true");
     await page.getByText("You have no shell open").waitFor({ timeout: 20_000 });
   },
   "pods-without-shells": async (page) => {
-    await page.goto("/clusters/locked");
+    await visit(page, "/clusters/locked");
     await page.getByRole("link", { name: POD }).first().waitFor();
   },
   "pod-without-shells": async (page) => {
-    await page.goto("/clusters/locked/pods/tools/toolbox");
+    await visit(page, "/clusters/locked/pods/tools/toolbox");
     await page.getByRole("list", { name: "Containers" }).waitFor();
   },
   settings: async (page) => {
-    await page.goto("/settings");
+    await visit(page, "/settings");
     await page.getByRole("heading", { name: "Settings" }).waitFor();
   },
   "user-menu": async (page) => {
-    await page.goto("/clusters");
+    await visit(page, "/clusters");
     await page.getByRole("list", { name: "Clusters" }).waitFor();
     await page.getByRole("button", { name: /^Account of/ }).click();
     await page.getByRole("menuitem", { name: "Your sessions" }).waitFor();
   },
   "sign-out-everywhere": async (page) => {
     await someTokens(page);
-    await page.goto("/account/sessions");
+    await visit(page, "/account/sessions");
     await page.getByText("This browser").waitFor();
     await page.getByRole("button", { name: "Sign out everywhere…" }).click();
     await page.getByRole("dialog", { name: "Sign out everywhere?" }).getByText("this one too").waitFor();
   },
   "tokens-none": async (page) => {
-    await page.goto("/account/tokens");
+    await visit(page, "/account/tokens");
     await page.getByRole("heading", { name: "Access tokens" }).waitFor();
     await page.request.delete("/api/auth/tokens");
     await page.reload();
@@ -161,7 +172,7 @@ const alone: Steps = {
     await dialog.getByText("You have a token of this name").waitFor();
   },
   "token-made": async (page) => {
-    await page.goto("/account/tokens");
+    await visit(page, "/account/tokens");
     await page.getByRole("heading", { name: "Access tokens" }).waitFor();
     await page.request.delete("/api/auth/tokens");
     await page.reload();
@@ -176,7 +187,7 @@ const alone: Steps = {
     await page.getByRole("dialog", { name: "Revoke deploy-bot?" }).waitFor();
   },
   why: async (page) => {
-    await page.goto("/clusters/strict/pods/tools/toolbox");
+    await visit(page, "/clusters/strict/pods/tools/toolbox");
     await page
       .getByRole("button", { name: /^Open shell/ })
       .first()
@@ -333,7 +344,7 @@ const besideShells: Steps = {
 
 /** The page of tokens with some on it, one of which ends soon and one never used. */
 async function someTokens(page: Page): Promise<void> {
-  await page.goto("/account/tokens");
+  await visit(page, "/account/tokens");
   await page.getByRole("heading", { name: "Access tokens" }).waitFor();
   await page.request.delete("/api/auth/tokens");
   const day = 24 * 3600;
