@@ -1,11 +1,7 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { agentCame, demoAway, demoBehind, link, noAgents, withAgents, withLinks } from "./agents.ts";
-import { address, dock, focusTerminal, launch, newContext, onScreen, shot } from "./browser.ts";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+import { address, dock, faults, focusTerminal, launch, newContext, onScreen, shot } from "./browser.ts";
 
 let browser: Browser;
 beforeAll(async () => {
@@ -13,17 +9,6 @@ beforeAll(async () => {
   await otherBrowsers();
 });
 afterAll(() => browser.close());
-
-/** What axe finds wrong on the page as it is, one line a rule. */
-async function violations(page: Page): Promise<string[]> {
-  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe);
-  const found = await page.evaluate(async () => {
-    // The terminal's own cells are xterm's business; its colours are checked by unit tests.
-    const result = await (window as any).axe.run({ exclude: [[".xterm"]] }, { runOnly: ["wcag2a", "wcag2aa"] });
-    return result.violations.map((v: any) => `${v.id}: ${v.nodes.map((n: any) => n.target.join(" ")).join(", ")}`);
-  });
-  return found;
-}
 
 const POD = /^checkout-/;
 
@@ -422,12 +407,6 @@ async function twoShells(other: Page): Promise<void> {
     .getByRole("tab", { name: /connected/ })
     .nth(1)
     .waitFor();
-}
-
-/** What is wrong with the page as it stands: axe's findings, and scrolling sideways. */
-async function faults(page: Page): Promise<string[]> {
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
-  return [...(await violations(page)), ...(wide ? ["the page scrolls sideways"] : [])];
 }
 
 /** Shows the page as it stands to a person in the light, and in the dark. */
