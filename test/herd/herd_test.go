@@ -38,8 +38,8 @@ const (
 // TestTheHerd restarts the server in both ways. The bounds are those of
 // internal/tunnel/line: a line that waits to go on is asked for within a tenth of its
 // grace of 30 s, and a new one follows within a quarter of a second; after a word of the
-// server, and where lines end soon after they began, the waits grow to 30 s. On top of
-// that is what a busy machine takes.
+// server, and where lines end within 5 s of their beginning, the waits grow to 30 s. On
+// top of that is what a busy machine takes.
 func TestTheHerd(t *testing.T) {
 	if *agents == 0 {
 		t.Skip("make soak has as many agents as it takes")

@@ -15,6 +15,10 @@ const (
 	// than a tenth of its grace, so that an outage that is shorter loses no line.
 	firstWait   = 250 * time.Millisecond
 	longestWait = 30 * time.Second
+	// steady is how long a line must have lived so that the waits begin anew. Who is at
+	// a shell then waits little for the next one, however long the outage before was;
+	// and whatever ends all lines soon after they began is still asked less and less.
+	steady = 5 * time.Second
 	// standbyWait is how often a standby asks, give or take a quarter.
 	standbyWait = time.Minute
 )
@@ -77,7 +81,7 @@ func (d *Dialer) Keep(ctx context.Context, serve func(*Conn)) error {
 			began := time.Now()
 			err = d.serve(ctx, c, serve)
 			standby = false
-			if time.Since(began) > longestWait { // else something ends our lines
+			if time.Since(began) >= steady { // else something ends our lines
 				n = 0
 			}
 		}

@@ -414,6 +414,36 @@ func TestKeepIsPatient(t *testing.T) {
 	})
 }
 
+// TestKeepForgetsOldTrouble: after a long outage a line that has lived for some seconds
+// is followed by another at once; lines that live shorter are not.
+func TestKeepForgetsOldTrouble(t *testing.T) {
+	for lived, want := range map[time.Duration][2]int{ // lines in ten minutes
+		steady:               {110, 120},
+		steady - time.Second: {15, 80},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.refuse(true)
+			a := w.agent(t.Context(), "one")
+			time.Sleep(10 * time.Minute)
+			w.refuse(false)
+			var reading sync.WaitGroup
+			for began, c := time.Now(), <-w.fresh; time.Since(began) < 10*time.Minute; c = <-w.fresh {
+				absorb(&reading, c)
+				time.Sleep(lived)
+				_ = c.CloseWith(errors.New("the server restarts"))
+			}
+			if n, _ := a.lines(); n < want[0] || n > want[1] {
+				t.Errorf("lines that lived for %v: %d in ten minutes", lived, n)
+			}
+			a.ends()
+			w.host.Close(nil)
+			a.running.Wait()
+			reading.Wait()
+		})
+	}
+}
+
 // TestStandbyWaitsForTheGrace: a line that may come back is not taken away.
 func TestStandbyWaitsForTheGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
