@@ -131,8 +131,7 @@ func typing(flooding tunnel.Class) func(context.Context, end) ([]float64, error)
 	}
 }
 
-// typeOn types at the cadence and says how long each echo took, in milliseconds
-// from when its key was due.
+// typeOn types at the cadence and says how long each echo took, in milliseconds.
 func typeOn(ctx context.Context, e end) ([]float64, error) {
 	echo, err := e.service(ctx, tunnel.Interactive, serviceEcho)
 	if err != nil {
@@ -140,25 +139,40 @@ func typeOn(ctx context.Context, e end) ([]float64, error) {
 	}
 	defer echo.Close()
 	defer context.AfterFunc(ctx, func() { _ = echo.Close() })()
-	begun := time.Now()
-	due := func(i int) time.Time { return begun.Add(time.Duration(i) * cadence) }
-	typed := make(chan error, 1)
-	go func() {
-		var err error
-		for i := 0; i < keystrokes && err == nil; i++ {
-			time.Sleep(time.Until(due(i)))
-			_, err = echo.Write([]byte{'k'})
-		}
-		typed <- err
-	}()
+	from, typed := make(chan time.Time, keystrokes), make(chan error, 1)
+	go func() { typed <- press(echo, from) }()
 	times := make([]float64, 0, keystrokes)
 	for i := range keystrokes {
 		if _, err := io.ReadFull(echo, make([]byte, 1)); err != nil {
 			return nil, fmt.Errorf("echo %d: %w", i, err)
 		}
-		times = append(times, float64(time.Since(due(i)))/1e6)
+		times = append(times, float64(time.Since(<-from))/1e6)
 	}
 	return times, <-typed
+}
+
+// press types at the cadence and tells of each key from when its echo counts. That is
+// when it was due, however long the Write before it took: a person would have typed
+// then. Only where press itself was asleep and woke late is it when it woke, since no
+// link can help the lateness of the machine's timer.
+func press(echo io.Writer, from chan<- time.Time) error {
+	begun := time.Now()
+	woke := begun
+	for i := range keystrokes {
+		at := begun.Add(time.Duration(i) * cadence)
+		if left := time.Until(at); left > 0 {
+			time.Sleep(left)
+			woke = time.Now()
+		}
+		if woke.After(at) {
+			at = woke
+		}
+		from <- at
+		if _, err := echo.Write([]byte{'k'}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // quiet waits until the flood's rest has passed: an echo comes behind it.
