@@ -1,10 +1,11 @@
-// Package kubetest gives tests a real control plane: namespaces that go away and
-// pods that run.
+// Package kubetest gives tests a real control plane: namespaces of their own and
+// pods that run, and end with their test.
 //
-// It owns the dev clusters it starts, one child process each, and the namespaces
-// it makes; never what a test makes in them. It starts no goroutines. Every wait
-// is a watch with a bound, and nothing is ever skipped: a test that cannot have
-// its cluster fails and says which command builds it.
+// It owns the dev clusters it starts, one child process each, and the pods in the
+// namespaces it makes; never what else a test makes in them, which ends with the
+// cluster. It starts no goroutines. Every wait is a watch with a bound, and nothing
+// is ever skipped: a test that cannot have its cluster fails and says which command
+// builds it.
 //
 // Shared is for tests that leave the cluster as it was, each in a namespace of
 // its own; Start is for those that break nodes or apiservers, or want flags. A

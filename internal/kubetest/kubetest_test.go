@@ -1,12 +1,15 @@
 package kubetest
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 func TestMain(m *testing.M) { Main(m) }
@@ -21,6 +24,35 @@ func TestSharedClusterRunsPods(t *testing.T) {
 	if Shared(t) != c {
 		t.Error("a second cluster")
 	}
+}
+
+func TestPodsEndWithTheirTest(t *testing.T) {
+	c := Shared(t)
+	var ns string
+	t.Run("the test", func(t *testing.T) {
+		ns = c.Namespace(t)
+		c.Pod(t, ns)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
+	defer cancel()
+	pods, err := c.Client.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pods.Items) == 0 {
+		return
+	}
+	w, err := c.Client.CoreV1().Pods(ns).Watch(ctx, metav1.ListOptions{ResourceVersion: pods.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		if e.Type == watch.Deleted {
+			return
+		}
+	}
+	t.Errorf("the pod outlives its test: %v", context.Cause(ctx))
 }
 
 func TestWhoIsAloneTakesNobodysCluster(t *testing.T) {
