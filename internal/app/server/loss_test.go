@@ -90,8 +90,8 @@ func patients(t *testing.T, c *kubetest.Cluster, p *product, ns, kind string) []
 	t.Helper()
 	var all []*patient
 	for _, mode := range []string{"plain", "v2"} {
-		// The container ends when there is a file /tmp/end.
-		pod := c.Pod(t, ns, kubetest.Command("sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 3"))
+		// The container ends when somebody writes to /tmp/end.
+		pod := c.Pod(t, ns, kubetest.Command("sh", "-c", "mkfifo /tmp/end; read -r x </tmp/end; exit 3"))
 		pt := &patient{name: kind + " " + mode, ns: ns, pod: pod.Name, c: c, p: p}
 		if mode == "v2" {
 			pt.term = p.open(p.clusterName(), ns, pt.pod, nil)
@@ -208,7 +208,7 @@ func containersEnd(t *testing.T, c *kubetest.Cluster, kinds ...string) {
 		lose func(*testing.T, *patient)
 		want end
 	}{
-		"the container ends": {func(t *testing.T, pt *patient) { inside(t, c, pt.ns, pt.pod, "touch", "/tmp/end") }, exit},
+		"the container ends": {func(t *testing.T, pt *patient) { inside(t, c, pt.ns, pt.pod, "sh", "-c", "echo >/tmp/end") }, exit},
 		"the pod is deleted": {func(t *testing.T, pt *patient) {
 			if err := c.Client.CoreV1().Pods(pt.ns).Delete(t.Context(), pt.pod, metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)
@@ -232,11 +232,15 @@ func containersEnd(t *testing.T, c *kubetest.Cluster, kinds ...string) {
 	}
 }
 
-func TestAContainerIsLost(t *testing.T) { containersEnd(t, kubetest.Shared(t), "ws", "spdy") }
+func TestAContainerIsLost(t *testing.T) {
+	t.Parallel()
+	containersEnd(t, kubetest.Shared(t), "ws", "spdy")
+}
 
 // TestANodeIsLost takes the node away from under shells, by every way that leads
 // to one.
 func TestANodeIsLost(t *testing.T) {
+	t.Parallel()
 	for name, v := range map[string]struct {
 		opts   []kubetest.Option
 		kinds  []string
@@ -276,6 +280,8 @@ func TestANodeIsLost(t *testing.T) {
 			}
 			if name == "passed through" {
 				containersEnd(t, c, v.kinds...)
+			} else {
+				t.Run("answering pings", func(t *testing.T) { lostBehindATranslator(t, c, node) })
 			}
 			t.Run("for a moment", each(v.kinds, func() { node.Cut(badnet.RST) }, "verified", 0))
 			t.Run("for good", each(v.kinds, func() { node.Refuse(true); node.Cut(badnet.FIN) }, "unverified", 1))
@@ -286,6 +292,7 @@ func TestANodeIsLost(t *testing.T) {
 
 // TestTheApiserverIsLost does the same one hop before.
 func TestTheApiserverIsLost(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	for name, v := range map[string]struct {
 		lose  func(*badnet.Proxy)
@@ -379,12 +386,10 @@ func (n *silentNode) tell(resp *http.Response) error {
 
 var onePod = regexp.MustCompile(`/pods/[^/]+$`)
 
-// TestANodeIsLostBehindATranslator holds the streams of a node that the apiserver
-// answers pings for.
-func TestANodeIsLostBehindATranslator(t *testing.T) {
-	t.Parallel()
-	c := kubetest.Start(t)
-	node, told := nodeBehind(t, c), newSilentNode(t, c)
+// lostBehindATranslator holds the streams of a node that the apiserver answers
+// pings for.
+func lostBehindATranslator(t *testing.T, c *kubetest.Cluster, node *badnet.Proxy) {
+	told := newSilentNode(t, c)
 	p := lossy(t, told.Cluster, "ws")
 	all := patients(t, c, p, c.Namespace(t), "ws")
 	told.lost.Store(true)
@@ -403,4 +408,5 @@ func TestANodeIsLostBehindATranslator(t *testing.T) {
 	}
 	p.wantCounted("server_error", 2)
 	node.SetAll(badnet.Faults{})
+	node.Refuse(false)
 }
