@@ -144,6 +144,7 @@ var transports = []string{"ws", "spdy"}
 // TestExecThroughTheTunnel is RFC 0004's table, rows 1 to 5, and what it could not
 // prove: SPDY's streams through the tunnel, by the real executors, to a real pod.
 func TestExecThroughTheTunnel(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
@@ -258,6 +259,7 @@ func (f *faraway) exitCode(ns, pod string) {
 // TestFallbackThroughTheTunnel is RFC 0004's row 6: an apiserver that takes no
 // WebSockets, behind an agent.
 func TestFallbackThroughTheTunnel(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
@@ -274,6 +276,7 @@ func TestFallbackThroughTheTunnel(t *testing.T) {
 // TestAnAgentThatGoes is RFC 0004's row 7: a link that is ended on purpose ends its
 // shells at once, with the reason, and nothing is left of them but what is told.
 func TestAnAgentThatGoes(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
@@ -334,6 +337,7 @@ func TestAnAgentThatIsLost(t *testing.T) {
 
 // TestAClientThatGoesBeforeTheShell is RFC 0004's row 8.
 func TestAClientThatGoesBeforeTheShell(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
@@ -355,6 +359,7 @@ func TestAClientThatGoesBeforeTheShell(t *testing.T) {
 // TestAShellSurvivesItsLinksConnections prints while the link's connection is cut
 // again and again: the output is as without cuts, and the shell the same.
 func TestAShellSurvivesItsLinksConnections(t *testing.T) {
+	t.Parallel()
 	const lines = 200000
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)

@@ -99,6 +99,7 @@ func firstCert(t *testing.T, text string) *x509.Certificate {
 // certificate, of two servers that share the store too; a restart knows it all;
 // audit has every act.
 func TestEnrolment(t *testing.T) {
+	t.Parallel()
 	pg := pgtest.Start(t)
 	for name, database := range map[string]func(dir string) string{
 		"sqlite":   func(dir string) string { return "sqlite:" + filepath.Join(dir, "p.db") },

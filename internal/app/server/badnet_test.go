@@ -367,6 +367,7 @@ func (x *product) started() (ok []map[string]any) {
 // TestBadNetworks has every fault strike in every phase of a session's life, on
 // the browser's side and on the apiserver's.
 func TestBadNetworks(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

@@ -161,6 +161,7 @@ func (p *product) mustRecordDebug(ns, pod string, made ...string) {
 // environment. It needs a node that tells users, which as root the dev cluster's
 // does; containerd before 2 does not.
 func TestDebugAsTheImagesUser(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns, kubetest.Image("distroless:nonroot"), kubetest.Command(), marked)
@@ -185,6 +186,7 @@ func TestDebugAsTheImagesUser(t *testing.T) {
 
 // TestTwoDebugAtOnce: thirty people ask for the same, and get one container.
 func TestTwoDebugAtOnce(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns, kubetest.Image("distroless"), kubetest.Command())
@@ -448,6 +450,7 @@ func TestDebugImageThatIsNotThere(t *testing.T) {
 // TestThePodGoesUnderADebugContainer: a pod that is deleted while somebody asks
 // says so, and its shell ends as any other.
 func TestThePodGoesUnderADebugContainer(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns, kubetest.Image("distroless"), kubetest.Command())
@@ -471,6 +474,7 @@ func TestThePodGoesUnderADebugContainer(t *testing.T) {
 // TestDebugIsOffWhereShellsAre: by a cluster's settings, and where no image is
 // listed.
 func TestDebugIsOffWhereShellsAre(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

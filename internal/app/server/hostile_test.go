@@ -43,6 +43,7 @@ func everyFrame() []sent {
 // TestEveryFrameInEveryPhase: it is borne or refused in words, and the session
 // ends in order.
 func TestEveryFrameInEveryPhase(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

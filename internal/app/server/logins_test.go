@@ -11,6 +11,7 @@ import (
 // TestOwnLogins: two browsers of one person, each sees both, and one ends the
 // other with the shell in it.
 func TestOwnLogins(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

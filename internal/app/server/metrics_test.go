@@ -53,6 +53,7 @@ func (p *product) scraped(want map[string]float64) {
 // TestFiguresAreScraped follows a shell, a refusal and a cluster that falls back
 // to SPDY through what Prometheus reads.
 func TestFiguresAreScraped(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)

@@ -403,6 +403,7 @@ func TestTwoServersShareLogins(t *testing.T) {
 
 // TestAProviderThatIsDownAtStart: not ready, says why, and comes up by itself.
 func TestAProviderThatIsDownAtStart(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.idp.Fail("discovery", 0)
 	p := h.serve(freePort(t))

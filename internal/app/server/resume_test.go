@@ -36,6 +36,7 @@ var said = regexp.MustCompile(`pid=([0-9]+)\.\r\n`)
 // TestTheSameShellAfterEachCut counts in a real shell, cuts the connection again and
 // again, and finds the same process, with every line once.
 func TestTheSameShellAfterEachCut(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	for _, transport := range []string{"ws", "spdy"} {
 		t.Run(transport, func(t *testing.T) {
@@ -122,6 +123,7 @@ func TestThePageIsToldOfTheLargestFile(t *testing.T) {
 // TestFilesBothWays writes a file into a real container through cuts, and reads it
 // back through others.
 func TestFilesBothWays(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	data := make([]byte, 3<<20)
 	rng := rand.New(rand.NewPCG(1, 2))

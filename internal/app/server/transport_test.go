@@ -31,6 +31,7 @@ func (p *product) lines(msg string) []map[string]any {
 // TestTheBreakerIsTold follows one cluster from WebSocket to SPDY and back, and
 // asks of each shell that hello, log and audit say the same.
 func TestTheBreakerIsTold(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
