@@ -106,26 +106,47 @@ func checkTest(t *testing.T, name string) {
 
 func checkGo(t *testing.T, dir, name string) {
 	t.Helper()
-	files, err := filepath.Glob(root + dir + "/*_test.go")
-	if err != nil || len(files) == 0 {
-		t.Errorf("%s has no tests (%v)", dir, err)
-		return
+	tests, err := testsOf(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	switch fn := tests[name]; {
+	case len(tests) == 0:
+		t.Errorf("%s has no tests", dir)
+	case fn == nil:
+		t.Errorf("%s has no test %s", dir, name)
+	case skips(fn):
+		t.Errorf("%s %s may be skipped: it proves nothing then", dir, name)
+	}
+}
+
+// folders are the tests of those folders that were looked into: each is named by
+// dozens of rows.
+var folders = map[string]map[string]*ast.FuncDecl{}
+
+// testsOf reads a folder's tests, by name.
+func testsOf(dir string) (map[string]*ast.FuncDecl, error) {
+	if known, ok := folders[dir]; ok {
+		return known, nil
+	}
+	files, err := filepath.Glob(root + dir + "/*_test.go")
+	if err != nil {
+		return nil, err
+	}
+	tests := map[string]*ast.FuncDecl{}
 	for _, file := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == name && isTest(fn) {
-				if skips(fn) {
-					t.Errorf("%s %s may be skipped: it proves nothing then", dir, name)
-				}
-				return
+			if fn, ok := d.(*ast.FuncDecl); ok && isTest(fn) {
+				tests[fn.Name.Name] = fn
 			}
 		}
 	}
-	t.Errorf("%s has no test %s", dir, name)
+	folders[dir] = tests
+	return tests, nil
 }
 
 // isTest knows what `go test` runs by itself.

@@ -24,11 +24,13 @@ type source struct {
 	fset *token.FileSet
 	dirs map[string][]*ast.File // by folder, such as internal/podexec
 	time types.Importer
+
+	checked map[string]*types.Package // by folder, those that were asked for
 }
 
 // product reads the code once for all tests.
 var product = sync.OnceValues(func() (*source, error) {
-	s := &source{fset: token.NewFileSet(), dirs: map[string][]*ast.File{}}
+	s := &source{fset: token.NewFileSet(), dirs: map[string][]*ast.File{}, checked: map[string]*types.Package{}}
 	s.time = importer.ForCompiler(s.fset, "source", nil)
 	for _, top := range []string{"internal", "cmd"} {
 		if err := filepath.WalkDir(root+top, s.read); err != nil {
@@ -82,9 +84,7 @@ func (s *source) constant(t *testing.T, name string) int64 {
 	if len(s.dirs[dir]) == 0 {
 		t.Fatalf("there is no folder %s", dir)
 	}
-	cfg := types.Config{Importer: s, Error: func(error) {}}
-	pkg, _ := cfg.Check(dir, s.fset, s.dirs[dir], nil) // of what is imported it knows nothing
-	c, ok := pkg.Scope().Lookup(ident).(*types.Const)
+	c, ok := s.declarations(dir).Scope().Lookup(ident).(*types.Const)
 	if !ok {
 		t.Fatalf("%s is no constant", name)
 	}
@@ -93,6 +93,15 @@ func (s *source) constant(t *testing.T, name string) int64 {
 		t.Fatalf("%s is %s, no whole number", name, c.Val())
 	}
 	return v
+}
+
+// declarations are a folder's, without what its functions do.
+func (s *source) declarations(dir string) *types.Package {
+	if s.checked[dir] == nil {
+		cfg := types.Config{Importer: s, IgnoreFuncBodies: true, Error: func(error) {}}
+		s.checked[dir], _ = cfg.Check(dir, s.fset, s.dirs[dir], nil) // of what is imported it knows nothing
+	}
+	return s.checked[dir]
 }
 
 // seconds is a constant that is a time.Duration.
