@@ -247,14 +247,16 @@ func (g *crowd) awaitAudit(reason string) {
 	}
 }
 
-// poll asks until ok; the state of another process cannot be awaited.
+// poll asks until ok; the state of another process cannot be awaited. It asks less
+// and less often, since each look at hundreds of processes is work for all of them.
 func poll(ok func() bool) bool {
+	const longest = 200 * time.Millisecond
 	deadline := time.Now().Add(wait)
-	for !ok() {
+	for pause := 50 * time.Millisecond; !ok(); pause = min(2*pause, longest) {
 		if time.Now().After(deadline) {
 			return false
 		}
-		<-time.After(50 * time.Millisecond)
+		<-time.After(pause)
 	}
 	return true
 }

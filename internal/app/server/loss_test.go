@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,6 +129,20 @@ func lostEnd(says *regexp.Regexp, ended string) end {
 	return end{"server_error", 1011, says, "E_CLUSTER_UNREACHABLE", nil, "failure", ended}
 }
 
+// wantEnds expects it of all. Each reads meanwhile, as its browser does: whoever does
+// not answers no ping, and the pong to a socket that is closed hides how it closed.
+func wantEnds(t *testing.T, all []*patient, want end) {
+	t.Helper()
+	var reading sync.WaitGroup
+	for _, pt := range all {
+		reading.Go(pt.term.rest)
+	}
+	reading.Wait()
+	for _, pt := range all {
+		pt.wantEnd(t, want)
+	}
+}
+
 func (pt *patient) wantEnd(t *testing.T, want end) {
 	t.Helper()
 	closed, code := pt.term.closed()
@@ -223,9 +238,7 @@ func containersEnd(t *testing.T, c *kubetest.Cluster, kinds ...string) {
 				for _, pt := range all {
 					v.lose(t, pt)
 				}
-				for _, pt := range all {
-					pt.wantEnd(t, v.want)
-				}
+				wantEnds(t, all, v.want)
 				p.wantCounted(v.want.reason, len(all))
 			}
 		})
@@ -262,8 +275,8 @@ func TestANodeIsLost(t *testing.T) {
 					}
 					lose()
 					begun := time.Now()
+					wantEnds(t, all, lostEnd(lostSays, ended))
 					for _, pt := range all {
-						pt.wantEnd(t, lostEnd(lostSays, ended))
 						pt.p.wantCounted("server_error", 2)
 					}
 					if took := time.Since(begun); took > 25*time.Second {
@@ -312,9 +325,7 @@ func TestTheApiserverIsLost(t *testing.T) {
 				all = append(all, patients(t, c, lossy(t, behind, kind), ns, kind)...)
 			}
 			v.lose(network)
-			for _, pt := range all {
-				pt.wantEnd(t, lostEnd(lostSays, v.ended))
-			}
+			wantEnds(t, all, lostEnd(lostSays, v.ended))
 			for _, pt := range all {
 				if n := pt.running(t); n != v.left {
 					t.Errorf("%s: %d processes are left, want %d", pt.name, n, v.left)
@@ -403,9 +414,7 @@ func lostBehindATranslator(t *testing.T, c *kubetest.Cluster, node *badnet.Proxy
 	}
 	node.SetAll(badnet.Faults{Hold: true})
 	node.Refuse(true)
-	for _, pt := range all {
-		pt.wantEnd(t, lostEnd(regexp.MustCompile(`^Node \S+ no longer answers`), "unverified"))
-	}
+	wantEnds(t, all, lostEnd(regexp.MustCompile(`^Node \S+ no longer answers`), "unverified"))
 	p.wantCounted("server_error", 2)
 	node.SetAll(badnet.Faults{})
 	node.Refuse(false)

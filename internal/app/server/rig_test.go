@@ -203,6 +203,7 @@ type terminal struct {
 	got  []map[string]any // control frames so far
 	seen int              // output that expect has passed
 	auto bool             // acknowledge all output at once
+	over error            // what ended the socket, once rest has read all
 }
 
 // dial opens the socket; a refusal returns the HTTP answer.
@@ -317,7 +318,7 @@ func (term *terminal) next() (bool, error) {
 	}
 	var f map[string]any
 	if err := json.Unmarshal(data, &f); err != nil {
-		term.t.Fatalf("a control frame that is no JSON: %q", data)
+		return false, fmt.Errorf("a control frame that is no JSON: %q", data)
 	}
 	term.got = append(term.got, f)
 	return true, nil
@@ -352,25 +353,28 @@ func (term *terminal) frame(kind string) map[string]any {
 	}
 }
 
+// rest reads to the end.
+func (term *terminal) rest() {
+	for term.over == nil {
+		_, term.over = term.next()
+	}
+}
+
 // closed reads to the end and returns the closed frame and the close code.
 func (term *terminal) closed() (map[string]any, int) {
 	term.t.Helper()
-	for {
-		_, err := term.next()
-		if err == nil {
-			continue
-		}
-		var ce websocket.CloseError
-		if !errors.As(err, &ce) {
-			term.t.Fatalf("the socket was not closed in order: %v; frames %v", err, term.got)
-		}
-		for _, f := range term.got {
-			if f["type"] == "closed" {
-				return f, int(ce.Code)
-			}
-		}
-		term.t.Fatalf("no closed frame in %v", term.got)
+	term.rest()
+	var ce websocket.CloseError
+	if !errors.As(term.over, &ce) {
+		term.t.Fatalf("the socket was not closed in order: %v; frames %v", term.over, term.got)
 	}
+	for _, f := range term.got {
+		if f["type"] == "closed" {
+			return f, int(ce.Code)
+		}
+	}
+	term.t.Fatalf("no closed frame in %v", term.got)
+	return nil, 0
 }
 
 // cut drops the connection as a network does, without a word.
