@@ -102,6 +102,7 @@ func TestAFixedTransportIsKept(t *testing.T) {
 
 // TestProbeOnBoot: the first shell already knows better than to try WebSocket.
 func TestProbeOnBoot(t *testing.T) {
+	t.Parallel()
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
