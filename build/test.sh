@@ -80,30 +80,24 @@ browser() {
 }
 
 # What people do waits more than it works, so it is told in two halves, on a server
-# and a cluster each: the second half is every file that stands nowhere else.
+# and a cluster each: the second half is every file that stands not in the first.
 #
 # The browser is the one without the parts of a window: it is the same engine, and a
 # fresh profile costs it half the time.
 export CHROMIUM=/usr/bin/chromium-headless-shell
-dock=(dock tokens debug cli repaint returning agent)
+dock=(dock tokens debug cli repaint returning agent gallery picture)
 
 deeds() {
-  say "The browser (Playwright): what people do, the dock"
+  say "The browser (Playwright): the dock, and every page"
   browser dock "${dock[@]/%/.test.ts}"
-  pages
+  say "The browser (Playwright): logins by a provider, in each tier"
+  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
 }
 
 shells() {
-  say "The browser (Playwright): what people do, shells"
-  browser shells $(printf -- '--exclude %s.test.ts ' "${dock[@]}" gallery picture)
+  say "The browser (Playwright): shells"
+  browser shells $(printf -- '--exclude %s.test.ts ' "${dock[@]}")
   parts
-}
-
-pages() {
-  say "The browser (Playwright): logins by a provider, in each tier"
-  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
-  say "The browser (Playwright): every page"
-  browser pages gallery picture
 }
 
 # The dev cluster's tests start nothing but its own programs, so Go remembers
