@@ -124,7 +124,7 @@ func TestTerminal(t *testing.T) {
 		s.size(120, 50)
 		s.types("until [ \"$(stty size)\" = '50 120' ]; do :; done; echo grow''n\r")
 		s.shows("grown")
-		s.types("echo slee''ping; sleep 98764\r")
+		s.types("sh -c \"echo slee''ping; exec sleep 98764\"\r") // it says so itself: bash has given it the terminal
 		s.shows("sleeping")
 		s.types("\x03")
 		s.shows("^C")
