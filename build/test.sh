@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test, in three lanes beside each other: the product's Go tests, and what
-# people do in a browser in two halves, each followed by a part of the other tests.
+# Runs every test, in three lanes beside each other: the product's Go tests with the
+# parts that stand alone, and what people do in a browser in two halves.
 # Each part is told whole, one after the other. One dev cluster serves all
 # Go packages, each test in a namespace of its own; tests that break nodes or
 # apiservers start their own, and so does each run of the browser.
@@ -71,6 +71,7 @@ product() {
   PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" product_tests || failed=$?
   kill -TERM "$cluster"
   wait "$cluster" || true
+  parts
   return "$failed"
 }
 
@@ -80,24 +81,21 @@ browser() {
 }
 
 # What people do waits more than it works, so it is told in two halves, on a server
-# and a cluster each: the second half is every file that stands not in the first.
+# and a cluster each: the second half is every file that is not in the first.
 #
 # The browser is the one without the parts of a window: it is the same engine, and a
 # fresh profile costs it half the time.
 export CHROMIUM=/usr/bin/chromium-headless-shell
-dock=(dock tokens debug cli repaint returning agent gallery picture)
+dock=(dock tokens cli returning agent gallery picture)
 
 deeds() {
   say "The browser (Playwright): the dock, and every page"
   browser dock "${dock[@]/%/.test.ts}"
-  say "The browser (Playwright): logins by a provider, in each tier"
-  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
 }
 
 shells() {
   say "The browser (Playwright): shells"
   browser shells $(printf -- '--exclude %s.test.ts ' "${dock[@]}")
-  parts
 }
 
 # The dev cluster's tests start nothing but its own programs, so Go remembers
@@ -105,6 +103,8 @@ shells() {
 # It takes a name that begins with this folder's for a file of the module, whose
 # time counts, even where "/.." follows.
 parts() {
+  say "The browser (Playwright): logins by a provider, in each tier"
+  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
   say "The pages (vitest)"
   npm --prefix web test --silent
   say "The dev cluster's own tests"
@@ -116,7 +116,7 @@ parts() {
 
 say "Compiling the product's tests (the first time takes minutes)"
 go list -race -export -test -deps ./... >/dev/null # before anything that a busy machine would slow down
-say "All tests, in three lanes beside each other, each part told when it has ended (about nine minutes)"
+say "All tests, in three lanes beside each other, each part told when it has ended (about six minutes)"
 failed=0
 for name in product deeds shells; do
   lane "$name"
