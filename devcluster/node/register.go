@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/component-base/version"
 )
 
@@ -22,9 +23,13 @@ const (
 	extendWebSockets = "ExtendWebSocketsToKubelet"
 )
 
-// register makes or updates the Node object.
+// register makes or updates the Node object. The controllers write to a new one at
+// once (taints, a range of addresses), so its status may meet a newer object.
 func (n *Node) register(ctx context.Context, port int32) error {
-	wanted := n.object(port)
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return n.registerOnce(ctx, n.object(port)) })
+}
+
+func (n *Node) registerOnce(ctx context.Context, wanted *corev1.Node) error {
 	nodes := n.client.CoreV1().Nodes()
 	now, err := nodes.Get(ctx, n.o.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
