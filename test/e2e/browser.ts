@@ -60,8 +60,12 @@ export async function newContext(browser: Browser, look: Look = {}, baseURL = ad
   return context;
 }
 
-/** Ends the shells of whoever this browser is: a page that closes leaves them to the server for a while. */
+/**
+ * Closes the pages of this browser and ends the shells of whoever it is: a page that closes leaves them to the server for
+ * a while, and one that stays may open the next, a file that is its turn for instance.
+ */
 export async function endShells(context: BrowserContext): Promise<void> {
+  for (const page of context.pages()) await page.close();
   const answer = await context.request.get("/api/exec/sessions");
   if (!answer.ok()) return; // nobody is signed in, and a shell stands on a login
   const { sessions } = await answer.json();
