@@ -50,6 +50,20 @@ test("from the cluster list to a prompt, a command and its output", async () => 
   await shot(page, "terminal");
 });
 
+test("the cursor blinks, and no animation runs for it", async () => {
+  await openShell(/^checkout-/);
+  const cursor = () =>
+    dock(page)
+      .locator(".xterm-cursor")
+      .evaluate((one) => getComputedStyle(one).backgroundColor);
+  const shown = await cursor();
+  await expect.poll(cursor).not.toBe(shown);
+  await expect.poll(cursor).toBe(shown);
+  const running = () =>
+    page.evaluate(() => document.getAnimations().filter((one) => one.playState === "running").length);
+  await expect.poll(running).toBe(0);
+});
+
 test("the program learns the terminal's new size", async () => {
   await openShell(/^checkout-/);
   await typeLine(page, "stty size | tr ' ' x");
