@@ -143,6 +143,26 @@ func TestCloseWithCause(t *testing.T) {
 	p.running.Wait()
 }
 
+// TestTheLinkEndsBeforeItsStreams: whoever meets the end of a stream can ask whether it
+// was the link's.
+func TestTheLinkEndsBeforeItsStreams(t *testing.T) {
+	p := start(t)
+	var reading sync.WaitGroup
+	for range 200 {
+		near, _ := p.open(t, Interactive)
+		reading.Go(func() {
+			_, _ = near.Read(make([]byte, 1))
+			select {
+			case <-p.server.Done():
+			default:
+				t.Error("the stream has ended, and the link has not")
+			}
+		})
+	}
+	p.server.Close(nil)
+	reading.Wait()
+}
+
 // TestRunEnds says with what, for each way to end.
 func TestRunEnds(t *testing.T) {
 	cause := errors.New("shutting down")

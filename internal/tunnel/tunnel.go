@@ -319,12 +319,12 @@ func (l *Link) endLocked(cause error, tell bool) {
 		return
 	}
 	l.err = cause
+	close(l.done) // before any stream fails: who meets that asks whether it was the link
 	for _, s := range l.streams {
 		s.fail(cause)
 		s.sentEnd, s.gotEnd = true, true
 		l.settle(s)
 	}
-	close(l.done)
 	l.out.drop()
 	if tell {
 		l.out.urgent = appendFrame(l.out.urgent, frameBye, codeOf(cause), 0, wordsOf(cause))
