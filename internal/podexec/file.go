@@ -117,6 +117,8 @@ have wc && z=$(wc -c <"$p")
 report "file=${z##* }"
 exec cat "$p"`
 
+// putFile opens what it writes itself: a child that did might do so only after the
+// trap of its parent had removed it.
 const putFile = startFile + `
 [ -d "$p" ] && { [ "$name" ] || { report isdir; exit 0; }; p=${p%/}/$name; }
 [ -d "$p" ] && { report isdir; exit 0; }
@@ -127,15 +129,16 @@ case $p in */*) d=${p%/*}; [ "$d" ] || d=/;; esac
 [ ! -e "$p" ] || [ -f "$p" ] || { report special; exit 0; }
 have cat && have wc && have mv && have rm || { report nocat; exit 0; }
 new=$d/.periscope-$n
-c=
 trap 'rm -f "$new"' 0
-trap '[ -z "$c" ] || kill "$c" 2>/dev/null; exit 1' 1 2 13 15
+trap '[ -z "$!" ] || kill "$!" 2>/dev/null; exit 1' 1 2 13 15
 true 2>/dev/null >"$new" || { report denied; exit 0; }
+exec 3<&0 4>"$new"
 if [ -f "$p" ] && have stat && have chmod; then m=$(stat -c %a "$p" 2>/dev/null) && chmod "$m" "$new"; fi
 report ready
-exec 3<&0
-cat <&3 >"$new" & c=$!
-wait "$c" || exit 1
+cat <&3 >&4 &
+exec 4>&-
+wait "$!" || exit 1
+trap 'exit 1' 1 2 13 15
 got=$(wc -c <"$new")
 [ "${got##* }" = "$z" ] || { echo "only ${got##* } of $z bytes came" >&2; exit 1; }
 sum=
