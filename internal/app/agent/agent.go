@@ -105,7 +105,7 @@ func keeper(cfg agentconfig.Config, rc *rest.Config) (agent.Keeper, error) {
 // Run serves until ctx is done, and returns when every part has ended. Its error is
 // agent.ErrGaveUp among others where there was no link for too long.
 func (a *Agent) Run(ctx context.Context) error {
-	defer a.proxy.CloseIdle()
+	defer a.proxy.Close()
 	return life.Run(ctx, a.opt.Log,
 		life.Part{Name: "health", Run: a.serveHealth, Grace: healthGrace},
 		life.Part{Name: "link", Run: a.link.Run, Grace: linkGrace},

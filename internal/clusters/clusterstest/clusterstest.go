@@ -9,6 +9,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	authentication "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/connrotation"
 
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/config"
@@ -120,18 +122,24 @@ func whoAmI(t *testing.T, b *kube.Base, imp identity.Impersonation) authenticati
 	return got.Status.UserInfo
 }
 
-// stream is what a dialler makes of a config.
+// stream is what a dialler makes of a config. Its connections end with the test: one
+// whose last answer was left half way is not idle yet.
 func stream(t *testing.T, b *kube.Base, imp identity.Impersonation) (*rest.Config, *http.Client) {
 	t.Helper()
 	cfg, err := b.Config(imp, "suite-1")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	conns := connrotation.NewDialer(cfg.Dial)
+	cfg.Dial = conns.DialContext
+	t.Cleanup(conns.CloseAll)
 	hc, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(hc.CloseIdleConnections)
 	return cfg, hc
 }
 

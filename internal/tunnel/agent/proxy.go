@@ -25,9 +25,9 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
+	"k8s.io/client-go/util/connrotation"
 )
 
 const (
@@ -83,8 +83,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.http.ServeHTTP(w, r)
 }
 
-// CloseIdle drops the connections to the apiserver that nobody uses.
-func (p *Proxy) CloseIdle() { utilnet.CloseIdleConnectionsFor(p.way.plain) }
+// Close ends the connections to the apiserver, and what still goes over them; a
+// stream's own ends with it.
+func (p *Proxy) Close() { p.way.conns.CloseAll() }
 
 // rewrite makes the request to the apiserver from nothing but what was told.
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
@@ -135,7 +136,10 @@ func answer(w http.ResponseWriter, code int, reason metav1.StatusReason, message
 
 // way is the way to the apiserver: HTTP/2 where it can be for what is asked and
 // answered, HTTP/1.1 for what is upgraded, with the same credentials.
-type way struct{ plain, upgrade http.RoundTripper }
+type way struct {
+	plain, upgrade http.RoundTripper
+	conns          *connrotation.Dialer // of plain
+}
 
 func (t way) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Upgrade") != "" {
@@ -147,13 +151,16 @@ func (t way) RoundTrip(r *http.Request) (*http.Response, error) {
 func newWay(cfg *rest.Config) (way, error) {
 	cfg = rest.CopyConfig(cfg)
 	freshToken(cfg)
-	cfg.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
+	dial := (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
+	conns := connrotation.NewDialer(dial)
+	cfg.Dial = conns.DialContext
 	plain, err := rest.TransportFor(cfg)
 	if err != nil {
 		return way{}, err
 	}
+	cfg.Dial = dial // a half-close is its stream's
 	upgrade, err := upgrader(cfg)
-	return way{plain, upgrade}, err
+	return way{plain, upgrade, conns}, err
 }
 
 // freshToken reads a token's file every minute, and at once after the apiserver has

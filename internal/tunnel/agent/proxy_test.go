@@ -124,7 +124,7 @@ func proxied(t *testing.T, change func(*rest.Config), apiserver http.HandlerFunc
 	}
 	front := httptest.NewServer(p)
 	t.Cleanup(front.Close)
-	t.Cleanup(p.CloseIdle)
+	t.Cleanup(p.Close)
 	return front.URL
 }
 

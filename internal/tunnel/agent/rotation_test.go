@@ -40,7 +40,7 @@ func TestTheApiserverSeesTheNewToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.CloseIdle)
+	t.Cleanup(p.Close)
 	sa.await("the account may act as somebody", func(context.Context) bool { return sa.asks(p) == http.StatusCreated })
 
 	swap(t, volume, sa.token("second"))

@@ -243,7 +243,7 @@ func (r *Rig) Agent(t testing.TB, cluster string, cfg *rest.Config) *Agent {
 	o := r.Enrolled(t, cluster)
 	p, err := agent.NewProxy(cfg, true, slog.New(slog.DiscardHandler))
 	must(t, err)
-	t.Cleanup(p.CloseIdle)
+	t.Cleanup(p.Close)
 	o.Proxy = p
 	return r.Linked(t, o)
 }
