@@ -132,8 +132,7 @@ export async function faults(page: Page): Promise<string[]> {
 
 /**
  * Types a line into the terminal that has the focus: its first letter and Enter by keys, and what is between at once, as
- * a phone's keyboard does, since each key costs the browser a picture. xterm takes no such text while a key is held,
- * and one whose end another element has seen counts as held until the next.
+ * a phone's keyboard does, since each key costs the browser a picture.
  */
 export async function typeLine(page: Page, line: string): Promise<void> {
   await page.keyboard.type(line.slice(0, 1));

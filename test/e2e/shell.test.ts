@@ -106,6 +106,18 @@ test("wide characters and emoji", async () => {
   await shot(page, "characters");
 });
 
+test("an emoji picker types after a key was let go elsewhere", async () => {
+  await openShell(/^checkout-/);
+  await typeLine(page, "clear");
+  await page.keyboard.down("Shift");
+  await page.getByRole("main").focus();
+  await page.keyboard.up("Shift");
+  await focusTerminal(page);
+  await page.keyboard.insertText("echo picked'-'here");
+  await page.keyboard.press("Enter");
+  await onScreen(page, (text) => /^picked-here$/m.test(text), "what was picked");
+});
+
 test("Ctrl-C stops a flood at once", async () => {
   await openShell(/^checkout-/);
   await typeLine(page, "yes flooding");

@@ -11,6 +11,7 @@ import { type Theme, theme } from "../lib/theme.ts";
 import { Boundary } from "./boundary.ts";
 import { bufferText } from "./bufferText.ts";
 import { blinkCursor } from "./cursor.ts";
+import { letGoOnReturn } from "./held.ts";
 import { type KeyUse, purposeOfKey } from "./keys.ts";
 import { openLink } from "./links.ts";
 import { folderOf } from "./osc7.ts";
@@ -237,7 +238,7 @@ export class TerminalView {
       return true;
     });
     this.#host.addEventListener("paste", (event) => this.#pasted(event), { capture: true });
-    this.#disposers.push(this.#watchSelecting(), blinkCursor(term, this.#host));
+    this.#disposers.push(this.#watchSelecting(), blinkCursor(term, this.#host), letGoOnReturn(this.#host));
     this.#disposers.push(
       theme.watch(() => {
         term.options.theme = palettes[theme.get()];
