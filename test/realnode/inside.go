@@ -26,6 +26,9 @@ const (
 	nodeAddress = "10.244.0.1"
 	podRange    = "10.244.0.0/24"
 	bridge      = "pods0"
+	// The bridge keeps its link address. Without one of its own it has the lowest of
+	// its pods', and when that pod goes the others do not find their way for a minute.
+	bridgeLink = "02:00:00:00:00:01"
 )
 
 // realNode is the inner half.
@@ -122,7 +125,7 @@ func (n *realNode) network(ctx context.Context) error {
 	}
 	for _, words := range []string{
 		"link set lo up",
-		"link add " + bridge + " type bridge",
+		"link add " + bridge + " address " + bridgeLink + " type bridge",
 		"address add " + nodeAddress + "/24 dev " + bridge,
 		"address add " + serviceAddress + "/32 dev " + bridge,
 		"link set " + bridge + " up",
