@@ -44,7 +44,7 @@ soak: build devcluster bin/demo test/e2e/node_modules/.package-lock.json ## floo
 	@build/soak.sh "$(SOAK)"
 
 .PHONY: e2e-real
-e2e-real: build devcluster images ## what holds on a real node: containerd and a kubelet, here, as root
+e2e-real: build devcluster devidp images ## what holds on a real node: containerd and a kubelet, here, as root
 	@build/e2e-real.sh
 
 .PHONY: build
