@@ -91,8 +91,9 @@ func patients(t *testing.T, c *kubetest.Cluster, p *product, ns, kind string) []
 	t.Helper()
 	var all []*patient
 	for _, mode := range []string{"plain", "v2"} {
-		// The container ends when somebody writes to /tmp/end.
-		pod := c.Pod(t, ns, kubetest.Command("sh", "-c", "mkfifo /tmp/end; read -r x </tmp/end; exit 3"))
+		// The container ends when somebody writes to /tmp/end. It opens that for both ways,
+		// and so does not wait: an open that waits ends when an orphan does, whose parent it is.
+		pod := c.Pod(t, ns, kubetest.Command("sh", "-c", "mkfifo /tmp/end; exec 3<>/tmp/end; read -r x <&3; exit 3"))
 		pt := &patient{name: kind + " " + mode, ns: ns, pod: pod.Name, c: c, p: p}
 		if mode == "v2" {
 			pt.term = p.open(p.clusterName(), ns, pt.pod, nil)
