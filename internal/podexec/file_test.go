@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,6 +59,10 @@ func startLocal(dir string, req transport.Request) (transport.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Under nohup HUP is ignored here, and a shell cannot trap what it was born to ignore.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	if err := l.cmd.Start(); err != nil {
 		return nil, err
 	}
