@@ -130,6 +130,17 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// through waits until the proxy has both ends of a connection.
+func through(t *testing.T, client, target net.Conn) {
+	t.Helper()
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(target, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestStrand: the target hears nothing of a client that has gone, neither while it
 // writes to it nor after, and the next client passes.
 func TestStrand(t *testing.T) {
@@ -145,6 +156,7 @@ func TestStrand(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { target.Close() })
+	through(t, client, target)
 	if n := p.Strand(); n != 1 {
 		t.Errorf("stranded %d connections", n)
 	}
