@@ -123,7 +123,12 @@ export async function faults(page: Page): Promise<string[]> {
   const found: string[] = await page.evaluate(async () => {
     // The terminal's own cells are xterm's business; its colours are checked by unit tests.
     const asked = { runOnly: ["wcag2a", "wcag2aa"], resultTypes: ["violations"] };
+    // What fades in meanwhile has colours of its own.
+    const still = new CSSStyleSheet();
+    still.replaceSync("*, *::before, *::after { animation: none !important; transition: none !important }");
+    document.adoptedStyleSheets.push(still);
     const result = await (window as any).axe.run({ exclude: [[".xterm"]] }, asked);
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== still);
     return result.violations.map((v: any) => `${v.id}: ${v.nodes.map((n: any) => n.target.join(" ")).join(", ")}`);
   });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
