@@ -151,7 +151,9 @@ func TestTheLinkEndsBeforeItsStreams(t *testing.T) {
 	for range 200 {
 		near, _ := p.open(t, Interactive)
 		reading.Go(func() {
-			_, _ = near.Read(make([]byte, 1))
+			if _, err := near.Read(make([]byte, 1)); !errors.Is(err, ErrClosed) {
+				t.Error(err)
+			}
 			select {
 			case <-p.server.Done():
 			default:
