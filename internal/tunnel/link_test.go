@@ -543,6 +543,84 @@ func TestSmallWritesFirst(t *testing.T) {
 	})
 }
 
+// TestTypingNarrowsTheFlood: for two seconds after a keystroke of this end half of a
+// terminal's window is on its way at most, and all of it again after that; a copy
+// keeps its own.
+func TestTypingNarrowsTheFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		l := New(a, Server)
+		ended := make(chan error)
+		go func() { ended <- l.Run(context.Background()) }()
+		p := &peer{t: t, conn: b, link: l}
+		keys, terminal, file := p.opened(Interactive), p.opened(Interactive), p.opened(Bulk)
+		go func() { _, _ = io.Copy(io.Discard, terminal) }()
+		go func() { _, _ = io.Copy(io.Discard, file) }()
+		const half = 32 << 10
+		for _, step := range []struct {
+			what         string
+			of           *Stream
+			keystroke    bool
+			later        time.Duration
+			sends, comes int
+		}{
+			{"nobody types", terminal, false, 0, half, half},
+			{"a key", terminal, true, 0, half, 0},
+			{"still typing", terminal, false, time.Second, half, half},
+			{"a copy meanwhile", file, false, 0, Bulk.window() / 2, Bulk.window() / 2},
+			{"nobody types any more", terminal, false, time.Second, 8 << 10, half + 8<<10},
+		} {
+			if step.keystroke {
+				send(t, keys, "k")
+				p.hear()
+			}
+			time.Sleep(step.later)
+			if got := p.flood(step.of, step.sends); got != step.comes {
+				t.Errorf("%s: %d bytes of credit for %d, want %d", step.what, got, step.sends, step.comes)
+			}
+		}
+		b.Close()
+		<-ended
+	})
+}
+
+// opened is a stream that the link has opened and the peer accepted. The caller is in a
+// bubble, as of flood.
+func (p *peer) opened(class Class) *Stream {
+	p.t.Helper()
+	made := make(chan *Stream)
+	go func() {
+		s, _ := p.link.Open(context.Background(), class, "x")
+		made <- s
+	}()
+	h, _ := p.hear()
+	p.say(frame(frameAccept, 0, h.id, ""))
+	return <-made
+}
+
+// flood sends n bytes for s, 8 KiB at a time, and is how much credit comes for them.
+func (p *peer) flood(s *Stream, n int) (credit int) {
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		b := make([]byte, headerSize+creditSize)
+		for {
+			if _, err := io.ReadFull(p.conn, b); err != nil {
+				return
+			}
+			credit += int(binary.BigEndian.Uint32(b[headerSize:]))
+		}
+	}()
+	for size := 8 << 10; n > 0; n -= size {
+		p.say(frame(frameData, 0, s.id, strings.Repeat("x", size)))
+		synctest.Wait()
+	}
+	_ = p.conn.SetReadDeadline(time.Now())
+	<-heard
+	_ = p.conn.SetReadDeadline(time.Time{})
+	return credit
+}
+
 // sink is a connection that takes everything at once, and keeps how much each write
 // was.
 type sink struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -95,19 +96,29 @@ func (r *receiver) frame() error {
 	return r.word(h, payload)
 }
 
-// data takes a payload and gives it to its stream.
+// data takes a payload and gives it to its stream. Whoever waits for an echo goes on
+// before what has come behind it is looked at.
 func (r *receiver) data(h header) error {
 	if _, err := io.ReadFull(r.from, r.chunk.b[:h.size]); err != nil {
 		return err
 	}
+	class, err := r.give(h)
+	if class == Interactive && h.size <= small {
+		runtime.Gosched()
+	}
+	return err
+}
+
+// give gives what is in r.chunk to its stream, and says of which class that is.
+func (r *receiver) give(h header) (Class, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
-		return nil
+		return 0, nil
 	}
 	s := r.streams[h.id]
 	if s == nil || !s.accepted || s.gotEnd {
-		return broken("data", h.id)
+		return 0, broken("data", h.id)
 	}
 	r.stats.BytesIn += uint64(h.size)
 	r.chunk.r, r.chunk.w = 0, h.size
@@ -115,7 +126,7 @@ func (r *receiver) data(h header) error {
 	if taken {
 		r.chunk = newChunk()
 	}
-	return err
+	return s.class, err
 }
 
 func broken(what string, id uint32) error {

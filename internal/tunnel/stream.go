@@ -148,17 +148,26 @@ func (s *Stream) dropHead() {
 	chunks.Put(c)
 }
 
-// owed counts n bytes as read. The peer is told when they are half a window: the
-// other half is on its way meanwhile.
+// owed counts n bytes as read. The peer is told when they are half of the window as
+// it is for now: the other half is on its way meanwhile.
 func (s *Stream) owed(n int) int {
 	s.unreturned += n
-	if s.unreturned < s.class.window()/2 || s.rerr != nil {
+	kept := s.keeps()
+	returned := s.unreturned - kept
+	if returned < (s.class.window()-kept)/2 || s.rerr != nil {
 		return 0
 	}
-	returned := s.unreturned
 	s.window += returned
-	s.unreturned = 0
+	s.unreturned = kept
 	return returned
+}
+
+// keeps is how much of its credit the peer is not given back for now.
+func (s *Stream) keeps() int {
+	if s.class == Interactive && s.link.typing() {
+		return s.class.window() / 2
+	}
+	return 0
 }
 
 func (s *Stream) giveCredit(n int) {
@@ -217,7 +226,8 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if err := s.writeEnd(); err != nil || len(p) == 0 {
 		return 0, err
 	}
-	if len(p) == 0 || l.putSmall(s, p) { // nothing is no frame
+	if l.putSmall(s, p) {
+		l.typed(s)
 		return len(p), nil
 	}
 	s.pending = p

@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,8 +34,9 @@ import (
 type Class uint8
 
 const (
-	// Interactive is for what somebody waits for: 64 KiB. That is little on
-	// purpose: what is on its way stands before the next keystroke.
+	// Interactive is for what somebody waits for: 64 KiB, and half of that while
+	// somebody types at this end. That is little on purpose: what is on its way
+	// stands before the next echo.
 	Interactive Class = iota + 1
 	// Bulk is for copies: 1 MiB.
 	Bulk
@@ -73,6 +75,8 @@ const (
 	// closing is how long an ended link waits for the peer to take its last
 	// word and to hang up.
 	closing = time.Second
+	// typingFor is how long somebody is taken to type after a keystroke.
+	typingFor = 2 * time.Second
 )
 
 // Stats count what a link has done since its start.
@@ -92,6 +96,8 @@ type Link struct {
 	role   Role
 	offers chan *Offer
 	done   chan struct{} // closed when err is set
+	born   time.Time
+	keyed  atomic.Int64 // when somebody last typed, in nanoseconds since born
 
 	mu      sync.Mutex // before any Stream.rmu
 	work    sync.Cond  // something is to be sent, or the link has ended
@@ -113,10 +119,12 @@ func New(conn net.Conn, role Role) *Link {
 		role:    role,
 		offers:  make(chan *Offer, maxOffers),
 		done:    make(chan struct{}),
+		born:    time.Now(),
 		streams: map[uint32]*Stream{},
 		nextID:  role.first(),
 	}
 	l.work.L = &l.mu
+	l.keyed.Store(-int64(typingFor))
 	return l
 }
 
@@ -218,6 +226,19 @@ func (l *Link) offer(class Class, target string) (*Stream, error) {
 	l.add(s)
 	l.control(appendFrame(l.out.urgent, frameOpen, uint8(class), id, target))
 	return s, nil
+}
+
+// typed notes that something small was written to s. Who opened a stream of what
+// somebody waits for types there; the other end answers.
+func (l *Link) typed(s *Stream) {
+	if s.class == Interactive && s.ours() {
+		l.keyed.Store(int64(time.Since(l.born)))
+	}
+}
+
+// typing reports whether somebody types at this end, on any stream.
+func (l *Link) typing() bool {
+	return time.Since(l.born)-time.Duration(l.keyed.Load()) < typingFor
 }
 
 // add makes s one of the link's streams. l.mu is held.
