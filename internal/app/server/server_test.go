@@ -182,6 +182,11 @@ func TestInterruptStopsAFlood(t *testing.T) {
 	term.send("yes flood\n")
 	term.expect("flood\r\nflood")
 	term.auto = false
+	for len(term.out) < podexec.Window { // a yes that waits before that waits for a busy machine
+		if _, err := term.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before := ""
 	eventually(t, "every buffer on the way is full", func() bool {
 		last := before
