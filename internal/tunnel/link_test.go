@@ -340,6 +340,15 @@ func against(t *testing.T) *peer {
 	return p
 }
 
+// piped is a peer over a connection on which a write waits until it is read.
+// The caller is in a bubble, closes the connection and waits for run.
+func piped(t *testing.T, role Role) *peer {
+	a, b := net.Pipe()
+	p := &peer{t: t, conn: b, link: New(a, role), run: make(chan error)}
+	go func() { p.run <- p.link.Run(context.Background()) }()
+	return p
+}
+
 func (p *peer) say(b ...[]byte) {
 	for _, b := range b {
 		if _, err := p.conn.Write(b); err != nil {
@@ -502,11 +511,7 @@ func TestAskingWithoutReading(t *testing.T) {
 // very next write to the connection; and the pieces of two copies take turns.
 func TestSmallWritesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := net.Pipe()
-		l := New(a, Agent)
-		ended := make(chan error)
-		go func() { ended <- l.Run(context.Background()) }()
-		p := &peer{t: t, conn: b, link: l}
+		p := piped(t, Agent)
 		streams := map[uint32]*Stream{}
 		for id := uint32(1); id < 8; id += 2 {
 			class := Bulk
@@ -514,7 +519,7 @@ func TestSmallWritesFirst(t *testing.T) {
 				class = Interactive
 			}
 			p.say(frame(frameOpen, uint8(class), id, ""))
-			o, err := l.Accept(context.Background())
+			o, err := p.link.Accept(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -538,8 +543,8 @@ func TestSmallWritesFirst(t *testing.T) {
 		if fmt.Sprint(order) != "[3 1 3 5 7 3]" {
 			t.Errorf("order %v", order)
 		}
-		b.Close()
-		<-ended
+		p.conn.Close()
+		<-p.run
 	})
 }
 
@@ -548,11 +553,7 @@ func TestSmallWritesFirst(t *testing.T) {
 // keeps its own.
 func TestTypingNarrowsTheFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := net.Pipe()
-		l := New(a, Server)
-		ended := make(chan error)
-		go func() { ended <- l.Run(context.Background()) }()
-		p := &peer{t: t, conn: b, link: l}
+		p := piped(t, Server)
 		keys, terminal, file := p.opened(Interactive), p.opened(Interactive), p.opened(Bulk)
 		go func() { _, _ = io.Copy(io.Discard, terminal) }()
 		go func() { _, _ = io.Copy(io.Discard, file) }()
@@ -579,8 +580,8 @@ func TestTypingNarrowsTheFlood(t *testing.T) {
 				t.Errorf("%s: %d bytes of credit for %d, want %d", step.what, got, step.sends, step.comes)
 			}
 		}
-		b.Close()
-		<-ended
+		p.conn.Close()
+		<-p.run
 	})
 }
 
@@ -670,16 +671,12 @@ func TestTheEndOfAWriteSharesTheNext(t *testing.T) {
 // credit, beside a write that waits, or once small writes wait too.
 func TestHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := net.Pipe()
-		l := New(a, Server)
-		ended := make(chan error)
-		go func() { ended <- l.Run(context.Background()) }()
-		p := &peer{t: t, conn: b, link: l}
+		p := piped(t, Server)
 		var streams []*Stream
 		for range 2 * maxSmall / small {
 			opened := make(chan *Stream)
 			go func() {
-				s, err := l.Open(context.Background(), Interactive, "")
+				s, err := p.link.Open(context.Background(), Interactive, "")
 				if err != nil {
 					t.Error(err)
 				}
@@ -721,8 +718,8 @@ func TestHasRoom(t *testing.T) {
 		if last := others[len(others)-1]; last.HasRoom() {
 			t.Error("room beside a write that waits")
 		}
-		b.Close()
-		<-ended
+		p.conn.Close()
+		<-p.run
 		waiting.Wait()
 		if typed.HasRoom() {
 			t.Error("room on a link that has ended")
