@@ -29,8 +29,9 @@ const (
 	// so that no character and no escape sequence is met in its middle.
 	lineWithin = 4 << 10
 	// heldFor is how long output counts as held after the window last held it:
-	// a client that acknowledges in steps opens the window for an instant.
-	heldFor = 100 * time.Millisecond
+	// a client that acknowledges in steps opens the window for an instant, and
+	// for longer where the machine is too busy to fill it.
+	heldFor = time.Second
 )
 
 var (
@@ -322,6 +323,14 @@ func (o *output) held() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.overWindow() || !o.heldAt.IsZero() && time.Since(o.heldAt) < heldFor
+}
+
+// floods reports whether output waits for the client's window, of which an
+// interrupt would leave something out.
+func (o *output) floods() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.overWindow() && o.unsent() > keepOnInterrupt
 }
 
 func (o *output) overWindow() bool {

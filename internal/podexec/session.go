@@ -83,9 +83,10 @@ type session struct {
 	clock    clock
 	carrying atomic.Bool // hello is said and stream may be written to; set under seat
 	wg       sync.WaitGroup
-	draining atomic.Bool  // an interrupt is reading on; see interrupt.go
 	kind     atomic.Value // transport.Kind, once the stream stands; for the list
 	echoes   prometheus.Observer
+
+	interruption interruption
 }
 
 func newSession(ss *Sessions, t *Ticket, v2 bool) *session {

@@ -155,6 +155,41 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
+// TestInterruptOfAFloodThatStutters pauses in the middle of what the cluster
+// still holds, as a busy machine does: it is left out all the same, unless
+// something else was typed meanwhile, whose output it may be.
+func TestInterruptOfAFloodThatStutters(t *testing.T) {
+	const part = 4 << 20
+	for name, meanwhile := range map[string]string{"nothing typed": "", "a command typed": "cat big\r"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				conn, s := r.open(true)
+				go func() {
+					s.feed.Write(bytes.Repeat([]byte("y\n"), part/2))
+					time.Sleep(4 * interruptPause)
+					s.feed.Write(bytes.Repeat([]byte("z\n"), part/2))
+					s.feed.Write([]byte("prompt$ "))
+				}()
+				time.Sleep(time.Second)
+				conn.send(true, "\x03")
+				time.Sleep(2 * interruptPause)
+				if meanwhile != "" {
+					conn.send(true, meanwhile)
+				}
+				time.Sleep(3 * time.Second)
+				read := r.ss.List(r.request().Actor)[0].BytesOut
+				if leftOut := read == int64(2*part+len("prompt$ ")); leftOut != (meanwhile == "") {
+					t.Errorf("%d bytes were read for a client that acknowledges nothing", read)
+				}
+				conn.control(t, map[string]any{"type": "close"})
+				synctest.Wait()
+				r.free()
+			})
+		})
+	}
+}
+
 func TestInterruptWithoutBacklogLeavesNothingOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
