@@ -161,7 +161,7 @@ test("a lost connection is told, and the same shell comes back", async () => {
   await typeLine(page, "KEPT=still''-here; clear");
   const phase = () => page.getByTestId("shell-state").getAttribute("data-phase");
   await context.setOffline(true);
-  await expect.poll(phase, { timeout: 60_000 }).toBe("reconnecting");
+  await expect.poll(phase, { timeout: 15_000 }).toBe("reconnecting");
   await context.setOffline(false);
   await expect.poll(phase, { timeout: 30_000 }).toBe("connected");
   await focusTerminal(page);

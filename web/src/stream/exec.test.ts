@@ -344,10 +344,13 @@ describe("liveness", () => {
     expect(socket.of("ping").map((frame) => frame.id)).toEqual([1, 2]);
   });
 
-  it("pings at once when the network is back", () => {
+  it("pings at once when the network goes or is back, and waits for the answer as ever", () => {
     connect();
+    stream.networkGone();
     stream.networkChanged();
-    expect(socket.of("ping")).toHaveLength(1);
+    expect(socket.of("ping")).toHaveLength(2);
+    clock.pass(19_999);
+    expect(seen.ends).toEqual([]);
   });
 
   it("is lost after 25 silent seconds", () => {

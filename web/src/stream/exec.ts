@@ -209,6 +209,13 @@ export class ExecStream {
     else this.#link?.probe();
   }
 
+  /** The computer says that it has no network. A server that is reached all the same, one on this computer say, answers. */
+  networkGone(): void {
+    if (this.#phase !== "open" || this.#closing) return;
+    if (this.#key) this.#link?.demand(AWAKE_ANSWER_MS);
+    else this.#link?.probe();
+  }
+
   /** Somebody looks at the page again. */
   seen(): void {
     if (this.#phase === "lost") this.retry();

@@ -134,6 +134,10 @@ export class FileCopy {
     this.#stream.networkChanged();
   }
 
+  networkGone(): void {
+    this.#stream.networkGone();
+  }
+
   seen(): void {
     this.#stream.seen();
   }

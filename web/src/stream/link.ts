@@ -130,6 +130,7 @@ export class Link {
 
   #text(data: string): void {
     const frame = parseFrame(data);
+    if (frame?.type === "pong") this.#liveness.answered(frame.id);
     if (frame) this.#events.frame(frame);
   }
 

@@ -8,6 +8,8 @@ const TICK_MS = 5_000;
 const DOUBT_MS = 5_000;
 /** A server that was heard this long ago is taken to be there. */
 const FRESH_MS = 2_000;
+/** What comes this soon after a question may have been on its way before, and says nothing of the network since. */
+const ON_ITS_WAY_MS = 1_000;
 
 export interface Clock {
   now(): number;
@@ -42,7 +44,8 @@ export class Liveness {
   readonly #clock: Clock;
   readonly #events: LivenessEvents;
   #stop: (() => void) | null = null;
-  #stopDemand: (() => void) | null = null;
+  /** The ping that has to be answered soon, and when it was sent. */
+  #demand: { id: number; at: number; stop: () => void } | null = null;
   /** Silence longer than this is the end of the connection. */
   limit = SILENCE_MS;
   #lastHeard = 0;
@@ -75,15 +78,21 @@ export class Liveness {
   heard(): void {
     this.#lastHeard = this.#clock.now();
     this.#unanswered = false;
-    this.#satisfied();
+    if (this.#demand && this.#lastHeard - this.#demand.at >= ON_ITS_WAY_MS) this.#satisfied();
     this.#setDoubt(false);
   }
 
-  /** Asks at once, and takes no answer within `limit` for the end of the connection. */
+  /** The answer to a ping arrived. */
+  answered(id: number): void {
+    if (this.#demand && id >= this.#demand.id) this.#satisfied();
+  }
+
+  /** Asks at once, and takes no answer within `limit`, of more than a second, for the end of the connection. */
   demand(limit: number): void {
-    if (!this.#stop || this.#stopDemand) return;
+    if (!this.#stop || this.#demand) return;
     this.probe();
-    this.#stopDemand = this.#clock.after(limit, () => this.#events.lost());
+    const stop = this.#clock.after(limit, () => this.#events.lost());
+    this.#demand = { id: this.#id, at: this.#lastPing, stop };
   }
 
   /** As `demand`, unless something was heard just now. */
@@ -116,8 +125,8 @@ export class Liveness {
   }
 
   #satisfied(): void {
-    this.#stopDemand?.();
-    this.#stopDemand = null;
+    this.#demand?.stop();
+    this.#demand = null;
   }
 
   #setDoubt(doubtful: boolean): void {

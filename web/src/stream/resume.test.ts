@@ -268,6 +268,40 @@ describe("a lost connection", () => {
   });
 });
 
+describe("a computer that says it has no network", () => {
+  it("loses the connection soon, and is told again", () => {
+    answer(HELLO);
+    stream.networkGone();
+    clock.pass(2_999);
+    expect(sockets).toHaveLength(1);
+    clock.pass(1);
+    expect(sockets).toHaveLength(2);
+    expect(seen.tries).toEqual([1]);
+    stream.networkGone();
+    expect(sockets).toHaveLength(2);
+    stream.networkChanged();
+    answer(AGAIN);
+    expect(seen.hellos).toHaveLength(2);
+  });
+
+  it("keeps it where the server answers all the same, or says anything that was not on its way before", () => {
+    answer(HELLO);
+    stream.networkGone();
+    line().say({ type: "pong", id: line().of("ping").length });
+    clock.pass(5_000);
+    expect(sockets).toHaveLength(1);
+    stream.networkGone();
+    clock.pass(1_000);
+    line().print(1);
+    clock.pass(5_000);
+    expect(sockets).toHaveLength(1);
+    stream.networkGone();
+    line().print(1);
+    clock.pass(3_000);
+    expect(sockets).toHaveLength(2);
+  });
+});
+
 describe("trying again", () => {
   it("waits longer each time, never less than a quarter of a second, never more than five", () => {
     for (let tries = 0; tries < 30; tries++) {

@@ -333,6 +333,10 @@ export class Shell {
     this.#stream?.networkChanged();
   }
 
+  networkGone(): void {
+    this.#stream?.networkGone();
+  }
+
   /** Tries at once to get back to the shell. */
   retry(): void {
     this.#stream?.retry();

@@ -138,6 +138,10 @@ export class Transfer {
     this.#copy?.networkChanged();
   }
 
+  networkGone(): void {
+    this.#copy?.networkGone();
+  }
+
   seen(): void {
     this.#copy?.seen();
   }

@@ -14,58 +14,60 @@ export function preloadTerminal(): () => void {
   return () => clearTimeout(timer);
 }
 
+/** Calls what stands by the name of an event, until it is stopped. */
+function listen(listeners: Record<string, (event: Event) => void>): () => void {
+  const all = Object.entries(listeners);
+  const where = (name: string) => (name === "visibilitychange" ? document : window);
+  for (const [name, call] of all) where(name).addEventListener(name, call);
+  return () => {
+    for (const [name, call] of all) where(name).removeEventListener(name, call);
+  };
+}
+
 /**
- * Warns before the page is left where shells would be lost by it; has the others tried again when the network returns or
- * somebody looks.
+ * Warns before the page is left where shells would be lost by it; has the others asked for when the network goes, and
+ * tried again when it returns or somebody looks.
  */
 export function watchPage(): () => void {
-  const beforeUnload = (event: BeforeUnloadEvent) => {
-    if (!liveShells().every(canComeBack)) event.preventDefault();
-  };
-  const online = () => {
-    for (const shell of liveShells()) shell.networkChanged();
-  };
   const seen = () => {
     if (!document.hidden) for (const shell of liveShells()) shell.seen();
   };
-  window.addEventListener("beforeunload", beforeUnload);
-  window.addEventListener("online", online);
-  window.addEventListener("pageshow", seen);
-  document.addEventListener("visibilitychange", seen);
   // The dock was away while somebody signed in again.
   seen();
-  return () => {
-    window.removeEventListener("beforeunload", beforeUnload);
-    window.removeEventListener("online", online);
-    window.removeEventListener("pageshow", seen);
-    document.removeEventListener("visibilitychange", seen);
-  };
+  return listen({
+    beforeunload: (event) => {
+      if (!liveShells().every(canComeBack)) event.preventDefault();
+    },
+    online: () => {
+      for (const shell of liveShells()) shell.networkChanged();
+    },
+    offline: () => {
+      for (const shell of liveShells()) shell.networkGone();
+    },
+    pageshow: seen,
+    visibilitychange: seen,
+  });
 }
 
 /** The same for files that are on their way: a page that is left cannot go on reading or writing them. */
 export function watchTransfers(): () => void {
-  const beforeUnload = (event: BeforeUnloadEvent) => {
-    if (underWay().length > 0) event.preventDefault();
-  };
-  const left = () => {
-    for (const transfer of underWay()) transfer.cancel();
-  };
-  const online = () => {
-    for (const transfer of underWay()) transfer.networkChanged();
-  };
-  const seen = () => {
-    if (!document.hidden) for (const transfer of underWay()) transfer.seen();
-  };
-  window.addEventListener("beforeunload", beforeUnload);
-  window.addEventListener("pagehide", left);
-  window.addEventListener("online", online);
-  document.addEventListener("visibilitychange", seen);
-  return () => {
-    window.removeEventListener("beforeunload", beforeUnload);
-    window.removeEventListener("pagehide", left);
-    window.removeEventListener("online", online);
-    document.removeEventListener("visibilitychange", seen);
-  };
+  return listen({
+    beforeunload: (event) => {
+      if (underWay().length > 0) event.preventDefault();
+    },
+    pagehide: () => {
+      for (const transfer of underWay()) transfer.cancel();
+    },
+    online: () => {
+      for (const transfer of underWay()) transfer.networkChanged();
+    },
+    offline: () => {
+      for (const transfer of underWay()) transfer.networkGone();
+    },
+    visibilitychange: () => {
+      if (!document.hidden) for (const transfer of underWay()) transfer.seen();
+    },
+  });
 }
 
 /** Lets go of shells in which nothing happened for `seconds` while the page was hidden. 0: never. */
@@ -77,9 +79,9 @@ export function watchHidden(seconds: number): () => void {
     stop = document.hidden ? letGoOfSilent(seconds) : () => {};
   };
   changed();
-  document.addEventListener("visibilitychange", changed);
+  const stopListening = listen({ visibilitychange: changed });
   return () => {
-    document.removeEventListener("visibilitychange", changed);
+    stopListening();
     stop();
   };
 }
