@@ -12,6 +12,7 @@ DEMO_DIR ?= .demo
 DEMO_PORT ?= 0
 SOAK     ?= 15m
 
+TEST_FILES := $(shell find internal test cmd \( -name '*.go' -o -name testdata \) -not -path '*/node_modules/*' 2>/dev/null)
 GO_FILES  := $(shell find cmd internal web/embed.go -name '*.go' -not -name '*_test.go' 2>/dev/null)
 # program_files FOLDER: what a program with a module of its own is made from.
 program_files = $(shell find $(1) \( -name '*.go' -not -name '*_test.go' \) -o -name 'go.*' -o -name build.sh)
@@ -26,7 +27,7 @@ demo: build devcluster $(if $(DEMO_OIDC),devidp) bin/demo ## run the whole produ
 	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)" $(if $(DEMO_OIDC),--oidc)
 
 .PHONY: test
-test: build devcluster devidp ekswebhook bin/demo test/e2e/node_modules/.package-lock.json ## run every test: Go with -race, vitest, the browser
+test: build devcluster devidp ekswebhook bin/demo bin/tests/.compiled test/e2e/node_modules/.package-lock.json ## run every test: Go with -race, vitest, the browser
 	@build/test.sh
 
 .PHONY: check
@@ -88,6 +89,14 @@ bin/ca-certificates.crt: /etc/ssl/certs/ca-certificates.crt
 
 bin/demo: $(wildcard test/demo/*.go test/proc/*.go)
 	@CGO_ENABLED=0 go build -o $@ ./test/demo
+
+# Before anything that a busy machine would slow down. Afterwards Go still looks at
+# each file, for seconds, so it is asked only where one is new.
+bin/tests/.compiled: $(TEST_FILES) $(GO_FILES) go.mod go.sum web/dist/index.html
+	@echo "Compiling the product's tests (the first time takes minutes)"
+	@go list -race -export -test -deps ./... >/dev/null
+	@mkdir -p $(@D)
+	@touch $@
 
 # A program is not touched while it is the same: go test remembers results of
 # tests that ran it by its time.

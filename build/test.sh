@@ -2,16 +2,39 @@
 # Runs every test, in three lanes beside each other: the product's Go tests with the
 # parts that stand alone, and what people do in a browser in two halves.
 # Each part is told whole, one after the other. One dev cluster serves all
-# Go packages, each test in a namespace of its own; tests that break nodes or
-# apiservers start their own, and so does each run of the browser.
+# Go packages, each test in a namespace of its own, and one all that is done in a
+# browser, on a server for each lane; tests that break nodes or apiservers start
+# their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
 scratch=$(mktemp -d)
-trap 'stop_lanes; rm -rf "$scratch"' EXIT
+trap 'stop_lanes; stop_clusters; rm -rf "$scratch"' EXIT
 declare -A lanes
+clusters=()
+
+# cluster NAME: starts a control plane and a node beside this script.
+cluster() {
+  mkfifo "$scratch/$1.ready"
+  # It has room, and would spend a seventh of its time on collecting garbage.
+  GOGC=300 bin/devcluster --dir "$scratch/$1" --addr 127.0.0.1:0 --exit-with-parent >"$scratch/$1.ready" 2>"$scratch/$1.log" &
+  clusters+=($!)
+}
+
+# ready NAME: waits for them.
+ready() {
+  timeout 120 grep -q -m1 '^ready' "$scratch/$1.ready" && return
+  echo "The dev cluster did not come up:"
+  tail -n 40 "$scratch/$1.log"
+  return 1
+}
+
+stop_clusters() {
+  [ ${#clusters[@]} = 0 ] || kill -TERM "${clusters[@]}" 2>/dev/null || true
+  wait "${clusters[@]}" 2>/dev/null || true
+}
 
 # lane NAME: begins the function of that name beside this script, in a group of
 # processes of its own.
@@ -58,30 +81,19 @@ product_tests() {
 
 product() {
   say "Go, with -race, against a real control plane"
-  mkfifo "$scratch/ready"
-  # It has room, and would spend a seventh of its time on collecting garbage.
-  GOGC=300 bin/devcluster --dir "$scratch/cluster" --addr 127.0.0.1:0 --exit-with-parent >"$scratch/ready" 2>"$scratch/devcluster.log" &
-  cluster=$!
-  if ! timeout 120 grep -q -m1 '^ready' "$scratch/ready"; then
-    echo "The dev cluster did not come up:"
-    tail -n 40 "$scratch/devcluster.log"
-    return 1
-  fi
-  failed=0
-  PERISCOPE_TEST_KUBECONFIG="$scratch/cluster/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" product_tests || failed=$?
-  kill -TERM "$cluster"
-  wait "$cluster" || true
+  local failed=0
+  PERISCOPE_TEST_KUBECONFIG="$scratch/tests/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" product_tests || failed=$?
   parts
   return "$failed"
 }
 
-# browser NAME ARG…: runs files of test/e2e on a server and a cluster of their own.
+# browser NAME ARG…: runs files of test/e2e on a server of their own.
 browser() {
-  bin/demo --dir "$scratch/$1" -- npm --prefix test/e2e run --silent test -- "${@:2}"
+  bin/demo --dir "$scratch/$1" --cluster "$scratch/people" -- npm --prefix test/e2e run --silent test -- "${@:2}"
 }
 
 # What people do waits more than it works, so it is told in two halves, on a server
-# and a cluster each: the second half is every file that is not in the first.
+# each: the second half is every file that is not in the first.
 #
 # The browser is the one without the parts of a window: it is the same engine, and a
 # fresh profile costs it half the time.
@@ -104,7 +116,7 @@ shells() {
 # time counts, even where "/.." follows.
 parts() {
   say "The browser (Playwright): logins by a provider, in each tier"
-  bin/demo --dir "$scratch/logins" --oidc -- npm --prefix test/e2e run --silent test:oidc
+  bin/demo --dir "$scratch/logins" --cluster "$scratch/people" --oidc -- npm --prefix test/e2e run --silent test:oidc
   say "The pages (vitest)"
   npm --prefix web test --silent
   say "The dev cluster's own tests"
@@ -114,9 +126,13 @@ parts() {
   (cd devidp && CGO_ENABLED=0 go test ./...)
 }
 
-say "Compiling the product's tests (the first time takes minutes)"
-go list -race -export -test -deps ./... >/dev/null # before anything that a busy machine would slow down
-say "All tests, in three lanes beside each other, each part told when it has ended (about six minutes)"
+say "Starting two control planes, one of them with the demo's workloads"
+cluster tests
+cluster people
+ready tests
+ready people
+bin/kubectl --kubeconfig "$scratch/people/kubeconfig" apply -f devcluster/seed >/dev/null
+say "All tests, in three lanes beside each other, each part told when it has ended (about five minutes)"
 failed=0
 for name in product deeds shells; do
   lane "$name"

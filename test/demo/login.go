@@ -76,7 +76,7 @@ func (d *demo) startLogin(ctx context.Context) error {
 			return err
 		}
 	}
-	bridge, err := bridgeKubeconfig(d.kubeconfig(), d.path("cluster/pki"))
+	bridge, err := bridgeKubeconfig(d.kubeconfig(), filepath.Join(d.cluster, "pki"))
 	if err != nil {
 		return err
 	}

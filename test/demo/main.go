@@ -1,12 +1,13 @@
 // Demo runs the whole product on one machine: a real control plane with pods, one
 // that only an agent reaches, and Periscope over both. It is what `make demo` and the browser tests start.
 //
-//	demo [--dir DIR] [--port PORT] [--oidc] [-- COMMAND ARG…]
+//	demo [--dir DIR] [--cluster DIR] [--port PORT] [--oidc] [-- COMMAND ARG…]
 //
 // Without a command it stays in the foreground until Ctrl-C. With one it runs it
 // beside the system, with PERISCOPE_URL, PERISCOPE_PID, PERISCOPE_AGENT_PID and
 // KUBECONFIG set, and ends with its exit code. With --oidc people log in by a provider, in tiers; a
-// command also gets PERISCOPE_IDP and PERISCOPE_DEMO_PASSWORD.
+// command also gets PERISCOPE_IDP and PERISCOPE_DEMO_PASSWORD. With --cluster it joins a devcluster
+// that runs in that folder, with the demo's workloads, beside whoever else is there.
 package main
 
 import (
@@ -46,6 +47,8 @@ func main() {
 // demo is the running system.
 type demo struct {
 	bin, dir, port, seed string
+	cluster              string // folder of the devcluster
+	joins                bool   // which runs already, with the workloads
 	login                *login // nil: whoever comes is in
 	rbac                 string
 	more                 string // further clusters
@@ -64,6 +67,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&d.bin, "bin", "bin", "folder of the built programs")
 	flags.StringVar(&d.seed, "seed", "devcluster/seed", "folder of the demo's manifests")
 	flags.StringVar(&d.dir, "dir", ".demo", "folder for the demo's data")
+	flags.StringVar(&d.cluster, "cluster", "", "folder of a devcluster that runs already, with the demo's workloads; none: its own")
 	flags.StringVar(&d.port, "port", "0", "port of the page; 0 takes a free one")
 	oidc := flags.Bool("oidc", false, "log in by an OpenID provider, with a user of each tier")
 	flags.StringVar(&d.rbac, "rbac", "deploy/rbac", "folder of the tiers' manifests")
@@ -71,6 +75,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	d.command = flags.NArg() > 0
+	d.joins = d.cluster != ""
 	if !*oidc {
 		d.more = edgeYAML
 	}
@@ -110,6 +115,9 @@ func (d *demo) prepare() (err error) {
 	}
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return err
+	}
+	if !d.joins {
+		d.cluster = d.path("cluster")
 	}
 	log, err := os.Create(filepath.Join(d.dir, "demo.log"))
 	if err != nil {
@@ -157,21 +165,15 @@ func (d *demo) write(name, text string) error { return os.WriteFile(d.path(name)
 
 func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
 
-func (d *demo) kubeconfig() string { return filepath.Join(d.dir, "cluster", "kubeconfig") }
+func (d *demo) kubeconfig() string { return filepath.Join(d.cluster, "kubeconfig") }
 
 func (d *demo) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	say("Starting a Kubernetes control plane and a node")
-	if _, err := d.run(ctx, proc.Spec{
-		Name: "devcluster", Path: filepath.Join(d.bin, "devcluster"), Ready: "ready", Log: d.log,
-		Args: []string{"--dir", filepath.Join(d.dir, "cluster"), "--addr", "127.0.0.1:0", "--exit-with-parent"},
-	}); err != nil {
-		return err
-	}
-	say("Applying the demo's workloads")
-	if err := d.kubectl(ctx, "apply", "-f", d.seed); err != nil {
-		return err
+	if !d.joins {
+		if err := d.startCluster(ctx); err != nil {
+			return err
+		}
 	}
 	if err := d.startBeside(ctx); err != nil {
 		return err
@@ -195,6 +197,18 @@ func (d *demo) start(ctx context.Context) error {
 		return d.ready(ctx)
 	}
 	return d.startAgent(ctx)
+}
+
+func (d *demo) startCluster(ctx context.Context) error {
+	say("Starting a Kubernetes control plane and a node")
+	if _, err := d.run(ctx, proc.Spec{
+		Name: "devcluster", Path: filepath.Join(d.bin, "devcluster"), Ready: "ready", Log: d.log,
+		Args: []string{"--dir", d.cluster, "--addr", "127.0.0.1:0", "--exit-with-parent"},
+	}); err != nil {
+		return err
+	}
+	say("Applying the demo's workloads")
+	return d.kubectl(ctx, "apply", "-f", d.seed)
 }
 
 // startBeside starts what is beside the control plane: a provider, or another cluster.

@@ -3,8 +3,13 @@
  * demo's workloads and names it in PERISCOPE_URL.
  */
 import { mkdirSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, type CDPSession, chromium, type Locator, type Page } from "playwright-core";
+
+/** The widths that pages are looked at in, px. */
+export const NARROW = 360;
+export const WIDE = 1440;
 
 export const SHOTS = new URL("./out/", import.meta.url).pathname;
 
@@ -29,8 +34,10 @@ export async function launch(more: string[] = []): Promise<Browser> {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [...ARGS, ...more] });
 }
 
+type Theme = "light" | "dark";
+
 export interface Look {
-  theme?: "light" | "dark";
+  theme?: Theme;
   width?: number;
   height?: number;
   /** Asks before a risky paste, as it does unless somebody turned it off. Tests of anything else paste without a word. */
@@ -117,22 +124,30 @@ export async function onScreen(
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** What axe looks for: of all it takes, the contrast of colours is two thirds of the work. */
+const RULES = {
+  all: { runOnly: ["wcag2a", "wcag2aa"] },
+  colours: { runOnly: ["color-contrast"] },
+  "all but colours": { runOnly: ["wcag2a", "wcag2aa"], rules: { "color-contrast": { enabled: false } } },
+};
+
 /** What is wrong with the page as it stands: axe's findings, one line a rule, and scrolling sideways. */
-export async function faults(page: Page): Promise<string[]> {
+export async function faults(page: Page, rules: keyof typeof RULES | "nothing" = "all"): Promise<string[]> {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  const sideways = wide ? ["the page scrolls sideways"] : [];
+  if (rules === "nothing") return sideways;
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe);
-  const found: string[] = await page.evaluate(async () => {
-    // The terminal's own cells are xterm's business; its colours are checked by unit tests.
-    const asked = { runOnly: ["wcag2a", "wcag2aa"], resultTypes: ["violations"] };
+  const found: string[] = await page.evaluate(async (rules) => {
     // What fades in meanwhile has colours of its own.
     const still = new CSSStyleSheet();
     still.replaceSync("*, *::before, *::after { animation: none !important; transition: none !important }");
     document.adoptedStyleSheets.push(still);
-    const result = await (window as any).axe.run({ exclude: [[".xterm"]] }, asked);
+    // The terminal's own cells are xterm's business; its colours are checked by unit tests.
+    const result = await (window as any).axe.run({ exclude: [[".xterm"]] }, { ...rules, resultTypes: ["violations"] });
     document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== still);
     return result.violations.map((v: any) => `${v.id}: ${v.nodes.map((n: any) => n.target.join(" ")).join(", ")}`);
-  });
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
-  return wide ? [...found, "the page scrolls sideways"] : found;
+  }, RULES[rules]);
+  return [...found, ...sideways];
 }
 
 /**
@@ -159,5 +174,37 @@ export async function shot(page: Page, name: string): Promise<void> {
         .map((animation) => animation.finished.catch(() => undefined)),
     ),
   );
-  await page.screenshot({ path: `${SHOTS}${name}.png` });
+  const devtools = devtoolsOf.get(page) ?? page.context().newCDPSession(page);
+  devtoolsOf.set(page, devtools);
+  // It is looked at and thrown away: to compress it well takes as long as to draw it.
+  const picture = await (await devtools).send("Page.captureScreenshot", { format: "png", optimizeForSpeed: true });
+  await writeFile(`${SHOTS}${name}.png`, picture.data, "base64");
+}
+
+/** The themes differ in nothing but colours, and a narrow window has its colours in common with a wide one. */
+const LOOKED_FOR = {
+  light: { wide: "all", narrow: "all but colours" },
+  dark: { wide: "colours", narrow: "nothing" },
+} as const;
+
+const devtoolsOf = new WeakMap<Page, Promise<CDPSession>>();
+
+/** Pictures of the page as it stands, in the light and in the dark. */
+export async function pictures(page: Page, name: string, width: number, each = async (_: Theme) => {}): Promise<void> {
+  for (const theme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.locator(`html[data-theme=${theme}]`).waitFor();
+    await shot(page, `${name}-${theme}-${width}`);
+    await each(theme);
+  }
+}
+
+/** The same, and what is wrong with it. */
+export async function looks(page: Page, name: string, width: number): Promise<string[]> {
+  const found: string[] = [];
+  await pictures(page, name, width, async (theme) => {
+    const wrong = await faults(page, LOOKED_FOR[theme][width === NARROW ? "narrow" : "wide"]);
+    found.push(...wrong.map((fault) => `${theme}, ${width} px: ${fault}`));
+  });
+  return found;
 }

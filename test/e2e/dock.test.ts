@@ -4,15 +4,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   dock,
   endShells,
-  faults,
   focusTerminal,
   type Look,
   launch,
+  looks,
+  NARROW,
   newContext,
   onScreen,
   screen,
   shot,
   typeLine,
+  WIDE,
 } from "./browser.ts";
 
 let browser: Browser;
@@ -680,15 +682,10 @@ describe("how it looks", () => {
   test.each(Object.keys(states))("%s", async (name) => {
     await start({ pasteWarning: true });
     await states[name]?.();
-    for (const width of wideOnly.has(name) ? [1440] : [1440, 360]) {
-      await page.setViewportSize({ width, height: width === 360 ? 740 : 900 });
-      if (width === 360) await again[name]?.();
-      for (const theme of ["light", "dark"] as const) {
-        await page.emulateMedia({ colorScheme: theme });
-        await page.locator(`html[data-theme=${theme}]`).waitFor();
-        await shot(page, `dock-${name}-${theme}-${width}`);
-        expect(await faults(page), `${theme}, ${width} px`).toEqual([]);
-      }
+    for (const width of wideOnly.has(name) ? [WIDE] : [WIDE, NARROW]) {
+      await page.setViewportSize({ width, height: width === NARROW ? 740 : 900 });
+      if (width === NARROW) await again[name]?.();
+      expect(await looks(page, `dock-${name}`, width)).toEqual([]);
     }
   });
 });

@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
 
 const MIB = 1 << 20;
-const SECONDS = Number(process.env.PERISCOPE_FLOOD_SECONDS || 10);
+const SECONDS = Number(process.env.PERISCOPE_FLOOD_SECONDS || 4);
 const LIMIT_MS = SECONDS * 1000 + 120_000;
 
 /** Between the two looks at least this much is printed: a leak of it is more than what a heap varies by. */

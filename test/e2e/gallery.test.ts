@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { agentCame, demoAway, demoBehind, link, noAgents, withAgents, withLinks } from "./agents.ts";
-import { address, dock, faults, focusTerminal, launch, newContext, onScreen, shot } from "./browser.ts";
+import { address, dock, focusTerminal, launch, looks, NARROW, newContext, onScreen, WIDE } from "./browser.ts";
 
 let browser: Browser;
 beforeAll(async () => {
@@ -409,31 +409,21 @@ async function twoShells(other: Page): Promise<void> {
     .waitFor();
 }
 
-/** Shows the page as it stands to a person in the light, and in the dark. */
-async function look(page: Page, name: string, width: number): Promise<void> {
-  for (const theme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme: theme });
-    await page.locator(`html[data-theme=${theme}]`).waitFor();
-    await shot(page, `${name}-${theme}-${width}`);
-    expect(await faults(page), theme).toEqual([]);
-  }
-}
-
 /** Tests of steps, each in the window that at() names. */
 function pictures(steps: Steps, width: number, at: () => Page): void {
   test.each(Object.keys(steps))("%s", async (name) => {
     await steps[name]?.(at());
-    await look(at(), name, width);
+    expect(await looks(at(), name, width)).toEqual([]);
   });
 }
 
 // A width's windows are one browser profile, which loads the page's files once.
-for (const width of [1440, 360]) {
+for (const width of [WIDE, NARROW]) {
   describe(`${width} px, light and dark`, () => {
     let profile: BrowserContext;
     let page: Page;
     beforeAll(async () => {
-      profile = await newContext(browser, { width, height: width === 360 ? 740 : 900 });
+      profile = await newContext(browser, { width, height: width === NARROW ? 740 : 900 });
     });
     afterAll(() => profile.close());
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { endShells, focusTerminal, launch, newContext, onScreen, SHOTS, typeLine } from "./browser.ts";
 
 // The README's picture: out/readme.png, kept as docs/images/terminal.png.
 test("a shell below the list of pods", async () => {
@@ -23,7 +23,7 @@ test("a shell below the list of pods", async () => {
     await onScreen(page, (text) => /VERSION=/.test(text.split("\n").slice(1).join("\n")), "the variables");
     await typeLine(page, "printf '%s\\n' 'from a pod: 日本語 · 한국어 · 🚀'");
     expect(await onScreen(page, (text) => /^from a pod/m.test(text), "the last line")).toContain("from a pod");
-    await shot(page, "readme");
+    await page.screenshot({ path: `${SHOTS}readme.png` });
     await endShells(context);
   } finally {
     await browser.close();

@@ -10,11 +10,15 @@ import {
   focusTerminal,
   type Look,
   launch,
+  looks,
+  NARROW,
   newContext,
   onScreen,
+  pictures,
   screen,
   shot,
   typeLine,
+  WIDE,
 } from "./browser.ts";
 import { CuttableNetwork } from "./wire.ts";
 
@@ -360,29 +364,25 @@ test("a shell that is gone is not pretended to be there", async () => {
   await shot(page, "resume-new-shell");
 });
 
-for (const theme of ["light", "dark"] as const) {
-  for (const width of [1440, 360]) {
-    test(`how coming back looks, ${theme}, ${width} px`, async () => {
-      await start({ theme, width, height: width === 360 ? 740 : 900 });
-      await openShell();
-      await typeLine(page, "clear; uname -s; echo the work of an hour");
-      await onScreen(page, (text) => /^the work of an hour$/m.test(text), "some output");
-      await network.set("refusing");
-      await page.getByRole("button", { name: "Reconnect now" }).waitFor({ timeout: 30_000 });
-      const name = `${theme}-${width}`;
-      await shot(page, `resume-reconnecting-${name}`);
-      expect(await faults(page)).toEqual([]);
-      await network.set("open");
-      await reconnect();
-      await expect.poll(() => pill().textContent()).toBe("same shell resumed");
-      await shot(page, `resume-resumed-${name}`);
-      await focusTerminal(page);
-      await typeLine(page, "exit 3");
-      await phase("ended");
-      await shot(page, `resume-ended-${name}`);
-      await dock(page).getByRole("button", { name: "New shell" }).click();
-      await expect.poll(() => pill().textContent()).toBe("new shell");
-      await shot(page, `resume-new-shell-${name}`);
-    });
-  }
+for (const width of [WIDE, NARROW]) {
+  test(`how coming back looks, ${width} px`, async () => {
+    await start({ width, height: width === NARROW ? 740 : 900 });
+    await openShell();
+    await typeLine(page, "clear; uname -s; echo the work of an hour");
+    await onScreen(page, (text) => /^the work of an hour$/m.test(text), "some output");
+    await network.set("refusing");
+    await page.getByRole("button", { name: "Reconnect now" }).waitFor({ timeout: 30_000 });
+    expect(await looks(page, "resume-reconnecting", width)).toEqual([]);
+    await network.set("open");
+    await reconnect();
+    await expect.poll(() => pill().textContent()).toBe("same shell resumed");
+    await pictures(page, "resume-resumed", width);
+    await focusTerminal(page);
+    await typeLine(page, "exit 3");
+    await phase("ended");
+    await pictures(page, "resume-ended", width);
+    await dock(page).getByRole("button", { name: "New shell" }).click();
+    await expect.poll(() => pill().textContent()).toBe("new shell");
+    await pictures(page, "resume-new-shell", width);
+  });
 }

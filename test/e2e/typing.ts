@@ -6,8 +6,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { BrowserContext, Page } from "playwright-core";
 import { focusTerminal, onScreen, typeLine } from "./browser.ts";
 
-/** Keys of a run: one line of the terminal. */
-const KEYS = 60;
 /** Milliseconds between two keys, whether or not the first was echoed; no multiple of a frame. */
 const CADENCE = 53;
 
@@ -57,18 +55,18 @@ const echoed = (page: Page, keys: number) =>
  * Types a line, and says how long the echo of each key took to be on the page, in milliseconds; but for that of the first,
  * which waits for the tab to come to the front.
  */
-async function type(page: Page): Promise<number[]> {
+async function type(page: Page, keys: number): Promise<number[]> {
   await page.bringToFront();
   await focusTerminal(page);
   await page.keyboard.press("x");
   await echoed(page, 1);
   const presses: Promise<void>[] = [];
-  for (const begun = performance.now(); presses.length < KEYS; ) {
+  for (const begun = performance.now(); presses.length < keys; ) {
     await pause(Math.max(0, begun + presses.length * CADENCE - performance.now()));
     presses.push(page.keyboard.press("x"));
   }
   await Promise.all(presses);
-  await echoed(page, 1 + KEYS);
+  await echoed(page, 1 + keys);
   const took = await page.evaluate(() => (window as unknown as { heard: Heard }).heard.took.splice(0));
   await page.evaluate(() => (window as unknown as { heard: Heard }).heard.pressed.splice(0));
   await page.keyboard.press("Control+KeyU");
@@ -102,16 +100,19 @@ function report(what: string, runs: Record<Way, number[][]>): string {
   return `row 3, key → echo on the page, ${what}, p50 and p99: through an agent ${of("agent")}; straight ${of("straight")}; p50s' ratio ${at(0.5)} (${at(0)}–${at(1)})`;
 }
 
-/** Measures both ways in turns, so many rounds, and says in a line each what it found. Every key is echoed, or it throws. */
-export async function typing(context: BrowserContext, rounds: number): Promise<string[]> {
+/**
+ * Measures both ways in turns, so many rounds of so many keys, at most a line of the terminal, and says in a line each
+ * what it found. Every key is echoed, or it throws.
+ */
+export async function typing(context: BrowserContext, rounds: number, keys: number): Promise<string[]> {
   const ways = Object.keys(WAYS) as Way[];
   const typists = { straight: await shell(context, WAYS.straight), agent: await shell(context, WAYS.agent) };
   const floods = { straight: await shell(context, WAYS.straight), agent: await shell(context, WAYS.agent) };
   const quiet: Record<Way, number[][]> = { straight: [], agent: [] };
   const flooded: Record<Way, number[][]> = { straight: [], agent: [] };
   for (let round = 0; round < rounds; round++) {
-    for (const way of ways) quiet[way].push(await type(typists[way]));
-    for (const way of ways) flooded[way].push(await beside(floods[way], () => type(typists[way])));
+    for (const way of ways) quiet[way].push(await type(typists[way], keys));
+    for (const way of ways) flooded[way].push(await beside(floods[way], () => type(typists[way], keys)));
   }
   return [report("quiet", quiet), report("beside `yes`", flooded)];
 }
