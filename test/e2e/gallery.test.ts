@@ -4,8 +4,10 @@ import { agentCame, demoAway, demoBehind, link, noAgents, withAgents, withLinks 
 import { address, dock, focusTerminal, launch, looks, NARROW, newContext, onScreen, WIDE } from "./browser.ts";
 
 let browser: Browser;
+let profile: BrowserContext; // of all windows: it loads the page's files once
 beforeAll(async () => {
   browser = await launch();
+  profile = await newContext(browser);
   await otherBrowsers();
 });
 afterAll(() => browser.close());
@@ -32,7 +34,7 @@ async function firstPod(page: Page): Promise<string> {
 
 type Steps = Record<string, (page: Page) => Promise<void>>;
 
-/** What opens no shell. All of a width share one window. */
+/** What opens no shell. All share one window. */
 const alone: Steps = {
   clusters: async (page) => {
     await visit(page, "/");
@@ -409,70 +411,72 @@ async function twoShells(other: Page): Promise<void> {
     .waitFor();
 }
 
-/** Tests of steps, each in the window that at() names. */
-function pictures(steps: Steps, width: number, at: () => Page): void {
+/** What stands at a point of the window has to be opened again where the window is another one. */
+const again: Steps = {
+  "user-menu": async (page) => {
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: /^Account of/ }).click();
+    await page.getByRole("menuitem", { name: "Your sessions" }).waitFor();
+  },
+};
+
+/** Tests of steps, each in the window that at() names, wide and narrow. */
+function inPictures(steps: Steps, at: () => Page): void {
   test.each(Object.keys(steps))("%s", async (name) => {
+    await at().setViewportSize({ width: WIDE, height: 900 });
     await steps[name]?.(at());
-    expect(await looks(at(), name, width)).toEqual([]);
+    expect(await looks(at(), name, WIDE)).toEqual([]);
+    await at().setViewportSize({ width: NARROW, height: 740 });
+    await again[name]?.(at());
+    expect(await looks(at(), name, NARROW)).toEqual([]);
   });
 }
 
-// A width's windows are one browser profile, which loads the page's files once.
-for (const width of [WIDE, NARROW]) {
-  describe(`${width} px, light and dark`, () => {
-    let profile: BrowserContext;
-    let page: Page;
-    beforeAll(async () => {
-      profile = await newContext(browser, { width, height: width === NARROW ? 740 : 900 });
-    });
-    afterAll(() => profile.close());
+let page: Page;
 
-    describe("without a shell", () => {
-      beforeAll(async () => {
-        page = await profile.newPage();
-      });
-      afterAll(() => page.close());
-      pictures(alone, width, () => page);
-    });
-
-    describe("of clusters behind agents", () => {
-      beforeAll(async () => {
-        page = await profile.newPage();
-      });
-      afterEach(() => page.unrouteAll({ behavior: "ignoreErrors" }));
-      afterAll(() => page.close());
-      pictures(linked, width, () => page);
-    });
-
-    describe("with a shell", () => {
-      beforeEach(async () => {
-        page = await profile.newPage();
-      });
-      afterEach(async () => {
-        await endShells(page);
-        await page.close();
-      });
-      pictures(withShell, width, () => page);
-    });
-
-    describe("beside two shells", () => {
-      let other: Page;
-      beforeAll(async () => {
-        other = await profile.newPage();
-        await other.setViewportSize({ width: 1440, height: 900 });
-        await twoShells(other);
-      });
-      afterAll(async () => {
-        await endShells(other);
-        await other.close();
-      });
-      beforeEach(async () => {
-        await focusTerminal(other);
-        await other.keyboard.press("Space"); // the cluster that asks why ends what is idle
-        page = await profile.newPage();
-      });
-      afterEach(() => page.close());
-      pictures(besideShells, width, () => page);
-    });
+describe("without a shell", () => {
+  beforeAll(async () => {
+    page = await profile.newPage();
   });
-}
+  afterAll(() => page.close());
+  inPictures(alone, () => page);
+});
+
+describe("of clusters behind agents", () => {
+  beforeAll(async () => {
+    page = await profile.newPage();
+  });
+  afterEach(() => page.unrouteAll({ behavior: "ignoreErrors" }));
+  afterAll(() => page.close());
+  inPictures(linked, () => page);
+});
+
+describe("with a shell", () => {
+  beforeEach(async () => {
+    page = await profile.newPage();
+  });
+  afterEach(async () => {
+    await endShells(page);
+    await page.close();
+  });
+  inPictures(withShell, () => page);
+});
+
+describe("beside two shells", () => {
+  let other: Page;
+  beforeAll(async () => {
+    other = await profile.newPage();
+    await twoShells(other);
+  });
+  afterAll(async () => {
+    await endShells(other);
+    await other.close();
+  });
+  beforeEach(async () => {
+    await focusTerminal(other);
+    await other.keyboard.press("Space"); // the cluster that asks why ends what is idle
+    page = await profile.newPage();
+  });
+  afterEach(() => page.close());
+  inPictures(besideShells, () => page);
+});

@@ -48,7 +48,14 @@ const PROGRAMS: Program[] = [
     more: ["j", "k", "k", "Space", "Space", "b", "k"],
     redraw: "r",
   },
-  { name: "top", start: "top -d 600 -p 1,$$", drawn: /^ *PID USER/m, work: ["1"], more: ["c", "Shift+M"], redraw: "Enter" },
+  {
+    name: "top",
+    start: "top -d 600 -p 1,$$",
+    drawn: /^ *PID USER/m,
+    work: ["1"],
+    more: ["c", "Shift+M"],
+    redraw: "Enter",
+  },
 ];
 
 async function start(program: Program): Promise<string> {
