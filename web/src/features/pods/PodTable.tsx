@@ -1,7 +1,7 @@
 import { useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp } from "lucide-react";
-import { useCallback, useMemo, useRef } from "react";
+import { useCallback, useLayoutEffect, useMemo, useRef } from "react";
 import type { PodSummary } from "../../api/types.ts";
 import { podTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
@@ -52,6 +52,8 @@ export function PodTable(props: PodTableProps) {
     getItemKey,
     overscan: 12,
   });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was measured is of the other kind of row
+  useLayoutEffect(() => virtual.measure(), [virtual, phone]);
   const cursor = useRowKeys({
     ids,
     reveal: (index) => virtual.scrollToIndex(index),
