@@ -411,12 +411,27 @@ async function twoShells(other: Page): Promise<void> {
     .waitFor();
 }
 
-/** What stands at a point of the window has to be opened again where the window is another one. */
+/**
+ * What has to be seen to where the window becomes another one: what stands at a point of it is opened again, and the shell
+ * that learns its new size is idle again.
+ */
 const again: Steps = {
+  pods: async (page) => {
+    const rows = page.getByRole("table", { name: "Pods" }).getByRole("row");
+    await rows.filter({ hasText: POD }).first().waitFor();
+    const standOut = () =>
+      rows.evaluateAll((all) => all.filter((row) => row.scrollHeight > row.clientHeight + 1).length);
+    await expect.poll(standOut, { timeout: 3_000 }).toBe(0); // the next answer measures all rows anew
+  },
   "user-menu": async (page) => {
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: /^Account of/ }).click();
     await page.getByRole("menuitem", { name: "Your sessions" }).waitFor();
+  },
+  idle: async (page) => {
+    const stay = page.getByRole("button", { name: "Stay" });
+    await stay.waitFor({ state: "hidden" });
+    await stay.waitFor({ timeout: 20_000 });
   },
 };
 
