@@ -98,7 +98,7 @@ browser() {
 # The browser is the one without the parts of a window: it is the same engine, and a
 # fresh profile costs it half the time.
 export CHROMIUM=/usr/bin/chromium-headless-shell
-dock=(dock tokens cli returning agent gallery picture)
+dock=(dock debug tokens agent gallery picture)
 
 deeds() {
   say "The browser (Playwright): the dock, and every page"
