@@ -116,8 +116,9 @@ test("the dialog by keyboard, and a name that is taken", async () => {
 test("own sessions: another browser is seen and ended, with its shell", async () => {
   const elsewhere = await browser.newContext({
     baseURL: address(),
+    // No other test comes with this one.
     userAgent:
-      "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+      "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36",
   });
   try {
     const phone = await elsewhere.newPage();
@@ -131,8 +132,7 @@ test("own sessions: another browser is seen and ended, with its shell", async ()
     const row = page
       .getByRole("list", { name: "Browsers" })
       .getByRole("listitem")
-      .filter({ hasText: "Safari 18 on iPhone" })
-      .first();
+      .filter({ hasText: "Chrome 141 on Android" });
     await row.waitFor();
     await page.getByRole("table", { name: "Sessions" }).getByText("toolbox").first().waitFor();
     await row.getByRole("button", { name: /^End the login/ }).click();
