@@ -17,9 +17,13 @@ const ENOUGH = 16 * MIB;
 /** What may be held of what was printed between them. A heap varies by 5 MiB either way; a leak holds all of it. */
 const SHARE = 1 / 2;
 
-/** docs/performance.md, row 4: within 200 ms and a tenth of the time of a client that has to take what still comes, 8 MiB. */
+/**
+ * A client that has to take what still comes, 8 MiB, waits four times as long. `make bench` asks for more, row 4 of
+ * docs/performance.md, of a machine that does nothing else.
+ */
 const ANSWER_MS = 200;
 const STILL_TO_COME = 8 * MIB;
+const ANSWER_SHARE = 1 / 4;
 /** Printed before each ^C, so that the buffers on the way are full. */
 const FILL = 6 * MIB;
 const INTERRUPTS = 3;
@@ -62,7 +66,7 @@ test("a flood is held by nobody, and Ctrl-C is answered at once", { timeout: LIM
     answers.push(await interrupt());
   }
   const answer = median(answers);
-  const limit = Math.max(ANSWER_MS, STILL_TO_COME / rate / 10);
+  const limit = Math.max(ANSWER_MS, (STILL_TO_COME / rate) * ANSWER_SHARE);
 
   console.log(
     `${mib(printed)} MiB at ${mib(rate * 1000)} MiB/s: the tab holds ${mib(early.tab)} and then ${mib(late.tab)} MiB,`,
