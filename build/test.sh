@@ -132,7 +132,7 @@ cluster people
 ready tests
 ready people
 bin/kubectl --kubeconfig "$scratch/people/kubeconfig" apply -f devcluster/seed >/dev/null
-say "All tests, in three lanes beside each other, each part told when it has ended (about five minutes)"
+say "All tests, in three lanes beside each other, each part told when it has ended (about six minutes)"
 failed=0
 for name in product deeds shells; do
   lane "$name"
