@@ -291,6 +291,7 @@ export class ExecStream {
   #unlink(): void {
     this.#link?.drop();
     this.#link = null;
+    this.#output.pause();
     this.#stdin.pause();
   }
 

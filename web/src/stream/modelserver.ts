@@ -22,6 +22,8 @@ export function bytesAt(from: number, to: number): Uint8Array {
 
 const WINDOW = 131_072;
 const STDIN_WINDOW = 65_536;
+/** How many messages the network takes before the server has to wait for it. */
+const ON_THE_WAY = 2;
 
 type Message = string | Uint8Array;
 
@@ -64,6 +66,7 @@ export class ModelSocket implements ExecSocket {
   deliverDown(): void {
     const message = this.down.shift();
     if (message === undefined || this.over) return;
+    this.server.pump();
     this.onmessage?.({ data: typeof message === "string" ? message : message.slice().buffer });
   }
 
@@ -123,7 +126,7 @@ export class ModelServer {
     const room = this.#options.holds ? this.#acknowledged + this.#options.ring - this.printed : size;
     const now = Math.max(0, Math.min(size, room));
     this.printed += now;
-    this.#pump();
+    this.pump();
     return now;
   }
 
@@ -199,14 +202,14 @@ export class ModelServer {
       socket.sent = this.oldest;
       socket.acknowledged = this.oldest;
     }
-    this.#pump();
+    this.pump();
   }
 
   #ack(socket: ModelSocket, offset: number): void {
     if (offset > socket.sent) throw new Error(`acknowledges ${offset}, sent were ${socket.sent}`);
     if (offset > socket.acknowledged) socket.acknowledged = offset;
     this.#acknowledged = Math.max(this.#acknowledged, offset);
-    this.#pump();
+    this.pump();
   }
 
   #bytes(bytes: Uint8Array): void {
@@ -214,10 +217,15 @@ export class ModelServer {
     if (this.stdin.length - this.handedOn > STDIN_WINDOW) throw new Error("more stdin than the window");
   }
 
-  #pump(): void {
+  /** Sends what the window and the network have room for. */
+  pump(): void {
     const socket = this.#attached;
     if (!socket || socket.over) return;
-    while (socket.sent < this.printed && socket.sent - socket.acknowledged < WINDOW) {
+    while (
+      socket.down.length < ON_THE_WAY &&
+      socket.sent < this.printed &&
+      socket.sent - socket.acknowledged < WINDOW
+    ) {
       const to = Math.min(this.printed, socket.acknowledged + WINDOW, socket.sent + 32_768);
       socket.down.push(bytesAt(socket.sent, to));
       socket.sent = to;

@@ -14,7 +14,7 @@ export interface Missing {
  */
 export class OutputMeter {
   readonly #ack: (offset: number) => void;
-  /** The next byte of this connection. */
+  /** The next byte of this connection; 0 while the server has not said where one stands. */
   #wire = 0;
   /** Everything before it was given to the terminal, or is in a gap. */
   #given = 0;
@@ -42,6 +42,11 @@ export class OutputMeter {
     this.#parsed = offset;
     this.#wire = offset;
     this.#acknowledged = offset;
+  }
+
+  /** The connection is lost. What it brought is parsed yet, but acknowledged to nobody: the next one begins anew. */
+  pause(): void {
+    this.#wire = 0;
   }
 
   /**

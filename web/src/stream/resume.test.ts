@@ -111,6 +111,21 @@ describe("a lost connection", () => {
     expect(stream.bytesIn).toBe(2_000);
   });
 
+  it("acknowledges nothing on a new connection before the server has said where it stands", () => {
+    answer(HELLO);
+    line().print(100_000);
+    line().drop();
+    line().onopen?.();
+    expect(line().of("attach")).toMatchObject([{ offset: 0 }]);
+    // What the old connection brought is shown meanwhile; on this one the server has sent none of it yet.
+    seen.parse();
+    expect(line().of("ack")).toEqual([]);
+    line().say({ ...AGAIN, offset: 0 });
+    expect(line().of("ack")).toEqual([]);
+    line().print(40_000);
+    expect(line().of("ack")).toEqual([{ type: "ack", offset: 40_000 }]);
+  });
+
   it("brings nothing twice round a gap either", () => {
     answer(HELLO);
     line().print(100);
