@@ -108,6 +108,8 @@ type output struct {
 	head   int64    // where the client stands: sent bytes and announced gaps
 	end    int64    // first byte not yet read
 	acked  int64
+	sent   int64 // the furthest head that any client had
+	shown  int64 // acknowledged, though head has yet to come there: the connection before brought it
 	gaps   []gap // what of [acked, end) the client does not get, in order
 	grow   bool  // the last read filled its room: use big chunks
 	heldAt time.Time
@@ -345,7 +347,7 @@ func (o *output) next(max int64) (*gap, []byte) {
 	defer o.mu.Unlock()
 	if o.gapped() {
 		g, _ := o.nextGap()
-		o.head = g.to
+		o.advance(g.to)
 		return &g, nil
 	}
 	n := min(o.sendable(), max, o.before()-o.head)
@@ -364,8 +366,14 @@ func (o *output) next(max int64) (*gap, []byte) {
 	default:
 		b = o.join(i, n)
 	}
-	o.head += int64(len(b))
+	o.advance(o.head + int64(len(b)))
 	return nil, b
+}
+
+// advance moves head on. What was shown already is acknowledged as it is sent again.
+func (o *output) advance(head int64) {
+	o.head = head
+	o.acked = max(o.acked, min(o.shown, head))
 }
 
 // join copies the bytes at head, which lie in the chunk at i and the next ones, to
@@ -405,14 +413,16 @@ func (o *output) release() {
 }
 
 // ack moves the client's acknowledgement. It is false when the offset lies in
-// the future; one from the past changes nothing.
+// the future; one from the past changes nothing. A client that came back may
+// acknowledge what the connection before has brought and this one has yet to.
 func (o *output) ack(offset int64) bool {
 	o.mu.Lock()
-	if offset < 0 || offset > o.head {
+	if offset < 0 || offset > max(o.head, o.sent) {
 		o.mu.Unlock()
 		return false
 	}
-	o.acked = max(o.acked, offset)
+	o.shown = max(o.shown, offset)
+	o.acked = max(o.acked, min(offset, o.head))
 	o.trim()
 	o.mu.Unlock()
 	o.room.ring()
@@ -480,7 +490,8 @@ func (o *output) comeBack(offset *int64) (from int64, whole bool) {
 		from, whole = *offset, true
 	}
 	o.overwriting = false
-	o.head, o.acked = from, from
+	o.sent = max(o.sent, o.head)
+	o.head, o.acked, o.shown = from, from, from
 	o.room.ring()
 	return from, whole
 }

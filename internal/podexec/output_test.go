@@ -14,6 +14,8 @@ type reader struct {
 	o      *output
 	offset int64
 	acked  int64
+	had    int64 // where it stood before it came back
+	shown  int64 // acknowledged, though it has yet to come again
 	sent   int64 // bytes sent and not acknowledged, gaps not counted
 	unread []gap // gaps not acknowledged yet
 	lost   int64
@@ -25,7 +27,25 @@ func (r *reader) comeBack(offset int64) {
 	if from != offset {
 		r.t.Fatalf("came back at %d, want %d", from, offset)
 	}
-	r.offset, r.acked, r.sent, r.unread = from, from, 0, nil
+	r.had = max(r.had, r.offset)
+	r.offset, r.acked, r.shown, r.sent, r.unread = from, from, from, 0, nil
+}
+
+// ackWhatWas acknowledges what an earlier connection brought, or a part of it.
+func (r *reader) ackWhatWas(rng *rand.Rand) {
+	to := r.offset + 1 + rng.Int64N(r.had-r.offset)
+	r.ack(r.offset)
+	r.shown = to
+	if !r.o.ack(to) {
+		r.t.Fatalf("an ack of %d was refused, though %d had come before", to, r.had)
+	}
+}
+
+// again counts what has come as acknowledged, as far as it was shown before.
+func (r *reader) again() {
+	if to := min(r.shown, r.offset); to > r.acked {
+		r.count(to)
+	}
 }
 
 // step takes the next thing from the queue; false when there is none.
@@ -49,6 +69,7 @@ func (r *reader) step(most int64) bool {
 		r.sent += int64(len(p))
 		r.o.release()
 	}
+	r.again()
 	if r.sent > r.o.window {
 		r.t.Fatalf("%d bytes unacknowledged with a window of %d", r.sent, r.o.window)
 	}
@@ -57,6 +78,14 @@ func (r *reader) step(most int64) bool {
 
 // ack acknowledges everything up to offset.
 func (r *reader) ack(offset int64) {
+	r.count(offset)
+	if !r.o.ack(offset) {
+		r.t.Fatalf("an honest ack of %d was refused", offset)
+	}
+}
+
+// count moves what is acknowledged.
+func (r *reader) count(offset int64) {
 	passed := offset - r.acked
 	for len(r.unread) > 0 && r.unread[0].from < offset {
 		g := r.unread[0]
@@ -67,9 +96,6 @@ func (r *reader) ack(offset int64) {
 		r.unread = r.unread[1:]
 	}
 	r.acked, r.sent = offset, r.sent-passed
-	if !r.o.ack(offset) {
-		r.t.Fatalf("an honest ack of %d was refused", offset)
-	}
 }
 
 // TestOutputKeepsItsPromises drives the queue at random and checks every byte,
@@ -143,7 +169,11 @@ func TestARingKeepsItsPromises(t *testing.T) {
 					r.step(1 + rng.Int64N(bigChunk))
 				}
 			case 6:
-				if !away && r.offset > r.acked {
+				switch {
+				case away:
+				case r.had > r.offset && rng.IntN(3) == 0:
+					r.ackWhatWas(rng)
+				case r.offset > r.acked:
 					r.ack(r.acked + 1 + rng.Int64N(r.offset-r.acked))
 				}
 			case 7:
@@ -184,6 +214,41 @@ func TestARingKeepsItsPromises(t *testing.T) {
 			t.Fatalf("seed %d: %d of %d bytes", seed, o.total(), written)
 		}
 		o.close()
+	}
+}
+
+// TestAFullWindowThatWasShown: a client that came back acknowledges all that it was
+// shown before, a full window, and nothing more until something new has come.
+func TestAFullWindowThatWasShown(t *testing.T) {
+	o := newOutput(256<<10, Window, true)
+	defer o.close()
+	for o.end < 2*Window {
+		p := o.tryReserve()
+		o.commit(len(p), len(p))
+	}
+	take := func() (n int64) {
+		for {
+			g, p := o.next(bigChunk)
+			if g == nil && p == nil {
+				return n
+			}
+			n += int64(len(p))
+			o.release()
+		}
+	}
+	if n := take(); n != Window {
+		t.Fatalf("%d bytes were sent, want a window", n)
+	}
+	from := int64(0)
+	o.comeBack(&from)
+	switch {
+	case o.ack(Window + 1):
+		t.Error("what nobody was sent was acknowledged")
+	case !o.ack(Window):
+		t.Error("what was shown before was not taken as acknowledged")
+	}
+	if n := take(); n != 2*Window {
+		t.Errorf("%d bytes were sent again, want the window that was shown and one more", n)
 	}
 }
 
