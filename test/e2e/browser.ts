@@ -105,6 +105,12 @@ function nextChange(): Promise<void> {
   });
 }
 
+/** What the dock says beside its terminals: how the shells are, and why one ended. */
+async function words(page: Page): Promise<string> {
+  const said = dock(page).locator("[data-testid=shell-state], [role=status], [role=alert]");
+  return (await said.allInnerTexts()).join("\n");
+}
+
 /** Waits until the terminal's screen satisfies ok; `read` reads it, where more than one shows. */
 export async function onScreen(
   page: Page,
@@ -117,7 +123,7 @@ export async function onScreen(
   for (;;) {
     const text = await read();
     if (ok(text)) return text;
-    if (Date.now() > deadline) throw new Error(`not on the screen in time: ${what}\n${text}`);
+    if (Date.now() > deadline) throw new Error(`not on the screen in time: ${what}\n${text}\n${await words(page)}`);
     await page.evaluate(nextChange);
   }
 }
