@@ -162,7 +162,7 @@ func (s *server) askOf(g grant.Grant) LoginAsk {
 func (s *server) cliLifetime() time.Duration { return min(cliLifetime, s.Tokens.Limits().MaxLifetime) }
 
 func (s *server) getAsk(c *call) (LoginAsk, error) {
-	g, err := s.Grants.Look(c.ctx(), c.r.PathValue("id"))
+	g, err := s.Grants.Look(c.ctx(), c.r.PathValue("id"), c.login)
 	if err != nil {
 		return LoginAsk{}, err
 	}
@@ -170,7 +170,7 @@ func (s *server) getAsk(c *call) (LoginAsk, error) {
 }
 
 func (s *server) findAsk(c *call, in FindLoginAsk) (LoginAsk, error) {
-	g, err := s.Grants.Find(c.ctx(), c.actor, in.UserCode)
+	g, err := s.Grants.Find(c.ctx(), c.actor, c.login, in.UserCode)
 	if err != nil {
 		return LoginAsk{}, err
 	}
@@ -184,7 +184,7 @@ func (s *server) answerAsk(c *call, in AnswerLoginAsk) (AnsweredLoginAsk, error)
 	if in.Allow {
 		to, err = s.Grants.Allow(c.ctx(), id, c.login)
 	} else {
-		to, err = s.Grants.Refuse(c.ctx(), id)
+		to, err = s.Grants.Refuse(c.ctx(), id, c.login)
 	}
 	return AnsweredLoginAsk{Redirect: to}, err
 }

@@ -27,6 +27,7 @@ type grantJSON struct {
 	Agent     string    `json:"agent"`
 	Created   time.Time `json:"created"`
 	State     string    `json:"state"`
+	Finder    string    `json:"finder,omitempty"`
 	Login     string    `json:"login,omitempty"`
 	Polled    time.Time `json:"polled,omitzero"`
 	Interval  int64     `json:"interval,omitempty"` // nanoseconds
@@ -35,7 +36,7 @@ type grantJSON struct {
 func encodeGrant(g grant.Grant) (string, error) {
 	b, err := json.Marshal(grantJSON{
 		Challenge: g.Challenge, Echo: g.Echo, Port: g.Port, Secret: g.Secret[:], Host: g.Host, Agent: g.Agent, Created: g.Created,
-		State: string(g.State), Login: string(g.Login), Polled: g.Polled, Interval: int64(g.Interval),
+		State: string(g.State), Finder: string(g.Finder), Login: string(g.Login), Polled: g.Polled, Interval: int64(g.Interval),
 	})
 	return string(b), err
 }
@@ -112,7 +113,8 @@ func (s Grants) one(ctx context.Context, op, where string, arg any) (g grant.Gra
 	copy(g.UserCode[:], code)
 	copy(g.Secret[:], b.Secret)
 	g.Challenge, g.Echo, g.Port, g.Host, g.Agent = b.Challenge, b.Echo, b.Port, b.Host, b.Agent
-	g.State, g.Login, g.Interval = grant.State(b.State), websession.ID(b.Login), time.Duration(b.Interval)
+	g.State, g.Interval = grant.State(b.State), time.Duration(b.Interval)
+	g.Finder, g.Login = websession.ID(b.Finder), websession.ID(b.Login)
 	g.Created, g.Polled, g.Expires = b.Created, b.Polled, timeOf(expires)
 	return g, true, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -307,6 +308,35 @@ func TestNobodyElseAnswers(t *testing.T) {
 	_ = a.cmd.Process.Signal(os.Interrupt)
 	if code, _, _ := a.ends(); code != 130 {
 		t.Errorf("Ctrl-C: %d", code)
+	}
+}
+
+// TestADeviceIsNoLink: who asks by device knows the ID of what they ask for, and can
+// put it into a link. It says nothing to anybody who has not typed the code.
+func TestADeviceIsNoLink(t *testing.T) {
+	r := newServer(t, console.Options{})
+	resp, err := http.Post(r.at+"/api/auth/cli/device", "application/json", strings.NewReader(`{"host":"ada-laptop"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var asked struct{ DeviceCode, UserCode string }
+	if err := json.NewDecoder(resp.Body).Decode(&asked); err != nil {
+		t.Fatal(err)
+	}
+	id, _, _ := strings.Cut(asked.DeviceCode, ".")
+	victim, typist := r.server.Login(), r.server.Login()
+	if redirect, err := victim.Answer(t.Context(), id, true); err == nil {
+		t.Errorf("allowed by the link alone: %q", redirect)
+	}
+	if _, err := typist.FindAsk(t.Context(), asked.UserCode); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := victim.Answer(t.Context(), id, true); err == nil {
+		t.Error("allowed by the link, though another login had typed the code")
+	}
+	if _, err := typist.Answer(t.Context(), id, true); err != nil {
+		t.Error(err)
 	}
 }
 

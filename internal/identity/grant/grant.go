@@ -54,6 +54,9 @@ const (
 	findEvery = 10 * time.Second
 	// maxFinders bounds how many people's tries are remembered.
 	maxFinders = 10_000
+	// changes are how often a change is tried that others come before: a device's
+	// poll, or another person's answer.
+	changes = 5
 
 	maxHost, maxAgent = 64, 128
 )
@@ -95,6 +98,8 @@ type Grant struct {
 	Created, Expires     time.Time
 
 	State State
+	// Finder is the login that typed the user code last: it alone may answer a device.
+	Finder websession.ID
 	// Login is by which it was allowed.
 	Login websession.ID
 
@@ -225,6 +230,7 @@ var (
 	errUnknown  = errors.New("unknown")
 	errExpired  = errors.New("expired")
 	errState    = errors.New("not in this state")
+	errFinder   = errors.New("another login has typed its code, or none")
 	errSecret   = errors.New("another secret")
 	errVerifier = errors.New("another verifier")
 	errRace     = errors.New("changed meanwhile")
@@ -249,17 +255,25 @@ func valid(g Grant, ok bool, err error) (Grant, error) {
 	return g, nil
 }
 
-// Look is a grant that waits for an answer, for the page that shows who asks.
-func (k *Keeper) Look(ctx context.Context, id string) (Grant, error) {
+// Look is a grant that waits for an answer of that login, for the page that shows
+// who asks. A device's is there only for who has typed its code: whoever asked
+// knows the ID, and could send it to somebody in a link.
+func (k *Keeper) Look(ctx context.Context, id string, login websession.ID) (Grant, error) {
 	g, err := k.get(ctx, id)
-	if err == nil && g.State != Asking {
+	switch {
+	case err != nil:
+		return Grant{}, err
+	case g.State != Asking:
 		return Grant{}, errNone(errState)
+	case g.Device() && (login == "" || g.Finder != login):
+		return Grant{}, errNone(errFinder)
 	}
-	return g, err
+	return g, nil
 }
 
-// Find is Look by what a person has typed. Nobody can try many.
-func (k *Keeper) Find(ctx context.Context, a identity.Actor, typed string) (Grant, error) {
+// Find is Look by what a person has typed, and lets their login answer. Nobody can
+// try many.
+func (k *Keeper) Find(ctx context.Context, a identity.Actor, login websession.ID, typed string) (Grant, error) {
 	if !k.finder(a.Issuer + "\x00" + a.Subject).Allow() {
 		return Grant{}, fault.New(fault.RateLimited, "grant.Find", "You have typed many codes. Wait a minute, then try the one that the command shows.")
 	}
@@ -267,8 +281,15 @@ func (k *Keeper) Find(ctx context.Context, a identity.Actor, typed string) (Gran
 	if !ok {
 		return Grant{}, errNoCode()
 	}
-	g, err := valid(k.store.ByUserCode(ctx, hashOf(code)))
-	if fault.KindOf(err) == fault.NotFound || err == nil && g.State != Asking {
+	g, err := k.change(ctx, func() (Grant, error) {
+		g, err := valid(k.store.ByUserCode(ctx, hashOf(code)))
+		if err == nil && g.State != Asking {
+			err = errNone(errState)
+		}
+		g.Finder = login
+		return g, err
+	})
+	if fault.KindOf(err) == fault.NotFound {
 		return Grant{}, errNoCode()
 	}
 	return g, err
@@ -295,36 +316,54 @@ func (k *Keeper) finder(person string) *rate.Limiter {
 // Allow is a person's yes, by their login. It returns where their browser goes
 // on to; empty for a device.
 func (k *Keeper) Allow(ctx context.Context, id string, login websession.ID) (redirect string, err error) {
-	g, err := k.Look(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	g.State, g.Login = Allowed, login
 	code := ""
-	if !g.Device() {
+	g, err := k.answer(ctx, id, login, func(g *Grant) {
+		g.State, g.Login = Allowed, login
+		if g.Device() {
+			return
+		}
 		secret := rand.Text()
 		g.Secret, g.Expires = hashOf(secret), time.Now().Add(codeTime).Truncate(time.Microsecond)
 		code = g.ID + "." + secret
-	}
-	return g.Redirect(code), k.put(ctx, g)
-}
-
-// Refuse is a person's no.
-func (k *Keeper) Refuse(ctx context.Context, id string) (redirect string, err error) {
-	g, err := k.Look(ctx, id)
+	})
 	if err != nil {
 		return "", err
 	}
-	g.State = Refused
-	return g.Redirect(""), k.put(ctx, g)
+	return g.Redirect(code), nil
 }
 
-func (k *Keeper) put(ctx context.Context, g Grant) error {
-	ok, err := k.store.Put(ctx, g)
-	if err == nil && !ok {
-		return errNone(errRace)
+// Refuse is a person's no, by their login.
+func (k *Keeper) Refuse(ctx context.Context, id string, login websession.ID) (redirect string, err error) {
+	g, err := k.answer(ctx, id, login, func(g *Grant) { g.State = Refused })
+	if err != nil {
+		return "", err
 	}
-	return err
+	return g.Redirect(""), nil
+}
+
+func (k *Keeper) answer(ctx context.Context, id string, login websession.ID, with func(*Grant)) (Grant, error) {
+	return k.change(ctx, func() (Grant, error) {
+		g, err := k.Look(ctx, id, login)
+		if err == nil {
+			with(&g)
+		}
+		return g, err
+	})
+}
+
+// change puts what next makes of the grant as it is, and again where somebody else
+// has changed it meanwhile.
+func (k *Keeper) change(ctx context.Context, next func() (Grant, error)) (Grant, error) {
+	for range changes {
+		g, err := next()
+		if err != nil {
+			return Grant{}, err
+		}
+		if ok, err := k.store.Put(ctx, g); ok || err != nil {
+			return g, err
+		}
+	}
+	return Grant{}, errNone(errRace)
 }
 
 // Redeem takes what the browser's code stands for, once. A wrong verifier voids

@@ -17,6 +17,7 @@ import (
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/grant"
 	"github.com/periscope-console/periscope/internal/identity/grant/granttest"
+	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/leak"
 )
 
@@ -47,6 +48,13 @@ func begin(t *testing.T, k *grant.Keeper) grant.Grant {
 	return g
 }
 
+func find(t *testing.T, k *grant.Keeper, userCode string) {
+	t.Helper()
+	if _, err := k.Find(t.Context(), ada, "login", userCode); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func codeIn(t *testing.T, redirect string) string {
 	t.Helper()
 	u, err := url.Parse(redirect)
@@ -66,7 +74,7 @@ func wantNone(t *testing.T, what string, err error) {
 func TestBrowser(t *testing.T) {
 	k := grant.New(grant.NewMemory())
 	g := begin(t, k)
-	seen, err := k.Look(t.Context(), g.ID)
+	seen, err := k.Look(t.Context(), g.ID, "login")
 	if err != nil || seen.Host != "laptop" || seen.Agent != "periscope/1" || seen.Address != "192.0.2.1" {
 		t.Errorf("%+v, %v", seen, err)
 	}
@@ -77,7 +85,7 @@ func TestBrowser(t *testing.T) {
 	code := codeIn(t, redirect)
 	_, err = k.Allow(t.Context(), g.ID, "another")
 	wantNone(t, "allowed twice", err)
-	_, err = k.Look(t.Context(), g.ID)
+	_, err = k.Look(t.Context(), g.ID, "login")
 	wantNone(t, "looked at afterwards", err)
 	got, err := k.Redeem(t.Context(), code, verifier)
 	if err != nil || got.Login != "login" {
@@ -124,7 +132,7 @@ func TestAWrongVerifierVoidsTheCode(t *testing.T) {
 func TestRefused(t *testing.T) {
 	k := grant.New(grant.NewMemory())
 	g := begin(t, k)
-	redirect, err := k.Refuse(t.Context(), g.ID)
+	redirect, err := k.Refuse(t.Context(), g.ID, "login")
 	if err != nil || codeIn(t, redirect) != "" || !strings.Contains(redirect, "error=access_denied") {
 		t.Errorf("%q, %v", redirect, err)
 	}
@@ -135,10 +143,11 @@ func TestRefused(t *testing.T) {
 func TestNothingThatIsNotAllowedIsRedeemed(t *testing.T) {
 	k := grant.New(grant.NewMemory())
 	g := begin(t, k)
-	device, deviceCode, _, err := k.Device(t.Context(), asker)
+	device, deviceCode, userCode, err := k.Device(t.Context(), asker)
 	if err != nil {
 		t.Fatal(err)
 	}
+	find(t, k, userCode)
 	if _, err := k.Allow(t.Context(), device.ID, "login"); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +209,7 @@ func TestDevice(t *testing.T) {
 		if _, slow, err = k.Poll(t.Context(), deviceCode); err != nil || slow {
 			t.Errorf("in time: %v, %v", slow, err)
 		}
-		found, err := k.Find(t.Context(), ada, strings.ToLower(strings.ReplaceAll(userCode, "-", " ")))
+		found, err := k.Find(t.Context(), ada, "login", strings.ToLower(strings.ReplaceAll(userCode, "-", " ")))
 		if err != nil || found.Host != "laptop" {
 			t.Fatal(found, err)
 		}
@@ -212,7 +221,7 @@ func TestDevice(t *testing.T) {
 		}
 		_, _, err = k.Poll(t.Context(), deviceCode)
 		wantNone(t, "polled after the answer", err)
-		if _, err := k.Find(t.Context(), ada, userCode); fault.KindOf(err) != fault.NotFound {
+		if _, err := k.Find(t.Context(), ada, "login", userCode); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("found after the answer: %v", err)
 		}
 	})
@@ -220,14 +229,86 @@ func TestDevice(t *testing.T) {
 
 func TestADeviceIsRefused(t *testing.T) {
 	k := grant.New(grant.NewMemory())
-	g, deviceCode, _, err := k.Device(t.Context(), asker)
+	g, deviceCode, userCode, err := k.Device(t.Context(), asker)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Refuse(t.Context(), g.ID); err != nil {
+	find(t, k, userCode)
+	if _, err := k.Refuse(t.Context(), g.ID, "login"); err != nil {
 		t.Fatal(err)
 	}
 	if g, _, err = k.Poll(t.Context(), deviceCode); err != nil || g.State != grant.Refused {
+		t.Errorf("%+v, %v", g, err)
+	}
+}
+
+// TestADeviceIsAnsweredByWhoTypedItsCode: whoever asked can tell the ID from the
+// device code, but whom they send it to can do nothing by it.
+func TestADeviceIsAnsweredByWhoTypedItsCode(t *testing.T) {
+	k := grant.New(grant.NewMemory())
+	_, deviceCode, userCode, err := k.Device(t.Context(), asker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _, _ := strings.Cut(deviceCode, ".")
+	none := func(what string, login websession.ID) {
+		t.Helper()
+		_, err := k.Look(t.Context(), id, login)
+		wantNone(t, what+": looked at", err)
+		_, err = k.Allow(t.Context(), id, login)
+		wantNone(t, what+": allowed", err)
+		_, err = k.Refuse(t.Context(), id, login)
+		wantNone(t, what+": refused", err)
+	}
+	none("before the code was typed", "login")
+	none("nobody", "")
+	find(t, k, userCode)
+	none("another login", "another")
+	none("nobody", "")
+	if _, err := k.Look(t.Context(), id, "login"); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.Allow(t.Context(), id, "login"); err != nil {
+		t.Error(err)
+	}
+}
+
+// polled is a store in which a device polls whenever a person is about to change
+// something, as often as times says.
+type polled struct {
+	grant.Store
+	times int
+}
+
+func (p *polled) Put(ctx context.Context, g grant.Grant) (bool, error) {
+	if p.times > 0 {
+		p.times--
+		meanwhile, _, err := p.Get(ctx, g.ID)
+		if err != nil {
+			return false, err
+		}
+		if ok, err := p.Store.Put(ctx, meanwhile); !ok {
+			return ok, err
+		}
+	}
+	return p.Store.Put(ctx, g)
+}
+
+// TestAPollTakesNoAnswerAway: an answer holds though the device polls meanwhile.
+func TestAPollTakesNoAnswerAway(t *testing.T) {
+	s := &polled{Store: grant.NewMemory()}
+	k := grant.New(s)
+	g, deviceCode, userCode, err := k.Device(t.Context(), asker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.times = 2
+	find(t, k, userCode)
+	s.times = 2
+	if _, err := k.Allow(t.Context(), g.ID, "login"); err != nil {
+		t.Fatal(err)
+	}
+	if g, _, err = k.Poll(t.Context(), deviceCode); err != nil || g.State != grant.Allowed {
 		t.Errorf("%+v, %v", g, err)
 	}
 }
@@ -252,7 +333,7 @@ func TestTime(t *testing.T) {
 		wantNone(t, "allowed after ten minutes", err)
 		_, _, err = k.Poll(t.Context(), deviceCode)
 		wantNone(t, "polled after ten minutes", err)
-		if _, err := k.Find(t.Context(), ada, userCode); fault.KindOf(err) != fault.NotFound {
+		if _, err := k.Find(t.Context(), ada, "login", userCode); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("found after ten minutes: %v", err)
 		}
 	})
@@ -274,14 +355,14 @@ func TestBounds(t *testing.T) {
 		begin(t, k)
 		tries := 0
 		for ; tries < 50; tries++ {
-			if _, err := k.Find(t.Context(), ada, "BCDF-GHJK"); fault.KindOf(err) == fault.RateLimited {
+			if _, err := k.Find(t.Context(), ada, "login", "BCDF-GHJK"); fault.KindOf(err) == fault.RateLimited {
 				break
 			}
 		}
 		if tries != 10 {
 			t.Errorf("%d user codes could be tried", tries)
 		}
-		if _, err := k.Find(t.Context(), identity.Actor{Issuer: "i", Subject: "bob"}, "x"); fault.KindOf(err) != fault.NotFound {
+		if _, err := k.Find(t.Context(), identity.Actor{Issuer: "i", Subject: "bob"}, "login", "x"); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("another person: %v", err)
 		}
 	})

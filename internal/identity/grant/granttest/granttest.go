@@ -34,7 +34,7 @@ func full(id, address string) grant.Grant {
 	return grant.Grant{
 		ID: id, Challenge: "challenge", Echo: "echo", Port: 4711, UserCode: grant.Hash{1, 2, id[0]}, Secret: grant.Hash{9, 8},
 		Host: "lap\"top ü", Agent: "periscope/1", Address: address, Created: epoch, Expires: epoch.Add(time.Minute),
-		State: grant.Allowed, Login: "login", Polled: epoch.Add(time.Second), Interval: 5 * time.Second, Version: 3,
+		State: grant.Allowed, Finder: "finder", Login: "login", Polled: epoch.Add(time.Second), Interval: 5 * time.Second, Version: 3,
 	}
 }
 
