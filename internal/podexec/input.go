@@ -94,7 +94,7 @@ func (in *input) take(p []byte) (n int, eof bool) {
 	if len(in.queue) == 0 {
 		in.queue = nil // an idle session holds no memory for stdin
 	}
-	eof = n == 0 && in.eof && !in.eofDone
+	eof = n == 0 && len(in.queue) == 0 && in.eof && !in.eofDone // p may be empty
 	in.eofDone = in.eofDone || eof
 	return n, eof
 }
