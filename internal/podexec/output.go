@@ -185,10 +185,11 @@ func (o *output) commit(n, room int) {
 	o.trim()
 }
 
-// leaveOut makes a gap of what is before to and was not sent.
+// leaveOut makes a gap of what is before to and was not sent. It takes up all that
+// nothing was sent after; for a client that came back that may be several.
 func (o *output) leaveOut(to int64) {
 	g := gap{o.head, to, gapInterrupt}
-	if n := len(o.gaps); n > 0 && o.gaps[n-1].to >= o.head { // nothing was sent since
+	for n := len(o.gaps); n > 0 && o.gaps[n-1].to >= o.head; n = len(o.gaps) {
 		g.from = min(g.from, o.gaps[n-1].from)
 		o.gaps = o.gaps[:n-1]
 	}
@@ -332,12 +333,17 @@ func (o *output) held() bool {
 func (o *output) floods() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.overWindow() && o.unsent() > keepOnInterrupt
+	return o.overWindow() && (o.unsent() > keepOnInterrupt || o.full())
 }
 
+// overWindow reports whether output waits for the client's window: here, or where
+// no more than the window is kept, still in the cluster.
 func (o *output) overWindow() bool {
-	return o.window > 0 && o.unsent() > o.window-o.inflight()
+	return o.window > 0 && (o.unsent() > o.window-o.inflight() || o.full())
 }
+
+// full reports whether reading waits for the client.
+func (o *output) full() bool { return o.unsent()+o.inflight() >= o.limit }
 
 // next returns the gap to announce, or else the next bytes to send, at most max
 // of them; both are empty when there is nothing to do. The bytes stay valid

@@ -197,6 +197,9 @@ func TestARingKeepsItsPromises(t *testing.T) {
 			for _, c := range o.chunks {
 				held += int64(c.n)
 			}
+			if o.unsent() < 0 || o.inflight() < 0 {
+				t.Fatalf("seed %d: %d unsent, %d unacknowledged", seed, o.unsent(), o.inflight())
+			}
 			if most := int64(limit + 2*bigChunk + keepOnInterrupt); held > most {
 				t.Fatalf("seed %d: %d bytes are held, at most %d may be", seed, held, most)
 			}
@@ -249,6 +252,50 @@ func TestAFullWindowThatWasShown(t *testing.T) {
 	}
 	if n := take(); n != 2*Window {
 		t.Errorf("%d bytes were sent again, want the window that was shown and one more", n)
+	}
+}
+
+// TestGapsAheadOfWhoCameBack: two gaps were announced, the client came back to
+// before both, and interrupts again.
+func TestGapsAheadOfWhoCameBack(t *testing.T) {
+	o := newOutput(256<<10, Window, true)
+	defer o.close()
+	fill := func() {
+		for p := o.tryReserve(); p != nil; p = o.tryReserve() {
+			o.commit(len(p), len(p))
+		}
+	}
+	send := func() (n int64) {
+		for g, p := o.next(bigChunk); g != nil || p != nil; g, p = o.next(bigChunk) {
+			n += int64(len(p))
+			o.release()
+		}
+		return n
+	}
+	interrupt := func(bytes int64) {
+		o.drain(true)
+		for end := o.end + bytes; o.end < end; {
+			p := o.tryReserve()
+			o.commit(len(p), len(p))
+		}
+		o.drain(false)
+	}
+	fill()
+	send()
+	interrupt(16 << 20)
+	send()
+	o.ack(bigChunk)
+	send()
+	interrupt(1 << 20)
+	from := int64(bigChunk)
+	o.comeBack(&from)
+	interrupt(1 << 20)
+	if o.unsent() < 0 || o.inflight() < 0 {
+		t.Errorf("%d unsent, %d unacknowledged", o.unsent(), o.inflight())
+	}
+	fill()
+	if n := send(); n > Window {
+		t.Errorf("%d bytes were sent and none acknowledged", n)
 	}
 }
 

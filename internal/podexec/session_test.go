@@ -117,42 +117,53 @@ func TestStdinWindow(t *testing.T) {
 // TestInterrupt floods a client that reads nothing, types ^C, and expects the
 // newest output behind one announced gap, with every byte accounted for.
 func TestInterrupt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		conn, s := r.open(true)
-		const flood = 8 << 20
-		stopped := make(chan struct{})
-		s.onIn = func([]byte) { close(stopped) }
-		go func() {
-			s.feed.Write(bytes.Repeat([]byte("y\n"), flood/2)) // what the cluster still holds
-			<-stopped
-			s.feed.Write([]byte("^C prompt$ "))
-		}()
-		time.Sleep(time.Second)
-		first, _ := conn.drain()
-		conn.send(true, "\x03")
-		time.Sleep(3 * time.Second)
-		conn.control(t, map[string]any{"type": "ack", "offset": len(first)})
-		time.Sleep(time.Second)
-		rest, frames := conn.drain()
-		g := find(frames, "gap")
-		if g == nil || g["why"] != "interrupt" {
-			t.Fatalf("no gap: %v", frames)
-		}
-		if int(g["from"].(float64)) != len(first) {
-			t.Errorf("gap from %v, %d bytes were sent", g["from"], len(first))
-		}
-		if !bytes.HasSuffix(rest, []byte("^C prompt$ ")) || len(rest) != keepOnInterrupt {
-			t.Errorf("%d bytes after the gap, ending %q", len(rest), rest[max(0, len(rest)-20):])
-		}
-		if total := int(g["to"].(float64)) + len(rest); total != flood+len("^C prompt$ ") {
-			t.Errorf("offsets reach %d, want %d", total, flood+len("^C prompt$ "))
-		}
-		s.exit(0)
-		conn.control(t, map[string]any{"type": "ack", "offset": flood + len("^C prompt$ ")})
-		synctest.Wait()
-		r.free()
-	})
+	for _, replay := range replays {
+		t.Run(fmt.Sprint(replay>>10, " KiB kept"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { interruptFlood(t, replay) })
+		})
+	}
+}
+
+// replays are how much output is kept: the window and no more, which is the least,
+// a little more, and what it is by default.
+var replays = []int64{Window, Window + 8<<10, 256 << 10}
+
+func interruptFlood(t *testing.T, replay int64) {
+	r := newRig(t)
+	r.set.Replay = replay
+	conn, s := r.open(true)
+	const flood = 8 << 20
+	stopped := make(chan struct{})
+	s.onIn = func([]byte) { close(stopped) }
+	go func() {
+		s.feed.Write(bytes.Repeat([]byte("y\n"), flood/2)) // what the cluster still holds
+		<-stopped
+		s.feed.Write([]byte("^C prompt$ "))
+	}()
+	time.Sleep(time.Second)
+	first, _ := conn.drain()
+	conn.send(true, "\x03")
+	time.Sleep(3 * time.Second)
+	conn.control(t, map[string]any{"type": "ack", "offset": len(first)})
+	time.Sleep(time.Second)
+	rest, frames := conn.drain()
+	g := find(frames, "gap")
+	if g == nil || g["why"] != "interrupt" {
+		t.Fatalf("no gap: %v", frames)
+	}
+	if int(g["from"].(float64)) != len(first) {
+		t.Errorf("gap from %v, %d bytes were sent", g["from"], len(first))
+	}
+	if !bytes.HasSuffix(rest, []byte("^C prompt$ ")) || len(rest) != keepOnInterrupt {
+		t.Errorf("%d bytes after the gap, ending %q", len(rest), rest[max(0, len(rest)-20):])
+	}
+	if total := int(g["to"].(float64)) + len(rest); total != flood+len("^C prompt$ ") {
+		t.Errorf("offsets reach %d, want %d", total, flood+len("^C prompt$ "))
+	}
+	s.exit(0)
+	conn.control(t, map[string]any{"type": "ack", "offset": flood + len("^C prompt$ ")})
+	synctest.Wait()
+	r.free()
 }
 
 // TestInterruptOfAFloodThatStutters pauses in the middle of what the cluster
@@ -161,32 +172,35 @@ func TestInterrupt(t *testing.T) {
 func TestInterruptOfAFloodThatStutters(t *testing.T) {
 	const part = 4 << 20
 	for name, meanwhile := range map[string]string{"nothing typed": "", "a command typed": "cat big\r"} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t)
-				conn, s := r.open(true)
-				go func() {
-					s.feed.Write(bytes.Repeat([]byte("y\n"), part/2))
-					time.Sleep(4 * interruptPause)
-					s.feed.Write(bytes.Repeat([]byte("z\n"), part/2))
-					s.feed.Write([]byte("prompt$ "))
-				}()
-				time.Sleep(time.Second)
-				conn.send(true, "\x03")
-				time.Sleep(2 * interruptPause)
-				if meanwhile != "" {
-					conn.send(true, meanwhile)
-				}
-				time.Sleep(3 * time.Second)
-				read := r.ss.List(r.request().Actor)[0].BytesOut
-				if leftOut := read == int64(2*part+len("prompt$ ")); leftOut != (meanwhile == "") {
-					t.Errorf("%d bytes were read for a client that acknowledges nothing", read)
-				}
-				conn.control(t, map[string]any{"type": "close"})
-				synctest.Wait()
-				r.free()
+		for _, replay := range replays {
+			t.Run(fmt.Sprint(name, ", ", replay>>10, " KiB kept"), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t)
+					r.set.Replay = replay
+					conn, s := r.open(true)
+					go func() {
+						s.feed.Write(bytes.Repeat([]byte("y\n"), part/2))
+						time.Sleep(4 * interruptPause)
+						s.feed.Write(bytes.Repeat([]byte("z\n"), part/2))
+						s.feed.Write([]byte("prompt$ "))
+					}()
+					time.Sleep(time.Second)
+					conn.send(true, "\x03")
+					time.Sleep(2 * interruptPause)
+					if meanwhile != "" {
+						conn.send(true, meanwhile)
+					}
+					time.Sleep(3 * time.Second)
+					read := r.ss.List(r.request().Actor)[0].BytesOut
+					if leftOut := read == int64(2*part+len("prompt$ ")); leftOut != (meanwhile == "") {
+						t.Errorf("%d bytes were read for a client that acknowledges nothing", read)
+					}
+					conn.control(t, map[string]any{"type": "close"})
+					synctest.Wait()
+					r.free()
+				})
 			})
-		})
+		}
 	}
 }
 
