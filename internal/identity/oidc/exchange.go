@@ -88,9 +88,9 @@ func exchangeFault(err error) error {
 
 // verify checks an ID token as OpenID Connect Core 1.0, section 3.1.3.7, asks.
 func (l *Login) verify(ctx context.Context, f *found, raw string, token *oauth2.Token) (*gooidc.IDToken, error) {
-	id, err := f.verifier.Verify(ctx, raw)
+	id, err := f.verify(ctx, raw)
 	if err != nil {
-		return nil, verifyFault(err)
+		return nil, err
 	}
 	if ahead := time.Until(id.IssuedAt); ahead > skew {
 		return nil, refuse(nil, "Your login was made %v in the future, so the clock of this server or of your login provider is wrong. Tell whoever runs this server.", ahead.Round(time.Minute))

@@ -49,6 +49,7 @@ type liar struct {
 	sign     func(payload []byte) string                        // the true one where it is nil
 	token    func(w http.ResponseWriter, answer map[string]any) // answers where it is not nil
 	userinfo func(w http.ResponseWriter)                        // as above
+	jwks     func(w http.ResponseWriter)                        // as above
 	nonce    string
 	verifier string // of the last exchange
 	grants   []string
@@ -82,6 +83,12 @@ func (l *liar) discovery(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (l *liar) keys(w http.ResponseWriter, _ *http.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.jwks != nil {
+		l.jwks(w)
+		return
+	}
 	_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: keys()[0].Public(), KeyID: "k", Algorithm: "RS256", Use: "sig"}}})
 }
 
@@ -312,5 +319,7 @@ func challenge(verifier string) string {
 func unsigned(payload []byte) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload) + "."
 }
+
+func unavailable(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }
 
 func writeJSON(w io.Writer, v any) { _ = json.NewEncoder(w).Encode(v) }

@@ -241,6 +241,7 @@ func TestLies(t *testing.T) {
 			l.sign = func(p []byte) string { return signed(l.t, []byte(strings.Repeat(testSecret, 6)), p) }
 		}, "could not be verified"},
 		"no token at all":   {func(l *liar) { l.sign = func([]byte) string { return "" } }, "sent no ID token"},
+		"keys out of reach": {func(l *liar) { l.jwks = unavailable }, "does not hand out the keys"},
 		"nonsense":          {func(l *liar) { l.sign = func([]byte) string { return "a.b.c" } }, "could not be verified"},
 		"another issuer":    {func(l *liar) { l.claims = map[string]any{"iss": "https://evil.example"} }, "could not be verified"},
 		"another audience":  {func(l *liar) { l.claims = map[string]any{"aud": "other"} }, "could not be verified"},
@@ -484,6 +485,44 @@ func TestRenew(t *testing.T) {
 			}
 			if r.provider.grants[1] != "refresh_token" {
 				t.Errorf("asked by %v", r.provider.grants)
+			}
+		})
+	}
+}
+
+// TestKeysThatCannotBeFetched say nothing about who is logged in; keys that were
+// fetched and do not fit do.
+func TestKeysThatCannotBeFetched(t *testing.T) {
+	rotated := func(l *liar) { l.sign = func(p []byte) string { return signed(l.t, keys()[1], p) } }
+	for name, c := range map[string]struct {
+		lie     func(*liar)
+		restart bool // no key is known any more
+		kind    fault.Kind
+	}{
+		"out of order": {func(l *liar) { l.jwks = unavailable }, true, fault.Timeout},
+		"nonsense":     {func(l *liar) { l.jwks = func(w http.ResponseWriter) { writeJSON(w, "<html>") } }, true, fault.Timeout},
+		"cut off":      {func(l *liar) { l.jwks = func(http.ResponseWriter) { panic(http.ErrAbortHandler) } }, true, fault.Timeout},
+		"out of order after a rotation": {func(l *liar) {
+			rotated(l)
+			l.jwks = unavailable
+		}, false, fault.Timeout},
+		"another signature":                 {rotated, false, fault.Unauthenticated},
+		"another signature after a restart": {rotated, true, fault.Unauthenticated},
+		"alg none": {func(l *liar) {
+			l.sign = unsigned
+			l.jwks = unavailable
+		}, true, fault.Unauthenticated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t).found()
+			r.back(r.begin("/"))
+			rec := r.kept()
+			if c.restart {
+				r.found()
+			}
+			r.provider.lie(c.lie)
+			if g, err := r.login.Renew(t.Context(), rec); err == nil || fault.KindOf(err) != c.kind {
+				t.Errorf("%+v, %v", g.Actor, err)
 			}
 		})
 	}

@@ -39,7 +39,8 @@ var signatures = []string{
 type found struct {
 	issuer   string
 	provider *gooidc.Provider
-	verifier *gooidc.IDTokenVerifier
+	keys     gooidc.KeySet
+	accepted *gooidc.Config // what ID tokens are
 	metadata metadata
 }
 
@@ -157,8 +158,39 @@ func (d *directory) discover(ctx context.Context) (*found, error) {
 	if len(m.PKCE) > 0 && !slices.Contains(m.PKCE, "S256") {
 		return nil, fmt.Errorf("it supports PKCE by %v, but not by S256", m.PKCE)
 	}
-	verifier := p.Verifier(&gooidc.Config{ClientID: d.clientID, SupportedSigningAlgs: allowed})
-	return &found{issuer: d.issuer, provider: p, verifier: verifier, metadata: m}, nil
+	return &found{
+		issuer: d.issuer, provider: p, keys: gooidc.NewRemoteKeySet(d.context(ctx), m.Keys),
+		accepted: &gooidc.Config{ClientID: d.clientID, SupportedSigningAlgs: allowed}, metadata: m,
+	}, nil
+}
+
+// verify checks an ID token. Its error is a fault Timeout where the keys for that
+// cannot be fetched, which says nothing about the token, and a refusal otherwise.
+func (f *found) verify(ctx context.Context, raw string) (*gooidc.IDToken, error) {
+	keys := &fetching{KeySet: f.keys}
+	id, err := gooidc.NewVerifier(f.issuer, keys, f.accepted).Verify(ctx, raw)
+	if keys.failed != nil {
+		return nil, fault.Wrap(keys.failed, fault.Timeout, "oidc", "Your login provider does not hand out the keys that it signs logins with. Try again in a moment; if it stays so, tell whoever runs this server.")
+	}
+	if err != nil {
+		return nil, verifyFault(err)
+	}
+	return id, nil
+}
+
+// fetching remembers why keys could not be fetched for one token: the verifier
+// passes on the words of an error alone.
+type fetching struct {
+	gooidc.KeySet
+	failed error
+}
+
+func (k *fetching) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, jwt)
+	if errors.Unwrap(err) != nil { // of its errors that of fetching alone has a cause
+		k.failed = err
+	}
+	return payload, err
 }
 
 // inTheOpen is an address of the provider's that others could listen in on, which
