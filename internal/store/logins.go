@@ -150,6 +150,13 @@ func (l Logins) Renew(ctx context.Context, id websession.ID, version int64, a id
 	return n == 1, err
 }
 
+// Rotate implements websession.Store.
+func (l Logins) Rotate(ctx context.Context, id websession.ID, version int64, renewal []byte) (bool, error) {
+	n, err := l.db.exec(ctx, "store.Logins.Rotate", "UPDATE logins SET renewal = ?, version = version + 1 WHERE id = ? AND version = ?",
+		bytesOf(renewal), string(id), version)
+	return n == 1, err
+}
+
 // Delete implements websession.Store.
 func (l Logins) Delete(ctx context.Context, id websession.ID) error {
 	_, err := l.db.exec(ctx, "store.Logins.Delete", "DELETE FROM logins WHERE id = ?", string(id))

@@ -31,6 +31,14 @@ type renewal struct {
 	Hint string `json:"hint,omitempty"`
 }
 
+func (r renewal) encode() []byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings
+	}
+	return b
+}
+
 func (l *Login) config(ctx context.Context, f *found) (*oauth2.Config, error) {
 	clientSecret, err := l.o.Secret.Get(ctx)
 	if err != nil {
@@ -189,8 +197,8 @@ func (l *Login) admit(ctx context.Context, a identity.Actor, token *oauth2.Token
 	if keep.Refresh != "" {
 		g.Due = time.Now().Add(due(token, l.o.Soonest))
 	}
-	g.Renewal, err = json.Marshal(keep)
-	return g, err
+	g.Renewal = keep.encode()
+	return g, nil
 }
 
 func due(token *oauth2.Token, soonest time.Duration) time.Duration {
@@ -201,7 +209,8 @@ func due(token *oauth2.Token, soonest time.Duration) time.Duration {
 }
 
 // Renew asks the provider about a login whose time has come. It is the Renew of
-// websession.Options.
+// websession.Options. Where the provider has handed out another refresh token, and
+// then gives no answer, that token comes beside the error.
 func (l *Login) Renew(ctx context.Context, r websession.Record) (websession.Grant, error) {
 	f, err := l.dir.get()
 	if err != nil {
@@ -224,11 +233,17 @@ func (l *Login) Renew(ctx context.Context, r websession.Record) (websession.Gran
 		return websession.Grant{}, err
 	}
 	g, err := l.regrant(ctx, f, config, token, kept, r.Actor)
-	if err != nil && fault.KindOf(err) == fault.Forbidden {
+	switch {
+	case err == nil:
+		return g, nil
+	case fault.KindOf(err) == fault.Forbidden:
 		// What the provider says now lets this person in no more.
 		return websession.Grant{}, fault.Wrap(err, fault.Unauthenticated, "oidc.Renew", "%s", fault.PublicOf(err))
+	case token.RefreshToken == kept.Refresh:
+		return websession.Grant{}, err
 	}
-	return g, err
+	kept.Refresh = token.RefreshToken // the one before may hold no more
+	return websession.Grant{Renewal: kept.encode()}, err
 }
 
 func ended(cause error) error {

@@ -50,6 +50,7 @@ type liar struct {
 	token    func(w http.ResponseWriter, answer map[string]any) // answers where it is not nil
 	userinfo func(w http.ResponseWriter)                        // as above
 	jwks     func(w http.ResponseWriter)                        // as above
+	once     bool                                               // the refresh token handed out last holds, no other
 	nonce    string
 	verifier string // of the last exchange
 	grants   []string
@@ -98,6 +99,10 @@ func (l *liar) tokens(w http.ResponseWriter, r *http.Request) {
 	defer l.mu.Unlock()
 	_, l.secret, _ = r.BasicAuth()
 	l.verifier = r.PostForm.Get("code_verifier")
+	if last := fmt.Sprintf("refresh-%d", len(l.grants)); l.once && r.PostForm.Get("refresh_token") != last {
+		answerError(http.StatusBadRequest, "invalid_grant")(w, nil)
+		return
+	}
 	l.grants = append(l.grants, r.PostForm.Get("grant_type"))
 	answer := map[string]any{
 		"access_token": "access", "token_type": "Bearer", "expires_in": 300, "refresh_token": fmt.Sprintf("refresh-%d", len(l.grants)),

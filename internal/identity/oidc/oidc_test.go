@@ -490,6 +490,42 @@ func TestRenew(t *testing.T) {
 	}
 }
 
+// TestARefreshTokenThatHoldsOnce is handed out by a renewal that then gets no answer.
+func TestARefreshTokenThatHoldsOnce(t *testing.T) {
+	bare := func(w http.ResponseWriter, answer map[string]any) {
+		delete(answer, "id_token")
+		writeJSON(w, answer)
+	}
+	told := func(w http.ResponseWriter) { writeJSON(w, map[string]any{"sub": "alice", "groups": "told"}) }
+	for name, c := range map[string]struct {
+		lie, mend func(*liar)
+		see       error
+	}{
+		"userinfo is out of order":  {lie: func(l *liar) { l.token, l.userinfo = bare, unavailable }, mend: func(l *liar) { l.userinfo = told }},
+		"keys are out of order":     {lie: func(l *liar) { l.jwks = unavailable }, mend: func(l *liar) { l.jwks = nil }},
+		"the store is out of order": {lie: func(*liar) {}, mend: func(*liar) {}, see: errDisk},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var see error
+			r := newRig(t, func(o *Options) { o.See = func(context.Context, identity.Actor) error { return see } }).found()
+			r.back(r.begin("/"))
+			rec := r.found().kept() // no key is known any more
+			see = c.see
+			r.provider.lie(func(l *liar) { l.once = true })
+			r.provider.lie(c.lie)
+			g, err := r.login.Renew(t.Context(), rec)
+			if err == nil || fault.KindOf(err) == fault.Unauthenticated || !strings.Contains(string(g.Renewal), "refresh-2") {
+				t.Fatalf("without an answer: %s, %v", g.Renewal, err)
+			}
+			see, rec.Renewal = nil, g.Renewal
+			r.provider.lie(c.mend)
+			if g, err = r.login.Renew(t.Context(), rec); err != nil || !strings.Contains(string(g.Renewal), "refresh-3") || !strings.Contains(string(g.Renewal), "hint") {
+				t.Errorf("the next time: %s, %v", g.Renewal, err)
+			}
+		})
+	}
+}
+
 // TestKeysThatCannotBeFetched say nothing about who is logged in; keys that were
 // fetched and do not fit do.
 func TestKeysThatCannotBeFetched(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 const (
 	// renewLimit bounds one question to the login provider.
 	renewLimit = 10 * time.Second
+	// keepLimit bounds keeping what came of it. Both fit into claimTime.
+	keepLimit = 5 * time.Second
 	// claimTime is how long others leave a login alone that one process renews,
 	// and so how soon a provider that gave no answer is asked again.
 	claimTime = 30 * time.Second
@@ -26,10 +28,7 @@ func (m *Manager) due(r Record) bool {
 // second question for theft.
 func (m *Manager) renewed(ctx context.Context, rec Record) (Record, error) {
 	v, err, _ := m.renewals.Do(string(rec.ID), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
-		defer cancel()
-		defer context.AfterFunc(m.stop, cancel)()
-		return m.renew(ctx, rec)
+		return m.renew(context.WithoutCancel(ctx), rec)
 	})
 	if err != nil {
 		return Record{}, err
@@ -38,28 +37,50 @@ func (m *Manager) renewed(ctx context.Context, rec Record) (Record, error) {
 }
 
 func (m *Manager) renew(ctx context.Context, rec Record) (Record, error) {
+	asking, cancel := context.WithTimeout(ctx, renewLimit)
+	defer cancel()
+	defer context.AfterFunc(m.stop, cancel)()
 	now := time.Now()
-	mine, err := m.o.Store.Claim(ctx, rec.ID, now, now.Add(claimTime))
+	mine, err := m.o.Store.Claim(asking, rec.ID, now, now.Add(claimTime))
 	if err != nil {
 		return m.stale(rec, err)
 	}
 	// What was read before the claim may have been renewed since.
-	rec, err = m.kept(ctx, rec.ID)
+	rec, err = m.kept(asking, rec.ID)
 	if err != nil || !m.due(rec) {
 		return rec, err
 	}
 	if !mine {
 		return m.stale(rec, nil)
 	}
-	g, err := m.o.Renew(ctx, rec)
-	if isLoggedOut(err) {
+	g, err := m.o.Renew(asking, rec)
+	// A provider that took all the time there is may have handed something out.
+	ctx, done := context.WithTimeout(ctx, keepLimit)
+	defer done()
+	return m.answered(ctx, rec, g, err)
+}
+
+// answered does what the provider's answer asks for; err says that there is none,
+// or that it is no.
+func (m *Manager) answered(ctx context.Context, rec Record, g Grant, err error) (Record, error) {
+	switch {
+	case err == nil:
+		return m.keep(ctx, rec, g)
+	case isLoggedOut(err):
 		m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", "the login provider does not renew it", "error", err)
 		return Record{}, m.refused(ctx, rec, err)
+	case g.Renewal != nil:
+		m.rotate(ctx, rec, g.Renewal)
 	}
-	if err != nil {
-		return m.stale(rec, err)
+	return m.stale(rec, err)
+}
+
+// rotate keeps what the next question is to be asked with. The claim goes on, so
+// that it is not asked in haste.
+func (m *Manager) rotate(ctx context.Context, rec Record, renewal []byte) {
+	if _, err := m.o.Store.Rotate(ctx, rec.ID, rec.Version, renewal); err != nil {
+		m.o.Log.Error("what a login is to be renewed with was not kept", "actor", rec.Actor.Subject, "error", err)
 	}
-	return m.keep(ctx, rec, g)
 }
 
 func (m *Manager) refused(ctx context.Context, rec Record, why error) error {

@@ -146,6 +146,60 @@ func TestProviderThatIsSilent(t *testing.T) {
 	})
 }
 
+// punctual is a store that does nothing for a caller whose time is up.
+type punctual struct{ *Memory }
+
+func (p punctual) Rotate(ctx context.Context, id ID, version int64, renewal []byte) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	return p.Memory.Rotate(ctx, id, version, renewal)
+}
+
+// TestARenewalBesideNoAnswer is what the provider is asked with the next time, after
+// the same pause: it takes the one before no more.
+func TestARenewalBesideNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		want, questions := "r", 0
+		m := manager(func(o *Options) {
+			o.Store = punctual{NewMemory(10)}
+			o.Renew = func(ctx context.Context, r Record) (Grant, error) {
+				if questions++; string(r.Renewal) != want {
+					return Grant{}, fault.New(fault.Unauthenticated, "test", "Used already.")
+				}
+				if want += "+"; questions == 3 {
+					return Grant{Actor: r.Actor, Renewal: []byte(want), Due: time.Now().Add(5 * time.Minute)}, nil
+				}
+				<-ctx.Done() // of what it was asked beside
+				return Grant{Renewal: []byte(want)}, ctx.Err()
+			}
+		})
+		w := httptest.NewRecorder()
+		begun := time.Now()
+		if _, err := m.Start(w, request(), Grant{Actor: alice, Renewal: []byte("r"), Due: begun.Add(5 * time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		r := request(w.Result().Cookies()...)
+		time.Sleep(5 * time.Minute)
+		mustBeIn(t, m, r)
+		rec, _, err := m.Kept(r)
+		if err != nil || string(rec.Renewal) != "r+" || !rec.Due.Equal(begun.Add(5*time.Minute)) || !rec.Actor.Same(alice) {
+			t.Errorf("kept %+v, %v", rec, err)
+		}
+		time.Sleep(claimTime - renewLimit - time.Second)
+		if mustBeIn(t, m, r); questions != 1 {
+			t.Errorf("asked %d times at once", questions)
+		}
+		time.Sleep(time.Second)
+		mustBeIn(t, m, r)
+		time.Sleep(claimTime)
+		mustBeIn(t, m, r)
+		if rec, _, err = m.Kept(r); err != nil || questions != 3 || string(rec.Renewal) != "r+++" || !rec.Due.After(time.Now()) {
+			t.Errorf("after %d questions %+v, %v", questions, rec, err)
+		}
+	})
+}
+
 func TestLogoutDuringRenewalStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{hold: make(chan struct{})}

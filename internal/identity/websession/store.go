@@ -56,6 +56,9 @@ type Store interface {
 	// it and ends the claim. It is false where the record has gone or moved on (a
 	// logout stays one), or is another person's.
 	Renew(ctx context.Context, id ID, version int64, a identity.Actor, renewal []byte, due time.Time) (bool, error)
+	// Rotate replaces Renewal alone of the record of that Version and adds one to it;
+	// the claim stays. It is false where the record has gone or moved on.
+	Rotate(ctx context.Context, id ID, version int64, renewal []byte) (bool, error)
 	// Delete is no error where there is no record.
 	Delete(ctx context.Context, id ID) error
 	// Sweep deletes what was created or last active before these times.
@@ -161,6 +164,19 @@ func (m *Memory) Renew(_ context.Context, id ID, version int64, a identity.Actor
 	r.Actor, r.Renewal, r.Due, r.Version = a, slices.Clone(renewal), due, version+1
 	m.records[id] = r
 	delete(m.claims, id)
+	return true, nil
+}
+
+// Rotate implements Store.
+func (m *Memory) Rotate(_ context.Context, id ID, version int64, renewal []byte) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.records[id]
+	if !ok || r.Version != version {
+		return false, nil
+	}
+	r.Renewal, r.Version = slices.Clone(renewal), version+1
+	m.records[id] = r
 	return true, nil
 }
 

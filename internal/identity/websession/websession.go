@@ -68,7 +68,8 @@ type Options struct {
 	Idle, Absolute time.Duration
 	// Renew asks the login provider about a login that is due; nil where nothing
 	// ever is. An Unauthenticated fault ends the login; any other error is no
-	// answer, and it is asked again.
+	// answer, and it is asked again, by the Renewal that came with the error if one
+	// did.
 	Renew func(context.Context, Record) (Grant, error)
 	// Admit works out again what a kept login may do: a store outlives the settings
 	// that it was kept under. Its refusal ends the login; nil leaves it as it was kept.

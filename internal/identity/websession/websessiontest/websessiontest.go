@@ -29,6 +29,7 @@ func Conform(t *testing.T, open func(*testing.T) websession.Store) {
 		"claim":         claim,
 		"one claims":    oneClaims,
 		"renew":         renew,
+		"rotate":        rotate,
 		"delete":        remove,
 		"sweep":         sweep,
 		"strange names": strange,
@@ -224,6 +225,33 @@ func renew(t *testing.T, s websession.Store) {
 	}
 	if _, ok := get(t, s, "one"); ok {
 		t.Error("renewing undid a logout")
+	}
+}
+
+func rotate(t *testing.T, s websession.Store) {
+	want := record("one")
+	put(t, s, want)
+	if ok, err := s.Claim(t.Context(), "one", epoch, epoch.Add(time.Minute)); !ok || err != nil {
+		t.Fatalf("not claimed: %v", err)
+	}
+	if ok, err := s.Rotate(t.Context(), "one", 3, []byte("next")); !ok || err != nil {
+		t.Fatalf("not rotated: %v", err)
+	}
+	want.Renewal, want.Version = []byte("next"), 4
+	if got, _ := get(t, s, "one"); !reflect.DeepEqual(got, want) {
+		t.Errorf("rotated %+v\nwant    %+v", got, want)
+	}
+	if ok, err := s.Claim(t.Context(), "one", epoch.Add(time.Second), epoch.Add(time.Minute)); ok || err != nil {
+		t.Errorf("rotating ended the claim: %v", err)
+	}
+	for what, version := range map[string]int64{"an old version": 3, "one to come": 5} {
+		if ok, err := s.Rotate(t.Context(), "one", version, nil); ok || err != nil {
+			t.Errorf("rotated %s: %v", what, err)
+		}
+	}
+	must(t, s.Delete(t.Context(), "one"))
+	if ok, err := s.Rotate(t.Context(), "one", 4, nil); ok || err != nil {
+		t.Errorf("rotated what was logged out: %v", err)
 	}
 }
 
