@@ -10,8 +10,10 @@ import (
 const (
 	// renewLimit bounds one question to the login provider.
 	renewLimit = 10 * time.Second
-	// keepLimit bounds keeping what came of it. Both fit into claimTime.
+	// keepLimit bounds keeping what came of it, which is tried again after each
+	// keepPause. With renewLimit it fits into claimTime.
 	keepLimit = 5 * time.Second
+	keepPause = time.Second
 	// claimTime is how long others leave a login alone that one process renews,
 	// and so how soon a provider that gave no answer is asked again.
 	claimTime = 30 * time.Second
@@ -78,7 +80,8 @@ func (m *Manager) answered(ctx context.Context, rec Record, g Grant, err error) 
 // rotate keeps what the next question is to be asked with. The claim goes on, so
 // that it is not asked in haste.
 func (m *Manager) rotate(ctx context.Context, rec Record, renewal []byte) {
-	if _, err := m.o.Store.Rotate(ctx, rec.ID, rec.Version, renewal); err != nil {
+	_, err := m.insist(ctx, func() (bool, error) { return m.o.Store.Rotate(ctx, rec.ID, rec.Version, renewal) })
+	if err != nil {
 		m.o.Log.Error("what a login is to be renewed with was not kept", "actor", rec.Actor.Subject, "error", err)
 	}
 }
@@ -95,7 +98,9 @@ func (m *Manager) refused(ctx context.Context, rec Record, why error) error {
 
 func (m *Manager) keep(ctx context.Context, rec Record, g Grant) (Record, error) {
 	g.Actor.Expires = rec.Actor.Expires // renewing prolongs nothing
-	kept, err := m.o.Store.Renew(ctx, rec.ID, rec.Version, g.Actor, g.Renewal, g.Due)
+	kept, err := m.insist(ctx, func() (bool, error) {
+		return m.o.Store.Renew(ctx, rec.ID, rec.Version, g.Actor, g.Renewal, g.Due)
+	})
 	if err != nil {
 		return Record{}, err
 	}
@@ -104,6 +109,24 @@ func (m *Manager) keep(ctx context.Context, rec Record, g Grant) (Record, error)
 	}
 	rec.Actor, rec.Renewal, rec.Due, rec.Version = g.Actor, g.Renewal, g.Due, rec.Version+1
 	return rec, nil
+}
+
+// insist writes until the store has taken it, or the time is up: what is lost here
+// the provider may not hand out again.
+func (m *Manager) insist(ctx context.Context, write func() (bool, error)) (bool, error) {
+	for {
+		ok, err := write()
+		if err == nil {
+			return ok, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-m.stop.Done():
+			return false, err
+		case <-time.After(keepPause):
+		}
+	}
 }
 
 // stale is the record as it was: no answer is not a no, for a while.

@@ -3,6 +3,7 @@ package websession
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -198,6 +199,46 @@ func TestARenewalBesideNoAnswer(t *testing.T) {
 			t.Errorf("after %d questions %+v, %v", questions, rec, err)
 		}
 	})
+}
+
+// hiccup is a store that takes no renewal for a moment.
+type hiccup struct {
+	*Memory
+	fails int
+}
+
+func (h *hiccup) Renew(ctx context.Context, id ID, version int64, a identity.Actor, renewal []byte, due time.Time) (bool, error) {
+	if h.fails--; h.fails >= 0 {
+		return false, errors.New("the database moves")
+	}
+	return h.Memory.Renew(ctx, id, version, a, renewal, due)
+}
+
+// TestAStoreThatFailsDuringRenewal loses no answer of the provider's by a moment
+// without it, and keeps nobody waiting for long.
+func TestAStoreThatFailsDuringRenewal(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails int
+		kept  string
+	}{"for a moment": {3, "r+"}, "for good": {math.MaxInt, "r"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &provider{}
+				managers, r := renewing(t, p, 1)
+				m := managers[0]
+				m.o.Store = &hiccup{m.o.Store.(*Memory), c.fails}
+				time.Sleep(5 * time.Minute)
+				begun := time.Now()
+				_, _, err := m.FromRequest(r)
+				if took := time.Since(begun); (err == nil) != (c.kept == "r+") || isLoggedOut(err) || took > keepLimit {
+					t.Errorf("after %v: %v", took, err)
+				}
+				if rec, _, err := m.Kept(r); err != nil || string(rec.Renewal) != c.kept || p.questions() != 1 {
+					t.Errorf("after %d questions %q, %v", p.questions(), rec.Renewal, err)
+				}
+			})
+		})
+	}
 }
 
 func TestLogoutDuringRenewalStays(t *testing.T) {
