@@ -75,7 +75,7 @@ func (l *Login) exchange(ctx context.Context, code string, p pending) (websessio
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(p.Nonce)) != 1 {
 		return websession.Grant{}, refuse(nil, "Your login provider answered another login than this one. Log in again; if it stays so, tell whoever runs this server.")
 	}
-	return l.grant(ctx, f, config, token, id, raw)
+	return l.grant(ctx, f, token, id, raw)
 }
 
 func exchangeFault(err error) error {
@@ -129,7 +129,7 @@ func verifyFault(err error) error {
 }
 
 // grant is who the token is about and when to ask again.
-func (l *Login) grant(ctx context.Context, f *found, config *oauth2.Config, token *oauth2.Token, id *gooidc.IDToken, raw string) (websession.Grant, error) {
+func (l *Login) grant(ctx context.Context, f *found, token *oauth2.Token, id *gooidc.IDToken, raw string) (websession.Grant, error) {
 	var payload json.RawMessage
 	if err := id.Claims(&payload); err != nil {
 		return websession.Grant{}, verifyFault(err)
@@ -138,7 +138,7 @@ func (l *Login) grant(ctx context.Context, f *found, config *oauth2.Config, toke
 	if err != nil {
 		return websession.Grant{}, err
 	}
-	if c, err = l.complete(ctx, f, config, token, c); err != nil {
+	if c, err = l.complete(ctx, f, token, c); err != nil {
 		return websession.Grant{}, err
 	}
 	a, err := c.person(l.o.Issuer, l.o.GroupsClaim, l.o.UserClaim)
@@ -149,14 +149,15 @@ func (l *Login) grant(ctx context.Context, f *found, config *oauth2.Config, toke
 }
 
 // complete adds what the ID token lacks from userinfo, about the same person.
-func (l *Login) complete(ctx context.Context, f *found, config *oauth2.Config, token *oauth2.Token, c claims) (claims, error) {
+func (l *Login) complete(ctx context.Context, f *found, token *oauth2.Token, c claims) (claims, error) {
 	_, grouped := c.find(l.o.GroupsClaim)
 	_, named := c.find(l.o.UserClaim)
 	enough := (grouped || c.overage(l.o.GroupsClaim)) && (named || slices.Contains(ownClaims, l.o.UserClaim))
 	if enough || f.metadata.UserinfoTarget == "" {
 		return c, nil
 	}
-	info, err := f.provider.UserInfo(ctx, config.TokenSource(ctx, token))
+	// A token of a few seconds must not be refreshed here: that would use up what is kept.
+	info, err := f.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Timeout, "oidc", "Your login provider does not say which groups you are in. Try again in a moment; if it stays so, tell whoever runs this server.")
 	}
@@ -232,7 +233,7 @@ func (l *Login) Renew(ctx context.Context, r websession.Record) (websession.Gran
 	if err != nil {
 		return websession.Grant{}, err
 	}
-	g, err := l.regrant(ctx, f, config, token, kept, r.Actor)
+	g, err := l.regrant(ctx, f, token, kept, r.Actor)
 	switch {
 	case err == nil:
 		return g, nil
@@ -252,13 +253,13 @@ func ended(cause error) error {
 
 // regrant reads the renewed login. A provider need not send another ID token
 // (OpenID Connect Core 1.0, section 12.2); then userinfo is asked.
-func (l *Login) regrant(ctx context.Context, f *found, config *oauth2.Config, token *oauth2.Token, kept renewal, was identity.Actor) (websession.Grant, error) {
+func (l *Login) regrant(ctx context.Context, f *found, token *oauth2.Token, kept renewal, was identity.Actor) (websession.Grant, error) {
 	if token.RefreshToken == "" {
 		token.RefreshToken = kept.Refresh
 	}
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
-		return l.byUserinfo(ctx, f, config, token, kept, was)
+		return l.byUserinfo(ctx, f, token, kept, was)
 	}
 	id, err := l.verify(ctx, f, raw, token)
 	if err != nil {
@@ -267,14 +268,14 @@ func (l *Login) regrant(ctx context.Context, f *found, config *oauth2.Config, to
 	if id.Subject != was.Subject {
 		return websession.Grant{}, refuse(nil, "Your login provider renewed somebody else's login. Tell whoever runs this server.")
 	}
-	return l.grant(ctx, f, config, token, id, raw)
+	return l.grant(ctx, f, token, id, raw)
 }
 
-func (l *Login) byUserinfo(ctx context.Context, f *found, config *oauth2.Config, token *oauth2.Token, kept renewal, was identity.Actor) (websession.Grant, error) {
+func (l *Login) byUserinfo(ctx context.Context, f *found, token *oauth2.Token, kept renewal, was identity.Actor) (websession.Grant, error) {
 	if f.metadata.UserinfoTarget == "" {
 		return l.admit(ctx, identity.Actor{Issuer: was.Issuer, Subject: was.Subject, Email: was.Email, Name: was.Name, Groups: slices.Clone(was.Groups)}, token, kept.Hint)
 	}
-	c, err := l.complete(ctx, f, config, token, claims{"sub": quoted(was.Subject)})
+	c, err := l.complete(ctx, f, token, claims{"sub": quoted(was.Subject)})
 	if err != nil {
 		return websession.Grant{}, err
 	}

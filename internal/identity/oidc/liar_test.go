@@ -99,6 +99,7 @@ func (l *liar) tokens(w http.ResponseWriter, r *http.Request) {
 	defer l.mu.Unlock()
 	_, l.secret, _ = r.BasicAuth()
 	l.verifier = r.PostForm.Get("code_verifier")
+	w.Header().Set("Content-Type", "application/json")
 	if last := fmt.Sprintf("refresh-%d", len(l.grants)); l.once && r.PostForm.Get("refresh_token") != last {
 		answerError(http.StatusBadRequest, "invalid_grant")(w, nil)
 		return
@@ -108,7 +109,6 @@ func (l *liar) tokens(w http.ResponseWriter, r *http.Request) {
 		"access_token": "access", "token_type": "Bearer", "expires_in": 300, "refresh_token": fmt.Sprintf("refresh-%d", len(l.grants)),
 		"id_token": l.idToken(),
 	}
-	w.Header().Set("Content-Type", "application/json")
 	if l.token != nil {
 		l.token(w, answer)
 		return

@@ -526,6 +526,30 @@ func TestARefreshTokenThatHoldsOnce(t *testing.T) {
 	}
 }
 
+// TestAnAccessTokenOfSeconds is not refreshed beside the renewal, which would use up
+// the refresh token that is kept.
+func TestAnAccessTokenOfSeconds(t *testing.T) {
+	r := newRig(t).found()
+	r.back(r.begin("/"))
+	rec := r.kept()
+	r.provider.lie(func(l *liar) {
+		l.once = true
+		l.token = func(w http.ResponseWriter, answer map[string]any) {
+			delete(answer, "id_token")
+			answer["expires_in"] = 5
+			writeJSON(w, answer)
+		}
+		l.userinfo = func(w http.ResponseWriter) { writeJSON(w, map[string]any{"sub": "alice", "groups": "told"}) }
+	})
+	for range 3 {
+		g, err := r.login.Renew(t.Context(), rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Renewal = g.Renewal
+	}
+}
+
 // TestKeysThatCannotBeFetched say nothing about who is logged in; keys that were
 // fetched and do not fit do.
 func TestKeysThatCannotBeFetched(t *testing.T) {
