@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/periscope-console/periscope/internal/audit"
@@ -52,17 +53,15 @@ type sessions struct {
 
 func (s *Server) loginsAndTokens() sessions { return sessions{s.logins, s.tokens} }
 
-// EndAll ends the tokens first: after an error the login still holds, and its
-// person can try again. It ends those that somebody has made meanwhile, too.
+// EndAll ends the logins first, by which somebody could make more tokens, and each
+// kind whatever came of the other: tokens that cannot be revoked, for want of a
+// record, keep no thief logged in.
 func (s sessions) EndAll(ctx context.Context, a identity.Actor) (int, error) {
-	if _, err := s.tokens.RevokeAll(ctx, a, ""); err != nil {
-		return 0, err
-	}
 	n, err := s.Manager.EndAll(ctx, a)
-	if err != nil {
-		return n, err
+	if _, left := s.tokens.RevokeAll(ctx, a, ""); left != nil {
+		err = errors.Join(err, fault.Wrap(left, fault.KindOf(left), "server.EndAll",
+			"Your logins have ended, but access tokens of yours still hold. Log in again and revoke them on the page “Access tokens”; if that fails too, tell whoever runs this server."))
 	}
-	_, err = s.tokens.RevokeAll(ctx, a, "")
 	return n, err
 }
 

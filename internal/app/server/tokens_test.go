@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -265,6 +266,71 @@ func TestATokenFollowsItsOwner(t *testing.T) {
 	if strings.Contains(r.audit.String(), made.Secret) || strings.Count(r.audit.String(), made.Token.ID) != 5 || !strings.Contains(r.audit.String(), `"token":"`+made.Token.ID+`"},"verb":"auth.denied"`) {
 		t.Errorf("audit:\n%s", r.audit)
 	}
+}
+
+// TestSigningOutEverywhereEndsWhatItCan, and says what is left.
+func TestSigningOutEverywhereEndsWhatItCan(t *testing.T) {
+	for name, c := range map[string]struct {
+		fail              func(*product, *sql.DB)
+		code              int
+		said              string
+		byCookie, byToken int
+	}{
+		"no record": {func(p *product, _ *sql.DB) { p.audit.fail(os.ErrClosed) }, http.StatusServiceUnavailable,
+			"Your logins have ended, but access tokens", http.StatusUnauthorized, http.StatusOK},
+		"a login stays": {func(_ *product, db *sql.DB) {
+			if _, err := db.ExecContext(t.Context(), "CREATE TRIGGER stay BEFORE DELETE ON logins BEGIN SELECT RAISE(FAIL, 'no'); END"); err != nil {
+				t.Fatal(err)
+			}
+		}, http.StatusInternalServerError, "could not be ended", http.StatusOK, http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			nowhere := &kubetest.Cluster{Kubeconfig: filepath.Join(dir, "kubeconfig")}
+			text := "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a}}], clusters: [{name: a, cluster: {server: \"http://127.0.0.1:1\"}}]}\n"
+			if err := os.WriteFile(nowhere.Kubeconfig, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, "periscope.db")
+			p := startWith(t, authFiles(t, nowhere, "dev"), "PERISCOPE_DATABASE_URL=sqlite:"+file)
+			db, err := sql.Open("sqlite", file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			var made madeToken
+			if code := p.call("POST", "/api/auth/tokens", `{"name":"ci","scopes":["read"],"lifetimeSeconds":3600}`, &made); code != http.StatusOK {
+				t.Fatalf("no token: %d", code)
+			}
+			c.fail(p, db)
+			var body struct{ Message string }
+			if code := p.call("POST", "/api/auth/logout/everywhere", "", &body); code != c.code || !strings.Contains(body.Message, c.said) {
+				t.Errorf("signing out: %d %q", code, body.Message)
+			}
+			if code := p.call("GET", "/api/whoami", "", nil); code != c.byCookie {
+				t.Errorf("by the cookie: %d, want %d", code, c.byCookie)
+			}
+			if code := p.script(made.Secret, "/api/whoami"); code != c.byToken {
+				t.Errorf("by the token: %d, want %d", code, c.byToken)
+			}
+		})
+	}
+}
+
+// script asks as a program without a cookie.
+func (p *product) script(secret, path string) int {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+secret)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }
 
 // TestTokensOfADevServer: without a database they work as long as the process.
