@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"slices"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 )
@@ -43,12 +45,20 @@ func (s *server) listLogins(c *call) (LoginList, error) {
 	return list, nil
 }
 
-// endLogin records before it acts: a login that has ended cannot be asked.
+// endLogin records before it acts: a login that has ended cannot be asked. What is
+// none of the caller's own is no logout, and nothing for audit.
 func (s *server) endLogin(c *call) error {
-	id := c.r.PathValue("id")
-	if len(id) != websession.IDSize {
+	own, err := s.Logins.Of(c.ctx(), c.actor)
+	if err != nil {
+		return err
+	}
+	id := websession.ID(c.r.PathValue("id"))
+	if !slices.ContainsFunc(own, func(r websession.Record) bool { return r.ID == id }) {
 		return fault.New(fault.NotFound, "httpapi.endLogin", "There is no such login of yours. It may have ended already.")
 	}
-	s.AuditLogin(c.ctx(), "auth.logout", "success", c.actor, "one login, by its owner")
-	return s.Logins.EndOne(c.ctx(), c.actor, websession.ID(id))
+	s.AuditLogin(c.ctx(), audit.AuthLogout, string(audit.Success), c.actor, "one login, by its owner")
+	if err = s.Logins.EndOne(c.ctx(), c.actor, id); err != nil {
+		s.AuditLogin(c.ctx(), audit.AuthLogout, string(audit.Failure), c.actor, fault.PublicOf(err))
+	}
+	return err
 }

@@ -29,8 +29,9 @@ const (
 )
 
 // Audit hears of every login, logout and refusal: the verb auth.login,
-// auth.logout or auth.denied, and the outcome success or denied. Its error, a
-// fault, says that nothing was recorded: a login does not happen then.
+// auth.logout or auth.denied, and the outcome success, failure or denied. A
+// success comes before the act; a failure follows it where the act did not happen.
+// Its error, a fault, says that nothing was recorded: a login does not happen then.
 type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error
 
 // Options of a Login. All are needed but CodeRequired.

@@ -3,6 +3,7 @@ package devlogin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -22,15 +23,30 @@ import (
 type rig struct {
 	login    *Login
 	sessions *websession.Manager
+	store    *store
 	audit    []string
 	deaf     error // of the audit
 }
 
+// store fails to delete where stuck says so.
+type store struct {
+	*websession.Memory
+	stuck error
+}
+
+func (s *store) Delete(ctx context.Context, id websession.ID) error {
+	if s.stuck != nil {
+		return s.stuck
+	}
+	return s.Memory.Delete(ctx, id)
+}
+
 func newRig(codeRequired bool) *rig {
-	r := &rig{sessions: websession.New(websession.Options{
-		Store: websession.NewMemory(10), CookieName: "periscope_session", SameSite: http.SameSiteStrictMode,
+	r := &rig{store: &store{Memory: websession.NewMemory(10)}}
+	r.sessions = websession.New(websession.Options{
+		Store: r.store, CookieName: "periscope_session", SameSite: http.SameSiteStrictMode,
 		Idle: time.Hour, Absolute: time.Hour, Log: slog.New(slog.DiscardHandler),
-	})}
+	})
 	r.login = New(Options{
 		Actor:        identity.Actor{Issuer: Issuer, Subject: "dev@local"},
 		CodeRequired: codeRequired, Sessions: r.sessions,
@@ -207,5 +223,21 @@ func TestLogoutEverywhere(t *testing.T) {
 	}
 	if last := r.audit[len(r.audit)-1]; last != "auth.logout success dev@local" {
 		t.Fatalf("audit: %q", r.audit)
+	}
+}
+
+// TestALogoutThatFails is recorded as one: whoever reads audit must not take the
+// login for ended.
+func TestALogoutThatFails(t *testing.T) {
+	for _, path := range []string{"/api/auth/logout", "/api/auth/logout/everywhere"} {
+		r := newRig(false)
+		in := r.enter("")
+		r.store.stuck = errors.New("disk full")
+		if out := r.post(path, "", "", in.Result().Cookies()...); out.Code != http.StatusInternalServerError {
+			t.Errorf("%s: %d %s", path, out.Code, out.Body)
+		}
+		if want := []string{"auth.login success dev@local", "auth.logout success dev@local", "auth.logout failure dev@local"}; !reflect.DeepEqual(r.audit, want) {
+			t.Errorf("%s: audit %q", path, r.audit)
+		}
 	}
 }

@@ -23,6 +23,7 @@ const Issuer = "dev"
 type Sessions interface {
 	Start(w http.ResponseWriter, r *http.Request, g websession.Grant) (identity.Actor, error)
 	FromRequest(r *http.Request) (identity.Actor, websession.ID, error)
+	Kept(r *http.Request) (websession.Record, bool, error)
 	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error)
 	EndAll(ctx context.Context, a identity.Actor) (int, error)
 }
@@ -76,13 +77,20 @@ func (l *Login) denied(r *http.Request, err error) {
 }
 
 func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
-	actor, ok, err := l.o.Sessions.End(w, r)
+	rec, known, err := l.o.Sessions.Kept(r)
 	if err != nil {
 		entry.Fail(w, err)
 		return
 	}
-	if ok {
-		_ = l.o.Audit(r.Context(), "auth.logout", "success", actor, "")
+	if known {
+		_ = l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
+	}
+	if _, _, err := l.o.Sessions.End(w, r); err != nil {
+		if known {
+			_ = l.o.Audit(r.Context(), "auth.logout", "failure", rec.Actor, fault.PublicOf(err))
+		}
+		entry.Fail(w, err)
+		return
 	}
 	entry.Answer(w, http.StatusOK, entry.LoggedOut{})
 }
@@ -95,6 +103,7 @@ func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = l.o.Audit(r.Context(), "auth.logout", "success", actor, "everywhere")
 	if _, err := l.o.Sessions.EndAll(r.Context(), actor); err != nil {
+		_ = l.o.Audit(r.Context(), "auth.logout", "failure", actor, fault.PublicOf(err))
 		entry.Fail(w, err)
 		return
 	}

@@ -183,11 +183,25 @@ type rig struct {
 	provider *liar
 	login    *Login
 	sessions *websession.Manager
+	store    *store
 	jar      map[string]*http.Cookie
 
 	mu    sync.Mutex
 	audit []string
 	deaf  error // of the audit
+}
+
+// store fails to delete where stuck says so.
+type store struct {
+	*websession.Memory
+	stuck error
+}
+
+func (s *store) Delete(ctx context.Context, id websession.ID) error {
+	if s.stuck != nil {
+		return s.stuck
+	}
+	return s.Memory.Delete(ctx, id)
 }
 
 type fixedSecret string
@@ -196,7 +210,7 @@ func (s fixedSecret) Get(context.Context) (string, error) { return string(s), ni
 
 func newRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, provider: newLiar(t), jar: map[string]*http.Cookie{}}
+	r := &rig{t: t, provider: newLiar(t), store: &store{Memory: websession.NewMemory(100)}, jar: map[string]*http.Cookie{}}
 	log := slog.New(slog.DiscardHandler)
 	o := Options{
 		Issuer: r.provider.srv.URL, ClientID: "periscope", Secret: fixedSecret(testSecret),
@@ -215,7 +229,7 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 		c(&o)
 	}
 	r.sessions = websession.New(websession.Options{
-		Store: websession.NewMemory(100), CookieName: "periscope_session", SameSite: http.SameSiteLaxMode,
+		Store: r.store, CookieName: "periscope_session", SameSite: http.SameSiteLaxMode,
 		Idle: time.Hour, Absolute: 12 * time.Hour, Log: log,
 		Renew: func(ctx context.Context, rec websession.Record) (websession.Grant, error) {
 			return r.login.Renew(ctx, rec)

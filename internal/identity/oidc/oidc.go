@@ -24,8 +24,9 @@ import (
 )
 
 // Audit hears of every login, logout and refusal: the verb auth.login,
-// auth.logout or auth.denied, and the outcome success, failure or denied. Its
-// error, a fault, says that nothing was recorded: a login does not happen then.
+// auth.logout or auth.denied, and the outcome success, failure or denied. A
+// success comes before the act; a failure follows it where the act did not happen.
+// Its error, a fault, says that nothing was recorded: a login does not happen then.
 type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error
 
 // Sessions is what a login needs of websession.Manager.

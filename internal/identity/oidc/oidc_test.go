@@ -633,6 +633,39 @@ func TestLogoutEverywhere(t *testing.T) {
 	}
 }
 
+// TestALogoutThatFails is recorded as one: whoever reads audit must not take the
+// login for ended.
+func TestALogoutThatFails(t *testing.T) {
+	for name, leave := range map[string]func(*rig) int{
+		"one browser": func(r *rig) int { return r.do("POST", "/api/auth/logout").Code },
+		"everywhere":  func(r *rig) int { return r.do("POST", "/api/auth/logout/everywhere").Code },
+		"somebody else logs in": func(r *rig) int {
+			r.provider.lie(func(l *liar) { l.claims = map[string]any{"sub": "bob"} })
+			if r.back(r.begin("/")); !strings.Contains(r.failure(), "could not be ended") {
+				r.t.Error("bob is not told")
+			}
+			r.audit = slices.DeleteFunc(r.audit, func(e string) bool { return e == "auth.denied failure bob" })
+			return http.StatusInternalServerError
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t).found()
+			r.back(r.begin("/"))
+			held := r.kept().ID
+			r.store.stuck = errDisk
+			if code := leave(r); code != http.StatusInternalServerError {
+				t.Errorf("%d", code)
+			}
+			if _, ok, _ := r.store.Get(t.Context(), held); !ok {
+				t.Error("it has ended all the same")
+			}
+			if want := []string{"auth.login success alice", "auth.logout success alice", "auth.logout failure alice"}; !slices.Equal(r.audit, want) {
+				t.Errorf("audit %q", r.audit)
+			}
+		})
+	}
+}
+
 func TestBrokenCookies(t *testing.T) {
 	r := newRig(t).found()
 	q := r.begin("/")

@@ -113,6 +113,9 @@ func (l *Login) relieve(r *http.Request, by identity.Actor) error {
 	if fault.KindOf(err) == fault.NotFound { // it has ended meanwhile
 		return nil
 	}
+	if err != nil {
+		_ = l.o.Audit(r.Context(), "auth.logout", "failure", rec.Actor, fault.PublicOf(err))
+	}
 	return err
 }
 
@@ -179,6 +182,9 @@ func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
 		_ = l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
 	}
 	if _, _, err := l.o.Sessions.End(w, r); err != nil {
+		if known {
+			_ = l.o.Audit(r.Context(), "auth.logout", "failure", rec.Actor, fault.PublicOf(err))
+		}
 		entry.Fail(w, err)
 		return
 	}
@@ -219,6 +225,7 @@ func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = l.o.Audit(r.Context(), "auth.logout", "success", a, "everywhere")
 	if _, err := l.o.Sessions.EndAll(r.Context(), a); err != nil {
+		_ = l.o.Audit(r.Context(), "auth.logout", "failure", a, fault.PublicOf(err))
 		entry.Fail(w, err)
 		return
 	}

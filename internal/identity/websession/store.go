@@ -3,7 +3,6 @@ package websession
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"slices"
 	"sync"
 	"time"
@@ -14,9 +13,6 @@ import (
 // ID names a session everywhere but in its cookie: the hash of the cookie's
 // secret. Who learns it (from a log, from the store) cannot log in with it.
 type ID string
-
-// IDSize is the number of an ID's characters.
-const IDSize = 2 * sha256.Size
 
 // Record is a session as a store keeps it. Times are kept to the microsecond.
 type Record struct {
