@@ -31,7 +31,7 @@ func (s *server) byToken(rt route, c *call) (err error) {
 	}
 	switch fault.KindOf(err) {
 	case fault.Unauthenticated:
-		if over := s.tried(c); over != nil {
+		if over := s.tried(c.w, c.r); over != nil {
 			return over
 		}
 		c.w.Header().Set("WWW-Authenticate", `Bearer realm="periscope"`) // RFC 6750, section 3

@@ -26,18 +26,30 @@ import (
 	"github.com/periscope-console/periscope/internal/podexec"
 )
 
-// ada is who the cookie of logins belongs to.
-var ada = identity.Actor{Issuer: "t", Subject: "ada", As: identity.Impersonation{User: "ada"}}
+// ada is who the cookie of logins belongs to; eve may come in no more.
+var (
+	ada = identity.Actor{Issuer: "t", Subject: "ada", As: identity.Impersonation{User: "ada"}}
+	bob = identity.Actor{Issuer: "t", Subject: "bob"}
+	eve = identity.Actor{Issuer: "t", Subject: "eve"}
+)
 
 func newKeeper(t *testing.T) *token.Keeper {
 	t.Helper()
 	k := token.New(token.Options{
 		Store: token.NewMemory(10), Audit: audit.NewLines(discard{}), Log: slog.New(slog.DiscardHandler),
 		Limits: token.Limits{Enabled: true, MaxLifetime: 90 * 24 * time.Hour, OwnerSeen: 24 * time.Hour, MaxPerPerson: 100},
-		Admit:  func(a identity.Actor) (identity.Actor, error) { a.As = ada.As; return a, nil },
+		Admit: func(a identity.Actor) (identity.Actor, error) {
+			if a.Same(eve) {
+				return identity.Actor{}, fault.New(fault.Forbidden, "t", "You are in none of the groups.")
+			}
+			a.As = ada.As
+			return a, nil
+		},
 	})
-	if err := k.See(t.Context(), ada); err != nil {
-		t.Fatal(err)
+	for _, a := range []identity.Actor{ada, bob, eve} {
+		if err := k.See(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return k
 }
@@ -88,7 +100,12 @@ func newDoor(t *testing.T) *door {
 
 func (d *door) token(scopes []token.Scope, clusters ...string) (token.Token, map[string]string) {
 	d.t.Helper()
-	tok, secret, err := d.keeper.Create(d.t.Context(), ada, "", token.Wish{
+	return d.tokenOf(ada, scopes, clusters...)
+}
+
+func (d *door) tokenOf(owner identity.Actor, scopes []token.Scope, clusters ...string) (token.Token, map[string]string) {
+	d.t.Helper()
+	tok, secret, err := d.keeper.Create(d.t.Context(), owner, "", token.Wish{
 		Name: rand.Text(), Scopes: scopes, Clusters: clusters, Lifetime: time.Hour,
 	})
 	if err != nil {

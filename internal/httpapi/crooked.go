@@ -9,13 +9,15 @@ import (
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
 )
 
 // refuseCrooked stops requests to the API that nobody sends by accident: a path
 // that two readers would read differently, or a header by which Kubernetes is
 // told to act as somebody else. Neither would get anywhere, since requests to
 // clusters are built from nothing; but who tries is told so, and recorded where
-// it is somebody who has logged in.
+// it is somebody who has logged in or presents a token.
 func (s *server) refuseCrooked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := crooked(r)
@@ -23,11 +25,34 @@ func (s *server) refuseCrooked(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if actor, _, unknown := s.Logins.FromRequest(r); unknown == nil {
+		actor, known, over := s.sender(w, r)
+		if over != nil {
+			fail(w, over)
+			return
+		}
+		if known {
 			s.AuditLogin(r.Context(), audit.AuthDenied, string(audit.Denied), actor, fault.PublicOf(err))
 		}
 		fail(w, err)
 	})
+}
+
+// sender is who sent a request that is refused in any case, false where that is
+// nobody. As everywhere a token counts alone, also one whose owner is let in no
+// more; a bad one counts as a try, and the error is for too many of them.
+func (s *server) sender(w http.ResponseWriter, r *http.Request) (actor identity.Actor, known bool, over error) {
+	if !token.Presented(r) {
+		actor, _, err := s.Logins.FromRequest(r)
+		return actor, err == nil, nil
+	}
+	actor, _, err := s.Tokens.FromRequest(r, w.Header().Get(requestIDHeader))
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated:
+		return identity.Actor{}, false, s.tried(w, r)
+	case fault.Forbidden:
+		return actor, true, nil
+	}
+	return actor, err == nil, nil
 }
 
 func crooked(r *http.Request) error {

@@ -3,19 +3,21 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
 )
 
-// recordAudit notes what AuditLogin hears.
+// recordAudit notes what AuditLogin hears; a token's id stands behind its owner.
 func recordAudit(into *[]string) func(*Options) {
 	return func(o *Options) {
 		o.AuditLogin = func(_ context.Context, verb, outcome string, actor identity.Actor, reason string) {
-			*into = append(*into, verb+" "+outcome+" "+actor.Subject+": "+reason)
+			*into = append(*into, verb+" "+outcome+" "+strings.TrimSuffix(actor.Subject+"/"+actor.Token, "/")+": "+reason)
 		}
 	}
 }
@@ -54,28 +56,35 @@ func TestCrookedRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var records []string
-			h := newHandlerWith(t, recordAudit(&records))
-			refused := func(a ask) {
+			d := &door{t: t, keeper: newKeeper(t)}
+			h := newHandlerWith(t, func(o *Options) {
+				recordAudit(&records)(o)
+				o.Tokens = d.keeper
+			})
+			refused := func(who map[string]string, want string) {
 				t.Helper()
+				records = nil
+				a := c.ask
+				a.header = maps.Clone(who)
+				maps.Copy(a.header, c.header)
 				resp := do(t, h, a)
 				var body ErrorBody
 				if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != c.status || body.Error != c.code || body.Message == "" {
 					t.Fatalf("%d %+v, %v", resp.StatusCode, body, err)
 				}
+				if want == "" && len(records) != 0 || want != "" && (len(records) != 1 || !strings.HasPrefix(records[0], "auth.denied denied "+want+": ")) {
+					t.Errorf("audit %q, want %q", records, want)
+				}
 			}
-			refused(c.ask)
-			if len(records) != 0 {
-				t.Errorf("a stranger fills the audit log: %q", records)
+			refused(map[string]string{}, "") // a stranger does not fill the audit log
+			refused(map[string]string{"Cookie": "s=ada"}, "ada")
+			for _, owner := range []identity.Actor{ada, bob, eve} {
+				tok, header := d.tokenOf(owner, []token.Scope{token.Read})
+				refused(header, owner.Subject+"/"+string(tok.ID))
+				header["Cookie"] = "s=ada"
+				refused(header, owner.Subject+"/"+string(tok.ID))
 			}
-			a := c.ask
-			a.header = map[string]string{"Cookie": "s=ada"}
-			for k, v := range c.header {
-				a.header[k] = v
-			}
-			refused(a)
-			if len(records) != 1 || !strings.HasPrefix(records[0], "auth.denied denied ada: ") {
-				t.Errorf("audit %q", records)
-			}
+			refused(map[string]string{"Authorization": "Bearer psc_nobodys", "Cookie": "s=ada"}, "")
 		})
 	}
 }

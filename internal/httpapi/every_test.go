@@ -263,6 +263,12 @@ func TestTooManyBadTokens(t *testing.T) {
 	if got := from(t, h, "203.0.113.10", bad); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("from elsewhere: %d", got.StatusCode)
 	}
+	crooked := ask{method: "GET", path: "/api//whoami", header: bad.header}
+	for i, want := range []int{http.StatusBadRequest, http.StatusBadRequest, http.StatusBadRequest, http.StatusTooManyRequests} {
+		if got := from(t, h, "203.0.113.11", crooked); got.StatusCode != want {
+			t.Errorf("crooked request %d: %d, want %d", i, got.StatusCode, want)
+		}
+	}
 	_, good := d.token([]token.Scope{token.Read})
 	for range 10 {
 		if got := from(t, h, "203.0.113.9", ask{method: "GET", path: "/api/whoami", header: good}); got.StatusCode != http.StatusOK {

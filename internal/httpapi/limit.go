@@ -33,12 +33,12 @@ func (s *server) bounded(limited bool, next http.HandlerFunc) http.HandlerFunc {
 // tried counts a token that let nobody in, as another try to log in. It is nil as
 // long as there are not too many. A good token is never counted, and so passes
 // whatever others at its address do.
-func (s *server) tried(c *call) error {
+func (s *server) tried(w http.ResponseWriter, r *http.Request) error {
 	if s.Quota == nil {
 		return nil
 	}
-	if wait := s.Quota.Take(s.Proxies.Address(c.r)); wait > 0 {
-		return s.flooded(c.w, c.r, wait)
+	if wait := s.Quota.Take(s.Proxies.Address(r)); wait > 0 {
+		return s.flooded(w, r, wait)
 	}
 	return nil
 }
