@@ -22,6 +22,11 @@ const (
 	Raw Mode = "raw"
 )
 
+// MaxAhead is how far the clocks of processes that share a store may differ. What
+// is kept from further in the future was written by a clock that was wrong, and
+// would hold for as long as it was.
+const MaxAhead = 5 * time.Minute
+
 // Actor is a person who has logged in. It is a value: two actors are the same
 // person when Issuer and Subject are equal, never when names look alike.
 type Actor struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/token"
 )
 
@@ -27,8 +28,9 @@ func (s Tokens) See(ctx context.Context, p token.Person) error {
 	}
 	_, err = s.db.exec(ctx, "store.Tokens.See",
 		"INSERT INTO people (issuer, subject, email, name, member, seen) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (issuer, subject) DO UPDATE "+
-			"SET email = excluded.email, name = excluded.name, member = excluded.member, seen = excluded.seen WHERE people.seen <= excluded.seen",
-		p.Issuer, p.Subject, p.Email, p.Name, groups, micros(p.Seen))
+			"SET email = excluded.email, name = excluded.name, member = excluded.member, seen = excluded.seen "+
+			"WHERE people.seen <= excluded.seen OR people.seen >= excluded.seen + ?",
+		p.Issuer, p.Subject, p.Email, p.Name, groups, micros(p.Seen), identity.MaxAhead.Microseconds())
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/periscope-console/periscope/internal/identity"
 )
 
 // ID names a token everywhere but in the requests that bear it: 26 letters and
@@ -91,7 +93,8 @@ var (
 // Store keeps people and their tokens. Several processes may share one. Its
 // conformance suite is tokentest.
 type Store interface {
-	// See keeps who a person is, unless something later is known already.
+	// See keeps who a person is, unless something later is known already; what is
+	// later by identity.MaxAhead or more, a clock that was wrong has said.
 	See(ctx context.Context, p Person) error
 	// Add adds a token of a person who has been seen. It is ErrTaken where the
 	// person has one of that name, and ErrTooMany where they have most already;
@@ -142,7 +145,7 @@ func (m *Memory) See(_ context.Context, p Person) error {
 	if !known && len(m.people) >= m.most {
 		m.forget(m.longestUnseen())
 	}
-	if !known || !before.Seen.After(p.Seen) {
+	if ahead := before.Seen.Sub(p.Seen); !known || ahead <= 0 || ahead >= identity.MaxAhead {
 		p.Groups = slices.Clone(p.Groups)
 		m.people[key] = p
 	}

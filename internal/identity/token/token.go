@@ -232,7 +232,7 @@ func (k *Keeper) admit(h Held, found bool) (identity.Actor, error) {
 		return identity.Actor{}, bad(errRevoked)
 	case !expires.IsZero() && !now.Before(expires):
 		return identity.Actor{}, bad(errExpired)
-	case now.Sub(h.Owner.Seen) >= k.o.Limits.OwnerSeen:
+	case now.Sub(h.Owner.Seen) >= k.o.Limits.OwnerSeen, h.Owner.Seen.Sub(now) >= identity.MaxAhead:
 		return identity.Actor{}, fault.New(fault.Unauthenticated, "token",
 			"The owner of this token has not logged in for too long, so it is not known whether they still may. Log in to this server in a browser once; the token then works again.")
 	}

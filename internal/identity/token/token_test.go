@@ -240,6 +240,34 @@ func TestAnOwnerMustHaveBeenSeen(t *testing.T) {
 	})
 }
 
+// TestAnOwnerSeenAYearAhead was seen by a clock that was wrong, which tells nothing
+// of when; what is said of them now counts at once.
+func TestAnOwnerSeenAYearAhead(t *testing.T) {
+	r := newRig(t)
+	_, secret := r.make(alice, wish("ci"))
+	at := func(ahead time.Duration, groups ...string) {
+		t.Helper()
+		p := Person{Issuer: alice.Issuer, Subject: alice.Subject, Name: alice.Name, Groups: groups, Seen: time.Now().Add(ahead)}
+		if err := r.store.See(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at(time.Minute, "sre")
+	if _, _, err := r.FromRequest(bearing(secret), ""); err != nil {
+		t.Errorf("another process is a minute ahead: %v", err)
+	}
+	at(365*day, "sre")
+	if said := r.notIn(secret, fault.Unauthenticated); !strings.Contains(said, "Log in to this server in a browser once") {
+		t.Errorf("said %q", said)
+	}
+	without := alice
+	without.Groups = nil
+	r.see(without)
+	if a, _, err := r.FromRequest(bearing(secret), ""); err != nil || len(a.Groups) != 0 {
+		t.Errorf("seen again: in %v, %v", a.Groups, err)
+	}
+}
+
 // TestStricterLimitsHoldForOldTokens: what was made under other settings is bound
 // by those of now.
 func TestStricterLimitsHoldForOldTokens(t *testing.T) {

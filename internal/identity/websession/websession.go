@@ -43,10 +43,6 @@ const (
 	// maxLogins bounds the logins of one person; a new one ends the idlest.
 	maxLogins = 100
 	maxAgent  = 256
-	// maxAhead is how far the clocks of processes that share a store may differ. A
-	// login from further in the future was made by a clock that was wrong, and
-	// would hold for as long as it was.
-	maxAhead = 5 * time.Minute
 	// renewers is how many logins are renewed at a time without anybody waiting,
 	// and lastRenewal how long those under way have at a shutdown: a provider that
 	// hands out each renewal once would take the next try for theft.
@@ -287,7 +283,7 @@ func (m *Manager) admitted(rec Record) (Record, error) {
 
 func (m *Manager) inTime(r Record, now time.Time) bool {
 	return now.Sub(r.Created) < m.o.Absolute && now.Sub(r.Active) < m.o.Idle &&
-		r.Created.Sub(now) < maxAhead && r.Active.Sub(now) < maxAhead
+		r.Created.Sub(now) < identity.MaxAhead && r.Active.Sub(now) < identity.MaxAhead
 }
 
 func loggedOut() error {

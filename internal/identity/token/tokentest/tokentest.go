@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/token"
 )
 
@@ -27,6 +28,7 @@ func Conform(t *testing.T, open func(*testing.T) token.Store) {
 		"whole":         whole,
 		"absent":        absent,
 		"see":           see,
+		"a clock ahead": ahead,
 		"unique name":   uniqueName,
 		"too many":      tooMany,
 		"many at once":  atOnce,
@@ -147,7 +149,9 @@ func see(t *testing.T, s token.Store) {
 	add(t, s, made(p, "ci"))
 	p.Email, p.Name, p.Groups, p.Seen = "new@example.com", "newname", []string{"new"}, epoch.Add(time.Hour)
 	must(t, s.See(t.Context(), p))
-	must(t, s.See(t.Context(), alice())) // a slower process
+	slower := alice()
+	slower.Seen = p.Seen.Add(-time.Minute)
+	must(t, s.See(t.Context(), slower))
 	if got, _ := byID(t, s, made(p, "ci").ID); !reflect.DeepEqual(got.Owner, p) {
 		t.Errorf("seen %+v, found %+v", p, got.Owner)
 	}
@@ -155,6 +159,31 @@ func see(t *testing.T, s token.Store) {
 	must(t, s.See(t.Context(), p))
 	if got, _ := byID(t, s, made(p, "ci").ID); len(got.Owner.Groups) != 0 {
 		t.Errorf("groups that were taken away are still there: %v", got.Owner.Groups)
+	}
+}
+
+// ahead: what a clock that was wrong has said gives way to what is said now; clocks
+// that differ a little are as good as each other.
+func ahead(t *testing.T, s token.Store) {
+	for name, c := range map[string]struct {
+		by    time.Duration
+		holds bool
+	}{
+		"a year": {365 * 24 * time.Hour, false},
+		"bound":  {identity.MaxAhead, false},
+		"less":   {identity.MaxAhead - time.Microsecond, true},
+	} {
+		was, want := someone(name), someone(name)
+		was.Seen, want.Groups = epoch.Add(c.by), nil
+		must(t, s.See(t.Context(), was))
+		add(t, s, made(was, "ci"))
+		must(t, s.See(t.Context(), want))
+		if c.holds {
+			want = was
+		}
+		if got, _ := byID(t, s, made(was, "ci").ID); !reflect.DeepEqual(got.Owner, want) {
+			t.Errorf("%s: found %+v, want %+v", name, got.Owner, want)
+		}
 	}
 }
 
