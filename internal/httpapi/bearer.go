@@ -20,7 +20,7 @@ func (s *server) identify(rt route, c *call) (err error) {
 		return err
 	}
 	if !rt.background {
-		s.Logins.Touch(c.ctx(), c.login)
+		s.Logins.Touch(c.login)
 	}
 	return nil
 }

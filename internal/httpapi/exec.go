@@ -71,7 +71,7 @@ func (s *server) stands(c *call, req *podexec.Request) {
 	login := c.login
 	req.Login.Done = s.Logins.Done(login)
 	req.Login.Present = func(ctx context.Context) (identity.Actor, error) { return s.Logins.Present(ctx, login) }
-	req.Login.Active = func() { s.Logins.Touch(context.Background(), login) }
+	req.Login.Active = func() { s.Logins.Touch(login) }
 }
 
 // subprotocol decides the mode. A client that asks for something unknown is

@@ -33,8 +33,8 @@ import (
 type Logins interface {
 	// FromRequest is an Unauthenticated fault where there is no valid login.
 	FromRequest(*http.Request) (identity.Actor, websession.ID, error)
-	// Touch counts as activity of the login.
-	Touch(context.Context, websession.ID)
+	// Touch counts as activity of the login. It does not block.
+	Touch(websession.ID)
 	// Present is who the login is now, as FromRequest would say.
 	Present(context.Context, websession.ID) (identity.Actor, error)
 	// Done is closed when the login ends.

@@ -38,7 +38,7 @@ func (logins) FromRequest(r *http.Request) (identity.Actor, websession.ID, error
 	return ada, "id", nil
 }
 
-func (logins) Touch(context.Context, websession.ID) {}
+func (logins) Touch(websession.ID) {}
 
 func (logins) Done(websession.ID) <-chan struct{} { return nil }
 

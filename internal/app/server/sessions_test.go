@@ -183,7 +183,7 @@ func (p people) Present(_ context.Context, id websession.ID) (identity.Actor, er
 	return p[string(id)], nil
 }
 
-func (people) Touch(context.Context, websession.ID) {}
+func (people) Touch(websession.ID) {}
 
 func (people) Done(websession.ID) <-chan struct{} { return nil }
 

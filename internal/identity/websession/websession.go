@@ -37,6 +37,8 @@ const (
 	forgetEvery = 10 * time.Minute
 	// touchEvery is how old Active may get before another write is worth it.
 	touchEvery = 10 * time.Second
+	// touchTime is how long the store may take for that.
+	touchTime = 10 * time.Second
 	// maxCookies bounds how many cookies of our name are tried: a page of the
 	// same host may plant some.
 	maxCookies = 4
@@ -93,25 +95,39 @@ type Manager struct {
 	stop     context.Context
 	cut      context.CancelFunc // ends every renewal
 
+	typed chan struct{} // rung when there is a touch to keep
+
 	mu      sync.Mutex // guards what follows
 	watched map[ID]chan struct{}
+	touched map[ID]touch // within touchEvery
 }
 
-// New makes a manager; Run must be running for Done to close in time.
+// touch is a person's last activity, as far as another write is worth it.
+type touch struct {
+	at   time.Time
+	kept bool // whoever keeps it has it
+}
+
+// New makes a manager; Run must be running for Done to close in time, and for
+// activity to be kept.
 func New(o Options) *Manager {
 	if o.Secure {
 		o.CookieName = "__Host-" + o.CookieName
 	}
-	m := &Manager{o: o, free: make(chan struct{}, renewers), watched: make(map[ID]chan struct{})}
+	m := &Manager{
+		o: o, free: make(chan struct{}, renewers), typed: make(chan struct{}, 1),
+		watched: make(map[ID]chan struct{}), touched: make(map[ID]touch),
+	}
 	m.stop, m.cut = context.WithCancel(context.Background())
 	return m
 }
 
-// Run ends sessions whose time is out and renews those that somebody waits for,
-// until ctx is done. It then ends none: a store that survives the process keeps
+// Run ends sessions whose time is out, renews those that somebody waits for and
+// keeps what people do, until ctx is done. It then ends none: a store that survives the process keeps
 // its logins.
 func (m *Manager) Run(ctx context.Context) error {
 	defer m.settle()
+	m.renewing.Go(func() { m.keepTouches(ctx) })
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	var forgotten time.Time
@@ -303,14 +319,60 @@ func (m *Manager) Present(ctx context.Context, id ID) (identity.Actor, error) {
 	return rec.Actor, err
 }
 
-// Touch says that the person did something just now. A login that has run out
-// stays out.
-func (m *Manager) Touch(ctx context.Context, id ID) {
-	rec, err := m.kept(ctx, id)
-	if err != nil || time.Since(rec.Active) < touchEvery {
+// Touch says that the person did something just now. It waits for nothing: whoever
+// types must not wait for a database. A login that has run out stays out.
+func (m *Manager) Touch(id ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if now.Sub(m.touched[id].at) < touchEvery {
 		return
 	}
-	if err := m.o.Store.Touch(ctx, id, time.Now()); err != nil {
+	m.touched[id] = touch{at: now}
+	select {
+	case m.typed <- struct{}{}:
+	default:
+	}
+}
+
+func (m *Manager) keepTouches(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.typed:
+		}
+		for id, at := range m.touches() {
+			m.keepTouch(ctx, id, at)
+		}
+	}
+}
+
+// touches takes what is not kept yet, and forgets what is too old to spare a write.
+func (m *Manager) touches() map[ID]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fresh := make(map[ID]time.Time)
+	for id, t := range m.touched {
+		switch {
+		case !t.kept:
+			fresh[id] = t.at
+			m.touched[id] = touch{at: t.at, kept: true}
+		case time.Since(t.at) >= touchEvery:
+			delete(m.touched, id)
+		}
+	}
+	return fresh
+}
+
+func (m *Manager) keepTouch(ctx context.Context, id ID, at time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, touchTime)
+	defer cancel()
+	rec, err := m.kept(ctx, id)
+	if err != nil || at.Sub(rec.Active) < touchEvery {
+		return
+	}
+	if err := m.o.Store.Touch(ctx, id, at); err != nil {
 		m.o.Log.Warn("a login's activity was not kept", "error", err)
 	}
 }

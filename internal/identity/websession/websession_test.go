@@ -175,7 +175,7 @@ func TestTimeouts(t *testing.T) {
 		for range 2 {
 			time.Sleep(20 * time.Minute)
 			_, _, _ = m.FromRequest(idle) // polling is no activity
-			m.Touch(ctx, busyID)
+			m.Touch(busyID)
 		}
 		mustBeOut(t, m, idle)
 		mustBeIn(t, m, busy)
@@ -186,7 +186,7 @@ func TestTimeouts(t *testing.T) {
 		}
 		for range 12 * 3 {
 			time.Sleep(20 * time.Minute)
-			m.Touch(ctx, busyID)
+			m.Touch(busyID)
 		}
 		synctest.Wait()
 		mustBeOut(t, m, busy)
@@ -212,15 +212,65 @@ func TestExpiryIsTold(t *testing.T) {
 func TestFullStoreForgetsTheIdlest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := manager(func(o *Options) { o.Store = NewMemory(2) })
+		defer run(t, m)()
 		first := login(t, m)
 		time.Sleep(time.Minute)
 		second := login(t, m)
 		time.Sleep(time.Minute)
-		m.Touch(t.Context(), mustBeIn(t, m, first))
+		m.Touch(mustBeIn(t, m, first))
+		synctest.Wait()
 		third := login(t, m)
 		mustBeIn(t, m, first)
 		mustBeOut(t, m, second)
 		mustBeIn(t, m, third)
+	})
+}
+
+// hangingStore answers nothing to whoever keeps activity, until it is let go.
+type hangingStore struct {
+	*Memory
+	hangs   chan struct{}
+	touches []time.Time
+}
+
+func (s *hangingStore) Touch(ctx context.Context, id ID, at time.Time) error {
+	select {
+	case <-s.hangs:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.touches = append(s.touches, at)
+	return s.Memory.Touch(ctx, id, at)
+}
+
+// TestTypingWaitsForNoStore: activity is kept beside whoever types, as often as is
+// worth it, and again once a store that hung answers.
+func TestTypingWaitsForNoStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingStore{Memory: NewMemory(10), hangs: make(chan struct{})}
+		m := manager(func(o *Options) { o.Store = store })
+		defer run(t, m)()
+		began := time.Now()
+		id := mustBeIn(t, m, login(t, m))
+		for range 100 {
+			time.Sleep(touchEvery / 10)
+			m.Touch(id)
+		}
+		if took := time.Since(began); took != 10*touchEvery || len(store.touches) > 0 {
+			t.Errorf("typing took %v, %d kept", took, len(store.touches))
+		}
+		close(store.hangs)
+		time.Sleep(touchTime)
+		synctest.Wait()
+		store.touches = nil
+		for range 100 {
+			time.Sleep(touchEvery / 10)
+			m.Touch(id)
+		}
+		synctest.Wait()
+		if n := len(store.touches); n != 10 {
+			t.Errorf("%d writes in ten times %v of typing", n, touchEvery)
+		}
 	})
 }
 
