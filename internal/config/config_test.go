@@ -376,6 +376,23 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	}
 }
 
+// TestNoPasswordInMistakes has passwords in values that are not right.
+func TestNoPasswordInMistakes(t *testing.T) {
+	for _, kv := range []string{
+		"PERISCOPE_DATABASE_URL=postgresql+psycopg://app:hunter2@db/p",
+		"PERISCOPE_DATABASE_URL=Postgres://app:hunter2@db/p",
+		"PERISCOPE_DATABASE_URL=host=db user=app password=hunter2",
+		"PERISCOPE_PUBLIC_URL=https://app:hunter2@periscope.example.com",
+		"PERISCOPE_DEV_ALLOW_ORIGINS=http://app:hunter2@localhost:5173",
+	} {
+		name, _, _ := strings.Cut(kv, "=")
+		_, _, err := Load(sources(goodAuth, goodClusters, kv))
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "give ") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", kv, err)
+		}
+	}
+}
+
 func TestNoSecretInSyntaxErrors(t *testing.T) {
 	_, _, err := Load(sources("mode: dev\noidc:\n  clientSecret: hunter2\n bad: [\n", goodClusters))
 	if err == nil || strings.Contains(err.Error(), "hunter2") {

@@ -41,7 +41,8 @@ const intro = `# Configuration
 
 Every mistake is reported at once, with its file and line, and the server does not start. A value that cannot be used
 never turns into a default; the one exception is a number in a cluster's ` + "`exec`" + ` block that is not positive: it is
-ignored with a warning. An empty variable counts as not set. A flag goes before its variable.
+ignored with a warning. Where a variable is an address of the kind that may hold a password, what is wrong with it is
+said without it. An empty variable counts as not set. A flag goes before its variable.
 
 What the settings of shells do, and which to change when something is wrong with one: [pod-exec.md](pod-exec.md).
 What access tokens are and do: [tokens.md](tokens.md). Clusters that dial out: [agent-onboarding.md](agent-onboarding.md).

@@ -127,7 +127,7 @@ func (l *loader) variables() {
 			value = s.Default
 		}
 		if err := s.read(&l.cfg, value); err != nil {
-			l.wrong("%s is %q: %w", s.name(l), value, err)
+			l.wrong("%w", setting.Refused(s.name(l), value, s.Secret, err))
 		}
 	}
 	l.cfg.Exec.Defaults.Enabled = true

@@ -23,7 +23,9 @@ type Setting struct {
 	// Unit is empty where the value is no quantity.
 	Unit    string
 	Meaning string
-	read    func(c *Config, value string) error
+	// Secret is of a value in which a password may stand: no sentence repeats it.
+	Secret bool
+	read   func(c *Config, value string) error
 }
 
 func (s Setting) flagUsage() string { return s.Meaning + " (or " + s.Env + ")" }
@@ -36,7 +38,7 @@ var settings = []Setting{
 		read: func(c *Config, v string) error { return setting.Whole(v, 0, 65535, &c.Listen.Port) }},
 	{Env: "PERISCOPE_BIND_ADDRESS", Meaning: "IP address to listen at; empty: all, in dev mode 127.0.0.1",
 		read: func(c *Config, v string) error { return setting.BindAddress(v, &c.Listen.BindAddress) }},
-	{Env: "PERISCOPE_PUBLIC_URL", Meaning: "Address by which browsers reach the server, such as https://periscope.example.com; decides Host, Origin and cookie flags",
+	{Env: "PERISCOPE_PUBLIC_URL", Secret: true, Meaning: "Address by which browsers reach the server, such as https://periscope.example.com; decides Host, Origin and cookie flags",
 		read: func(c *Config, v string) error { return origin(v, &c.Listen.PublicURL) }},
 	{Env: "PERISCOPE_TLS_CERT_FILE", Meaning: "Certificate chain in PEM; with it the server speaks TLS",
 		read: func(c *Config, v string) error { c.Listen.TLSCertFile = v; return nil }},
@@ -56,7 +58,7 @@ var settings = []Setting{
 		read: ignore},
 	{Env: "PERISCOPE_AUTH_MODE", Meaning: "Login mode, if it is to be said twice: the server does not start where auth.yaml says another",
 		read: ignore},
-	{Env: "PERISCOPE_DATABASE_URL", Meaning: "Where logins, tokens and agents' registrations are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:periscope.db, in dev mode memory",
+	{Env: "PERISCOPE_DATABASE_URL", Secret: true, Meaning: "Where logins, tokens and agents' registrations are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:periscope.db, in dev mode memory",
 		read: func(c *Config, v string) error { return database(v, &c.DatabaseURL) }},
 	{Env: "PERISCOPE_AGENT_LISTEN_ADDR", Meaning: "host:port at which agents reach the server, over TLS; empty: :8443 where a cluster has the backend agent, in dev mode 127.0.0.1:8443, and none elsewhere",
 		read: func(c *Config, v string) error { return setting.Address(v, &c.Agents.ListenAddress) }},
@@ -96,7 +98,7 @@ var settings = []Setting{
 		read: debugImages},
 	{Env: "PERISCOPE_PROBE_CLUSTERS_ON_BOOT", Default: "false", Meaning: "Whether to reach every cluster once after the start, in the background, so that the first shell finds credentials and protocol ready",
 		read: func(c *Config, v string) error { return setting.Truth(v, &c.ProbeClustersOnBoot) }},
-	{Env: "PERISCOPE_DEV_ALLOW_ORIGINS", Meaning: "Further origins of this machine that dev mode takes, with commas, such as http://localhost:5173",
+	{Env: "PERISCOPE_DEV_ALLOW_ORIGINS", Secret: true, Meaning: "Further origins of this machine that dev mode takes, with commas, such as http://localhost:5173",
 		read: func(c *Config, v string) error { return each(v, loopbackOrigin, &c.Listen.DevAllowOrigins) }},
 	{Env: "PERISCOPE_AUDIT_ENABLED", Default: "false", Meaning: "Whether audit events are kept beside stdout; only false is supported by this version",
 		read: audit},

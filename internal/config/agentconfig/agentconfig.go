@@ -58,7 +58,9 @@ type Config struct {
 // Setting is one environment variable of the agent.
 type Setting struct {
 	Env, Flag, Default, Unit, Meaning string
-	read                              func(a *Config, value string) error
+	// Secret is of a value in which a password or token may stand: no sentence repeats it.
+	Secret bool
+	read   func(a *Config, value string) error
 }
 
 // Settings lists every environment variable of the agent.
@@ -69,14 +71,14 @@ const maxGiveUp = 24 * 3600
 var settings = []Setting{
 	{Env: "PERISCOPE_CLUSTER_NAME", Flag: "cluster", Meaning: "`NAME` of this cluster in the server's clusters.yaml",
 		read: func(a *Config, v string) error { return clusterName(v, &a.Cluster) }},
-	{Env: "PERISCOPE_SERVER_URL", Flag: "server", Meaning: "`URL` of the server's listener for agents, such as wss://periscope.example.com:8443",
+	{Env: "PERISCOPE_SERVER_URL", Flag: "server", Secret: true, Meaning: "`URL` of the server's listener for agents, such as wss://periscope.example.com:8443",
 		read: func(a *Config, v string) (err error) {
 			a.Server, err = serverURL(v, contract.ConnectPath)
 			return err
 		}},
-	{Env: "PERISCOPE_REGISTRATION_URL", Flag: "registration", Meaning: "`URL` at which the token is exchanged for a certificate, such as https://periscope.example.com; empty: the server's",
+	{Env: "PERISCOPE_REGISTRATION_URL", Flag: "registration", Secret: true, Meaning: "`URL` at which the token is exchanged for a certificate, such as https://periscope.example.com; empty: the server's",
 		read: func(a *Config, v string) error { return registrationURL(v, a) }},
-	{Env: "PERISCOPE_REGISTRATION_TOKEN", Meaning: "Registration token from the page “Add cluster”; needed once",
+	{Env: "PERISCOPE_REGISTRATION_TOKEN", Secret: true, Meaning: "Registration token from the page “Add cluster”; needed once",
 		read: func(a *Config, v string) error { a.Token = v; return nil }},
 	{Env: "PERISCOPE_SERVER_CA_HASH", Flag: "ca-hash", Meaning: "`HASH` of the public key of the server's CA for agents, sha256: and 64 hex digits, which the page “Add cluster” shows; empty: the registration's certificate is checked against this machine's CAs",
 		read: func(a *Config, v string) error { return caHash(v, &a.ServerCAHash) }},
@@ -105,7 +107,7 @@ func Load(args, environ []string) (Config, []string, error) {
 	}
 	for _, s := range settings {
 		if err := s.read(&l.cfg, l.value(s)); err != nil {
-			l.mistakes = append(l.mistakes, fmt.Errorf("%s is %q: %w", s.Env, l.shown(s), err))
+			l.mistakes = append(l.mistakes, setting.Refused(s.Env, l.value(s), s.Secret, err))
 		}
 	}
 	l.keeper()
@@ -169,9 +171,6 @@ func (l *loader) value(s Setting) string {
 	}
 	return s.Default
 }
-
-// shown is a value for a sentence; a token is nobody's to read.
-func (l *loader) shown(s Setting) string { return setting.Printable(l.value(s)) }
 
 // keeper decides where the certificate is kept: with the pod, or beside whoever
 // runs the agent by hand.

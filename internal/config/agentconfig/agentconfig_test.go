@@ -62,6 +62,12 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%s: %v", env, err)
 		}
 	}
+	for _, name := range []string{"PERISCOPE_SERVER_URL", "PERISCOPE_REGISTRATION_URL"} {
+		_, _, err := Load(nil, environ(name+"=https://u:hunter2@example.com"))
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s with a password: %v", name, err)
+		}
+	}
 	_, _, err := Load(nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "PERISCOPE_CLUSTER_NAME") || !strings.Contains(err.Error(), "PERISCOPE_SERVER_URL") {
 		t.Errorf("nothing set: %v", err)

@@ -39,6 +39,15 @@ func Printable(sentence string) string {
 	}, sentence)
 }
 
+// Refused says of a value that is not right what is wrong with it. A secret is left
+// out: what a program says at its start is read by more than those who may know it.
+func Refused(name, value string, secret bool, err error) error {
+	if secret && value != "" {
+		return fmt.Errorf("%s is not right, and not shown here since a password may stand in it: %w", name, err)
+	}
+	return fmt.Errorf("%s is %q: %w", name, value, err)
+}
+
 // Kubernetes gives every pod variables for each Service of its namespace, such
 // as PERISCOPE_PORT=tcp://10.0.0.1:8080 for one named periscope.
 var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)

@@ -1,6 +1,7 @@
 package setting
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -40,6 +41,23 @@ func TestValues(t *testing.T) {
 			if n != 7 || d != time.Minute || !yes || word != "w" || level != slog.LevelInfo || text != "t" {
 				t.Errorf("%s %q was refused and written", name, v)
 			}
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	why := errors.New("give less")
+	for _, c := range []struct {
+		value  string
+		secret bool
+		want   string
+	}{
+		{"a\x1bb", false, `X is "a\x1bb": give less`},
+		{"", true, `X is "": give less`},
+		{"hunter2", true, "X is not right, and not shown here since a password may stand in it: give less"},
+	} {
+		if err := Refused("X", c.value, c.secret, why); !errors.Is(err, why) || err.Error() != c.want {
+			t.Errorf("%q: %v", c.value, err)
 		}
 	}
 }
