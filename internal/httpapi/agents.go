@@ -69,14 +69,14 @@ func NewAgents(o Options, l AgentListener) http.Handler {
 		}
 		s.unknown(w, r)
 	})
-	return s.observed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return Hurried(s.observed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Guard.headers(w.Header())
 		if err := l.named(r.Host); err != nil {
 			fail(w, err)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	}))
+	})))
 }
 
 func shown(r *http.Request) []*x509.Certificate {

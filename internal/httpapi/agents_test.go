@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -433,32 +432,11 @@ func TestTheAgentsListenerHasItsOwnNames(t *testing.T) {
 	}
 }
 
-// oneConn is a listener with one connection.
-type oneConn struct{ conn chan net.Conn }
-
-func (l oneConn) Accept() (net.Conn, error) {
-	c, ok := <-l.conn
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-
-func (oneConn) Close() error   { return nil }
-func (oneConn) Addr() net.Addr { return &net.TCPAddr{} }
-
 // TestABodyThatDoesNotCome holds nothing for long; one that comes slowly is taken,
 // and so is what its connection sends later.
 func TestABodyThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t)
-		ln := oneConn{make(chan net.Conn, 1)}
-		srv := &http.Server{Handler: o.other, ReadHeaderTimeout: time.Second}
-		go func() { _ = srv.Serve(ln) }()
-		defer func() { close(ln.conn); srv.Close() }()
-		ours, theirs := net.Pipe()
-		defer ours.Close()
-		ln.conn <- theirs
+		ours := serveOne(t, newOffice(t).other)
 		answers := bufio.NewReader(ours)
 		send := func(parts ...string) (int, time.Duration) {
 			begun := time.Now()
@@ -494,14 +472,7 @@ func TestABodyThatDoesNotCome(t *testing.T) {
 // TestABodyThatDoesNotEnd holds nothing for long either.
 func TestABodyThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOffice(t)
-		ln := oneConn{make(chan net.Conn, 1)}
-		srv := &http.Server{Handler: o.other}
-		go func() { _ = srv.Serve(ln) }()
-		defer func() { close(ln.conn); srv.Close() }()
-		ours, theirs := net.Pipe()
-		defer ours.Close()
-		ln.conn <- theirs
+		ours := serveOne(t, newOffice(t).other)
 		body, begun := registration(t, "psr_x", "prod"), time.Now()
 		go func() {
 			_, _ = fmt.Fprintf(ours, "POST /api/agents/register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body)+1, body)

@@ -103,5 +103,5 @@ func New(o Options) http.Handler {
 	}
 	mux.HandleFunc("/api/", s.unknown)
 	mux.Handle("/", newPages(o.Pages))
-	return s.observed(s.guarded(s.refuseCrooked(mux)))
+	return Hurried(s.observed(s.guarded(s.refuseCrooked(mux))))
 }

@@ -43,6 +43,19 @@ func (s *server) guarded(next http.Handler) http.Handler {
 	})
 }
 
+// Hurried bounds how long a body may take to come, also where nobody reads it: before
+// net/http sends an answer it waits for what is left of a body. The bound ends with the
+// body, so a call may take longer, and so may whatever the connection brings later.
+func Hurried(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			// Where there is no connection there is nothing to wait for.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // observed gives each request its id, logs it, and turns a panic into a 500.
 func (s *server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

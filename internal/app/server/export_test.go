@@ -5,3 +5,6 @@ func (s *Server) MetricsURL() string { return "http://" + s.metrics.Addr().Strin
 
 // Address is where the server listens, also where browsers know it by another name.
 func (s *Server) Address() string { return s.main.Addr().String() }
+
+// MetricsHandler answers at the metrics' listener.
+var MetricsHandler = metricsHandler

@@ -181,5 +181,5 @@ func (s *Server) guard() httpapi.Guard {
 func metricsHandler(reg *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	return mux
+	return httpapi.Hurried(mux)
 }

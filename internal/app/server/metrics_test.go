@@ -3,11 +3,16 @@ package server_test
 import (
 	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/periscope-console/periscope/internal/app/server"
 	"github.com/periscope-console/periscope/internal/kubetest"
 )
 
@@ -47,6 +52,24 @@ func (p *product) scraped(want map[string]float64) {
 	}()
 	for name, n := range want {
 		eventually(p.t, name+" is "+strconv.FormatFloat(n, 'g', -1, 64), func() bool { got = p.scrape(); return got[name] == n })
+	}
+}
+
+// bounded remembers how long is waited for what its client sends.
+type bounded struct {
+	*httptest.ResponseRecorder
+	by time.Time
+}
+
+func (b *bounded) SetReadDeadline(by time.Time) error { b.by = by; return nil }
+
+// TestMetricsWaitForNoBody: who may ask without a login holds no connection by a body
+// that does not come.
+func TestMetricsWaitForNoBody(t *testing.T) {
+	w := &bounded{ResponseRecorder: httptest.NewRecorder()}
+	server.MetricsHandler(prometheus.NewRegistry()).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/metrics", strings.NewReader("{}")))
+	if w.Code != http.StatusMethodNotAllowed || w.by.IsZero() {
+		t.Errorf("%d, by %v", w.Code, w.by)
 	}
 }
 
