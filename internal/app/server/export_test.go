@@ -8,3 +8,9 @@ func (s *Server) Address() string { return s.main.Addr().String() }
 
 // MetricsHandler answers at the metrics' listener.
 var MetricsHandler = metricsHandler
+
+// CertificateRest is how long the certificate's files are left alone after a look.
+const CertificateRest = certificateRest
+
+// OpenCertificate reads the main listener's certificate.
+var OpenCertificate = openCertificate

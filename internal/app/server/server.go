@@ -1,7 +1,8 @@
 // Package server builds the whole of `periscope serve` from its configuration.
 //
-// It owns the wiring and the order in which parts start and stop, and decides
-// nothing else. Run waits for everything that it started.
+// It owns the wiring, the order in which parts start and stop, and the reading of the
+// main listener's certificate, and decides nothing else. Run waits for everything that
+// it started.
 package server
 
 import (
@@ -88,6 +89,7 @@ type Server struct {
 	cfg          config.Config
 	opt          Options
 	main         net.Listener
+	certificate  *certificate // of main; nil without TLS
 	metrics      net.Listener // nil without a metrics address
 	registry     *prometheus.Registry
 	clusters     *clusters.Registry
@@ -136,6 +138,9 @@ func (s *Server) build() (err error) {
 	}
 	s.strangers = s.quota()
 	if err := s.listenAgents(); err != nil {
+		return err
+	}
+	if s.certificate, err = openCertificate(s.cfg.Listen, s.opt.Log); err != nil {
 		return err
 	}
 	if s.main, err = s.listen(net.JoinHostPort(s.cfg.Listen.BindAddress, strconv.Itoa(s.cfg.Listen.Port))); err != nil {
@@ -296,9 +301,9 @@ func (s *Server) serve(ln net.Listener, h http.Handler, started func(string)) fu
 
 func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 	var err error
-	if s.cfg.Listen.TLS() && ln == s.main {
-		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		err = srv.ServeTLS(ln, s.cfg.Listen.TLSCertFile, s.cfg.Listen.TLSKeyFile)
+	if s.certificate != nil && ln == s.main {
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate.Get}
+		err = srv.ServeTLS(ln, "", "")
 	} else {
 		err = srv.Serve(ln)
 	}
