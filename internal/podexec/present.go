@@ -21,6 +21,7 @@ const unconfirmedLimit = unansweredLimit
 
 // presence is what became of one session's login.
 type presence struct {
+	login *Login
 	err   error
 	key   rightKey // of the right that the session is to stand on
 	place Place
@@ -33,13 +34,14 @@ func (ss *Sessions) recognize(held *right) {
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, askers)
 	for _, s := range ss.holders(held) {
-		if s.login.Load().Present == nil {
+		login := s.login.Load()
+		if login.Present == nil {
 			continue
 		}
 		turns <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-turns }()
-			p := ss.presence(held, s)
+			p := ss.presence(held, s, login)
 			ss.mu.Lock()
 			defer ss.mu.Unlock()
 			ss.reseat(s, held, p)
@@ -58,17 +60,17 @@ func (ss *Sessions) holders(held *right) []*session {
 	return all
 }
 
-func (ss *Sessions) presence(held *right, s *session) presence {
+func (ss *Sessions) presence(held *right, s *session, login *Login) presence {
 	ctx, cancel := context.WithTimeout(held.ctx, askLimit)
 	defer cancel()
-	actor, err := s.login.Load().Present(ctx)
+	actor, err := login.Present(ctx)
 	if err == nil && !actor.Same(s.Actor) {
 		err = fault.New(fault.Unauthenticated, "podexec.Present", "This login is somebody else's now.")
 	}
 	if err != nil {
-		return presence{err: err}
+		return presence{login: login, err: err}
 	}
-	p := presence{key: held.key.as(actor.As)}
+	p := presence{login: login, key: held.key.as(actor.As)}
 	if p.key != held.key {
 		p.place, p.err = ss.Directory.Find(ctx, s.Cluster, actor)
 	}
@@ -82,8 +84,8 @@ func (k rightKey) as(who identity.Impersonation) rightKey {
 
 // reseat does what a presence says. The caller has ss.mu.
 func (ss *Sessions) reseat(s *session, held *right, p presence) {
-	if _, stands := held.holders[s]; !stands {
-		return // it ended meanwhile
+	if _, stands := held.holders[s]; !stands || s.login.Load() != p.login {
+		return // it ended meanwhile, or stands on another login
 	}
 	switch {
 	case p.err == nil:

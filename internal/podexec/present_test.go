@@ -181,3 +181,35 @@ func TestALoginThatCannotBeConfirmed(t *testing.T) {
 		})
 	}
 }
+
+// TestALoginBeforeDecidesNothing: while somebody is asked who a login is, its owner
+// logs in again and comes back; that the one before has ended says nothing then.
+func TestALoginBeforeDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := presentRig(t)
+		p := new(person).is("ops")
+		asked, answer := make(chan struct{}), make(chan struct{})
+		request := func(present func(context.Context) (identity.Actor, error)) Request {
+			req := a.request()
+			req.Actor, _ = p.present(t.Context())
+			req.Login.Present = present
+			return req
+		}
+		v, _ := a.visitAs(request(func(context.Context) (identity.Actor, error) {
+			close(asked)
+			<-answer
+			return identity.Actor{}, fault.New(fault.Unauthenticated, "t", "Gone.")
+		}))
+		<-asked
+		if err := v.attachAs(request(p.present), v.wish()); err != nil {
+			t.Fatal(err)
+		}
+		close(answer)
+		time.Sleep(time.Second)
+		v.look()
+		if closed := find(v.frames, "closed"); closed != nil {
+			t.Errorf("closed %v", closed)
+		}
+		v.leave()
+	})
+}

@@ -41,8 +41,13 @@ const grace = 10 * time.Minute
 // visit opens a session that waits for its client.
 func (r *rig) visit() (*visitor, *script) {
 	r.t.Helper()
+	return r.visitAs(r.request())
+}
+
+func (r *rig) visitAs(req Request) (*visitor, *script) {
+	r.t.Helper()
 	r.set.Resume = grace
-	conn, err := r.tryOpen(r.request())
+	conn, err := r.tryOpen(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
