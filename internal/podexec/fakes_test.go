@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/leak"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
@@ -135,8 +136,9 @@ func (s *script) exit(code int) {
 
 // cluster is an Upstream with one pod; every dial is answered by dial.
 type cluster struct {
-	dial func(transport.Request) (transport.Stream, error)
-	deny error
+	dial   func(transport.Request) (transport.Stream, error)
+	silent bool // no dial is answered
+	deny   error
 
 	mu    sync.Mutex
 	dials []transport.Request
@@ -151,10 +153,14 @@ func (c *cluster) Pod(context.Context, string, string) (*corev1.Pod, error) {
 
 func (c *cluster) CheckExec(context.Context, string, string) error { return c.deny }
 
-func (c *cluster) Dial(_ context.Context, _ string, req transport.Request) (transport.Stream, transport.Choice, error) {
+func (c *cluster) Dial(ctx context.Context, _ string, req transport.Request) (transport.Stream, transport.Choice, error) {
 	c.mu.Lock()
 	c.dials = append(c.dials, req)
 	c.mu.Unlock()
+	if c.silent {
+		<-ctx.Done()
+		return nil, transport.Choice{}, fault.Wrap(ctx.Err(), fault.Timeout, "fake", "No answer.")
+	}
 	s, err := c.dial(req)
 	return s, transport.Choice{Kind: transport.WebSocket, Breaker: transport.Closed}, err
 }

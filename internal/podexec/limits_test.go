@@ -137,6 +137,27 @@ func TestWhoLeavesBeforeTheShellOpens(t *testing.T) {
 	}
 }
 
+// TestAShutdownWaitsForNoOpening: an apiserver that says nothing holds it up no
+// longer than a shell that cannot be ended does.
+func TestAShutdownWaitsForNoOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.up.silent = true
+		if _, err := r.tryOpen(r.request()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if took := shutDown(r); took != drainLimit {
+			t.Errorf("it took %v", took)
+		}
+		r.free()
+		got := r.audit.of(audit.ExecStart, audit.Completed)
+		if len(got) != 1 || got[0].Outcome != audit.Failure || got[0].Extra["error"] != "E_SHUTTING_DOWN" {
+			t.Errorf("audit %+v", got)
+		}
+	})
+}
+
 // TestAnEndThatHangs has a node that takes every exec that ends a shell, and never
 // answers: each has its limit, and so have all of them.
 func TestAnEndThatHangs(t *testing.T) {

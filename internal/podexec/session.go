@@ -1,6 +1,7 @@
 package podexec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -191,17 +192,18 @@ func (s *session) loginEnded() ending {
 func (s *session) goes(f func()) { s.wg.Go(f) }
 
 // begin opens the stream, learns about our shell, records the start and says
-// hello, in this order. The opening is not cut short when the client leaves:
-// only a shell that is known can be ended. After an error nothing is carried.
+// hello, in this order. The opening is not cut short when the client leaves, but
+// when a shutdown waits no longer: only a shell that is known can be ended. After
+// an error nothing is carried.
 func (s *session) begin(first *client) error {
-	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
+	ctx, cancel := context.WithTimeout(s.svc.ending, dialLimit)
 	defer cancel()
 	if err := s.auditStart(ctx, audit.Event{Stage: audit.Requested}); err != nil {
 		return err
 	}
 	rest, err := s.open(ctx)
-	if err == nil {
-		err = s.stillWanted()
+	if err == nil || s.svc.ending.Err() != nil {
+		err = cmp.Or(s.stillWanted(), err)
 	}
 	if err != nil {
 		err = s.whyNotOpen(err)
