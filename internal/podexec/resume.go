@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,8 @@ const (
 	maxKept = 8
 	// tokenBytes is the size of a resume token before it is written as base64url.
 	tokenBytes = 32
+	// maxVoid bounds the void tokens of one session that are told why they are.
+	maxVoid = 4
 )
 
 // Attach is a client's wish to come back to a session.
@@ -45,9 +48,13 @@ type Attach struct {
 	Redraw bool
 }
 
+// tokenSum is what is kept of a resume token.
+type tokenSum [sha256.Size]byte
+
 // resumption is what a session knows of coming back.
 type resumption struct {
-	token     [sha256.Size]byte // of the resume token; guarded by seat
+	token     tokenSum          // of the resume token; guarded by seat
+	void      [maxVoid]tokenSum // of those before it, the newest first; guarded by seat
 	confirmed atomic.Bool       // a client has spoken after hello, and so has the token
 	coming    atomic.Int32      // how many are coming back
 	came      atomic.Int32      // how often somebody has come back
@@ -79,15 +86,26 @@ func (s *session) issueToken() string {
 	var secret [tokenBytes]byte
 	rand.Read(secret[:]) // never fails: crypto/rand
 	token := base64.RawURLEncoding.EncodeToString(secret[:])
-	s.resume.token = sha256.Sum256([]byte(token))
+	r := &s.resume
+	copy(r.void[1:], r.void[:])
+	r.void[0], r.token = r.token, sha256.Sum256([]byte(token))
 	return token
 }
 
-// holds reports whether token is the session's. The caller has the seat.
-func (s *session) holds(token string) bool {
-	sum := sha256.Sum256([]byte(token))
-	return token != "" && subtle.ConstantTimeCompare(sum[:], s.resume.token[:]) == 1
+// unlocks is an error where token is not the session's. One that was, before somebody
+// took the session over, is told so. The caller has the seat.
+func (s *session) unlocks(token string) error {
+	sum := tokenSum(sha256.Sum256([]byte(token)))
+	if sum.is(s.resume.token) {
+		return nil
+	}
+	if s.ctx.Err() == nil && slices.ContainsFunc(s.resume.void[:], sum.is) {
+		return errOvertaken
+	}
+	return noSuchShell("podexec.Attach")
 }
+
+func (t tokenSum) is(other tokenSum) bool { return subtle.ConstantTimeCompare(t[:], other[:]) == 1 }
 
 // vacate is the end of a client: told is whether it has the session's end.
 func (s *session) vacate(c *client, told bool) {
@@ -157,7 +175,8 @@ func (ss *Sessions) Attach(ctx context.Context, req Request, a Attach, conn Conn
 }
 
 // errOvertaken is what became of somebody who asked to come back and was let in later
-// than one who asked after them: theirs is the newer connection.
+// than one who asked after them, or with a token from before a take-over: there is a
+// newer connection.
 var errOvertaken = fault.New(fault.Conflict, "podexec.take", "A newer connection has come back to the shell meanwhile.")
 
 func noSuchShell(op string) error {
@@ -165,7 +184,8 @@ func noSuchShell(op string) error {
 }
 
 // attachable finds the session and checks who asks for it. Each refusal sounds
-// alike, whether it does not exist or is somebody else's.
+// alike, whether it does not exist or is somebody else's; only its owner's window
+// learns that it was taken over.
 func (ss *Sessions) attachable(ctx context.Context, req Request, a Attach) (*session, error) {
 	s, err := ss.known(a.SessionID)
 	if s == nil {
@@ -175,9 +195,8 @@ func (ss *Sessions) attachable(ctx context.Context, req Request, a Attach) (*ses
 		s.resume.coming.Add(-1)
 		return nil, fault.New(fault.RateLimited, "podexec.Attach", "Too many windows come back to this shell at once. Try again in a moment.")
 	}
-	if !s.admits(req, a) {
+	if err := s.admits(req, a); err != nil {
 		s.resume.coming.Add(-1)
-		err := noSuchShell("podexec.Attach")
 		s.auditAttachDenied(ctx, req, a, err)
 		return nil, err
 	}
@@ -201,18 +220,19 @@ func (ss *Sessions) known(id string) (*session, error) {
 	return s, nil
 }
 
-// admits reports whether it is the owner who asks, about this pod, with the token
+// admits is an error unless it is the owner who asks, about this pod, with the token
 // or the wish to take the session over. What has ended is not taken over.
-func (s *session) admits(req Request, a Attach) bool {
-	if !s.Actor.Same(req.Actor) || s.Cluster != req.Cluster || s.Namespace != req.Namespace || s.Pod != req.Pod {
-		return false
-	}
-	if a.Token == "" {
-		return a.TakeOver && s.ctx.Err() == nil
+func (s *session) admits(req Request, a Attach) error {
+	switch {
+	case !s.Actor.Same(req.Actor) || s.Cluster != req.Cluster || s.Namespace != req.Namespace || s.Pod != req.Pod,
+		a.Token == "" && (!a.TakeOver || s.ctx.Err() != nil):
+		return noSuchShell("podexec.Attach")
+	case a.Token == "":
+		return nil
 	}
 	s.seat.Lock()
 	defer s.seat.Unlock()
-	return s.holds(a.Token)
+	return s.unlocks(a.Token)
 }
 
 // comeBack makes the checks that an opening makes too, and seats the client.
@@ -260,11 +280,13 @@ type back struct {
 func (s *session) take(req Request, a Attach, number int64, conn Conn) (back, error) {
 	s.seat.Lock()
 	defer s.seat.Unlock()
-	switch {
-	case number < s.resume.seated:
+	if number < s.resume.seated {
 		return back{}, errOvertaken
-	case a.Token != "" && !s.holds(a.Token): // somebody took it over meanwhile
-		return back{}, noSuchShell("podexec.take")
+	}
+	if a.Token != "" { // somebody may have taken it over meanwhile
+		if err := s.unlocks(a.Token); err != nil {
+			return back{}, err
+		}
 	}
 	c := newClient(s, conn, req.RequestID)
 	c.turn.Lock() // until hello is its first frame

@@ -401,6 +401,26 @@ describe("a shell that another window took", () => {
   });
 });
 
+describe("a shell that was taken while this page had let go of it", () => {
+  it("is taken, not gone, and can be taken back", async () => {
+    const shell = await connected();
+    shell.letGo(300);
+    shell.seen();
+    await connections(2);
+    answer({ type: "closed", reason: "taken_over", exitCode: null, message: "" });
+    newestSocket().drop(4001);
+    expect(words(shell)).toBe("taken over elsewhere");
+    expect(terminals[0]?.ended).toBe("");
+    render(<ComebackBanner shell={shell} />);
+    fireEvent.click(screen.getByRole("button", { name: "Take it back" }));
+    await connections(3);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", resumeToken: null, takeOver: true, offset: 8 });
+    act(() => newestSocket().say(again({ offset: 8, resumeToken: "key-2" })));
+    expect(words(shell)).toBe("same shell resumed");
+  });
+});
+
 describe("one's own shell from elsewhere", () => {
   it("opens in a tab of its own, with what the server has of it", async () => {
     openHere({ ...TARGET, sessionId: "far" });
