@@ -35,10 +35,11 @@ type client struct {
 	sentAt time.Time  // the last output; guarded by turn
 
 	// By the session's clock.
-	excused atomic.Int64 // until when its silence does not count
-	pinged  atomic.Int64 // last ping to it
-	writing atomic.Int64 // since when a write to it waits; 0: none does
-	paused  atomic.Int64 // not 0: its socket is not read, on purpose
+	excused  atomic.Int64 // until when its silence does not count
+	pinged   atomic.Int64 // last ping to it
+	writing  atomic.Int64 // since when a write to it waits; 0: none does
+	paused   atomic.Int64 // not 0: its socket is not read, on purpose
+	warnedOf atomic.Int64 // the silence that it was last warned of; see clock.silence
 
 	over     chan struct{} // closed when the session goes on without it
 	overOnce sync.Once
@@ -241,7 +242,7 @@ func (c *client) takeV2(f clientFrame) bool {
 	case "ping":
 		c.ctrl.pong(f.ID)
 	case "stay":
-		c.s.stay()
+		c.stay()
 	case "detach":
 		c.detach()
 		return false

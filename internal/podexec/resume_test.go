@@ -660,6 +660,36 @@ func TestAwayIsNotIdle(t *testing.T) {
 	})
 }
 
+// TestAWarningIsForWhoIsThere: a connection that takes the place of one that was warned
+// is warned too, and can answer; an answer on the one before is nobody's.
+func TestAWarningIsForWhoIsThere(t *testing.T) {
+	for _, answered := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			v, _ := r.visit()
+			time.Sleep(575 * time.Second)
+			if v.look(); find(v.frames, "idle_warn") == nil {
+				t.Fatalf("not warned: %v", v.frames)
+			}
+			v.comeBack()
+			v.conn.control(t, map[string]any{"type": "stay"})
+			time.Sleep(2 * time.Second)
+			v.look()
+			if warning := find(v.frames, "idle_warn"); warning == nil || warning["secondsRemaining"].(float64) > 25 {
+				t.Fatalf("the second connection was not warned: %v", v.frames)
+			}
+			if answered {
+				v.conn.control(t, map[string]any{"type": "stay"})
+			}
+			time.Sleep(time.Minute)
+			if ended := len(r.ss.List(r.request().Actor)) == 0; ended == answered {
+				t.Errorf("answered %t, ended %t", answered, ended)
+			}
+			v.leave()
+		})
+	}
+}
+
 // TestTheProgramWaitsThenRunsOn floods a session whose client was lost: for 30
 // seconds nothing is lost, then the program runs and the newest output is kept.
 func TestTheProgramWaitsThenRunsOn(t *testing.T) {

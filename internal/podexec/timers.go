@@ -26,7 +26,6 @@ type clock struct {
 	away     atomic.Int64 // since when nobody is there; 0: somebody is
 	silent   atomic.Int64 // how long nothing had been seen by then
 	stderr   atomic.Int64 // bytes of stderr
-	warnedOf atomic.Int64 // the silence that was last warned of; see silence
 	typing   atomic.Int64 // when the keystroke came whose echo is awaited; 0: none is; see echo.go
 }
 
@@ -81,15 +80,6 @@ func (c *clock) awayFor() time.Duration {
 	return c.since(&c.away)
 }
 
-// warned reports whether the present silence has been warned of.
-func (c *clock) warned() bool { return c.warnedOf.Load() == c.silence() }
-
-// warn is true once in each silence.
-func (c *clock) warn() bool {
-	now := c.silence()
-	return c.warnedOf.Swap(now) != now
-}
-
 // heartbeat is the interval of pings.
 func (s *session) heartbeat() time.Duration {
 	if s.v2 {
@@ -129,19 +119,24 @@ func (s *session) checkIdle(c *client) {
 	case left <= 0:
 		s.finish(endOf(ServerIdle))
 	case left > s.place.Settings.IdleWarn:
-	case s.clock.warn():
+	case c.warn():
 		c.ctrl.push(encode(idleWarn{Type: "idle_warn", SecondsRemaining: int((left + time.Second - 1) / time.Second)}))
 	}
+}
+
+// warn is true once in each silence.
+func (c *client) warn() bool {
+	now := c.s.clock.silence()
+	return c.warnedOf.Swap(now) != now
 }
 
 // stay is a person's answer to the warning: it counts as something typed. With
 // no warning out it does nothing, so that no client can switch the timer off by
 // saying it all the time.
-func (s *session) stay() {
-	if !s.clock.warned() {
-		return
+func (c *client) stay() {
+	if c.warnedOf.Load() == c.s.clock.silence() {
+		c.s.active()
 	}
-	s.active()
 }
 
 // active notes that somebody has typed: for the login it is activity too.
