@@ -9,6 +9,7 @@ import { type Settings, settings, stepFont } from "../lib/settings.ts";
 import { loadTerminalFont } from "../lib/terminalFont.ts";
 import { type Theme, theme } from "../lib/theme.ts";
 import { Boundary } from "./boundary.ts";
+import { withoutPasteMarks } from "./brackets.ts";
 import { bufferText } from "./bufferText.ts";
 import { blinkCursor } from "./cursor.ts";
 import { letGoOnReturn } from "./held.ts";
@@ -172,9 +173,9 @@ export class TerminalView {
     this.#term.input(data, true);
   }
 
-  /** Types pasted text. A paste cannot end its own brackets and go on as if it was typed. */
+  /** Types pasted text. */
   paste(text: string): void {
-    this.#term.paste(text.replace(PASTE_MARKS, ""));
+    this.#term.paste(withoutPasteMarks(text));
   }
 
   get alternateScreen(): boolean {
@@ -323,10 +324,6 @@ const PLAIN_MODES = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b
 function noteLine(text: string): string {
   return `\r\n\x1b[0;2m── ${text} ──\x1b[0m\r\n`;
 }
-
-/** The brackets around a paste, which none may hold itself. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they begin with Escape
-const PASTE_MARKS = /(?:\u001b\[|\u009b)20[01]~/g;
 
 /** Whether whoever looks wants nothing to move. */
 function calm(): boolean {
