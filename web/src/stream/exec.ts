@@ -200,12 +200,12 @@ export class ExecStream {
     this.#handlers.activity();
   }
 
-  /** The network has changed. A connection over the old one is mostly dead without knowing it. */
+  /** The network has changed. A connection over the old one is mostly dead without knowing it, also a try to come back. */
   networkChanged(): void {
     if (this.#phase === "open" && this.#key && !this.#closing) {
       this.#comeback.useful();
       this.#comeBack();
-    } else if (this.#phase === "lost") this.retry();
+    } else if (this.#phase === "lost") this.#comeback.now();
     else this.#link?.probe();
   }
 

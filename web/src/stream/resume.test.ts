@@ -385,6 +385,19 @@ describe("trying again", () => {
     expect(seen.tries).toHaveLength(4);
   });
 
+  it("asks over the new network where the server was asked over the old one and has not answered", () => {
+    answer(HELLO);
+    line().drop();
+    line().onopen?.();
+    expect(line().frames[0]).toMatchObject({ type: "attach" });
+    stream.networkChanged();
+    expect(sockets).toHaveLength(3);
+    expect(sockets[1]?.closedWith).toBe(1000);
+    answer(AGAIN);
+    expect(seen.hellos).toHaveLength(2);
+    expect(seen.tries).toEqual([1, 2]);
+  });
+
   it("goes on for the grace in time that it was awake, then tries once more", () => {
     answer({ ...HELLO, resumeSeconds: 60 });
     line().drop();
