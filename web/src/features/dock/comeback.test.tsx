@@ -169,6 +169,21 @@ describe("a page that is loaded anew", () => {
     expect(terminals[0]?.notes).toHaveLength(1);
   });
 
+  it("has lost nothing where the terminal could not be loaded: the next one comes back", async () => {
+    await connected("s1", "first $ ");
+    loading.until = Promise.reject(new Error("not found"));
+    loading.until.catch(() => {});
+    reload();
+    await vi.waitFor(() => expect(words(only())).toBe("ended: the terminal could not be loaded"));
+    expect(sessionStorage.getItem("periscope.shells")).toContain("key of s1");
+    loading.until = Promise.resolve();
+    reload();
+    await connections(1);
+    expect(terminals[0]?.screen).toBe("first $ ");
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", resumeToken: "key of s1", offset: 8 });
+  });
+
   it("does not come back to a shell whose tab was closed meanwhile", async () => {
     await connected("s1");
     let loaded = () => {};
@@ -370,6 +385,16 @@ describe("a tab that was duplicated", () => {
     await connections(1);
     newestSocket().onopen?.();
     expect(newestSocket().frames[0]).toMatchObject({ resumeToken: "key of s1" });
+  });
+
+  it("keeps the screen as well, when it is hidden", async () => {
+    await connected();
+    reload();
+    locks.hold("s1");
+    await vi.waitFor(() => expect(words(only())).toBe("open in another window"));
+    await vi.waitFor(() => expect(terminals[0]?.screen).toBe("hello $ "));
+    hide(true);
+    expect(sessionStorage.getItem("periscope.screen.s1")).toContain("hello $ ");
   });
 
   it("lets a shell go with its tab", async () => {

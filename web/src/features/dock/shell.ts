@@ -209,9 +209,10 @@ export class Shell {
 
   /** What a page that is loaded anew needs to come back; null where there is no way back. */
   keep(): KeptShell | null {
-    const { phase, away, connectedAt, hello, name, number } = this.state.get();
+    const { phase, ending, away, connectedAt, hello, name, number } = this.state.get();
     const clipboard = this.clipboard.state.get().consent;
-    if (phase === "ended" || away === "taken") return null;
+    // What only this page could not show runs on, for the next one.
+    if ((phase === "ended" && ending !== pageEnding) || away === "taken") return null;
     const key = this.#stream?.key;
     // One that was not come back to yet, or that another window has, is kept as it was.
     if (!key?.token) return this.#back?.kind === "kept" ? { ...this.#back.shell, name, number, clipboard } : null;
@@ -230,12 +231,14 @@ export class Shell {
 
   /** The screen, in at most `limit` characters, and the offset at which the output goes on behind it. */
   portray(limit: number): KeptScreen | null {
-    const offset = this.#stream?.position ?? null;
-    // As long as nothing was drawn, what was kept is what there is.
-    if (this.#early) return this.#back?.kind === "kept" ? this.#back.screen : null;
-    if (offset === null || !this.#terminal) return null;
-    const picture = this.#terminal.picture(limit);
-    return picture ? { ...picture, offset: Math.max(0, offset - this.#terminal.incomplete) } : null;
+    const stream = this.#stream;
+    const terminal = this.#terminal;
+    // As long as nothing more was drawn, what was kept is what there is.
+    if (this.#early || !stream || !terminal) return this.#back?.kind === "kept" ? this.#back.screen : null;
+    const { position } = stream;
+    if (position === null) return null;
+    const picture = terminal.picture(limit);
+    return picture && { ...picture, offset: Math.max(0, position - terminal.incomplete) };
   }
 
   /** What is lost where the page is left now and comes back: typing that is still on its way. */
