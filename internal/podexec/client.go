@@ -41,6 +41,8 @@ type client struct {
 	paused   atomic.Int64 // not 0: its socket is not read, on purpose
 	warnedOf atomic.Int64 // the silence that it was last warned of; see clock.silence
 
+	greeted atomic.Bool // hello is among its frames
+
 	over     chan struct{} // closed when the session goes on without it
 	overOnce sync.Once
 	why      parting       // valid once over is closed

@@ -327,6 +327,7 @@ func (c *client) greet(h hello) {
 	h.StdinOffset = received
 	c.ctrl.push(encode(h))
 	c.ctrl.comeBack(done)
+	c.greeted.Store(true)
 }
 
 func (s *session) helloAgain(a Attach, b back) hello {

@@ -660,6 +660,27 @@ func TestAwayIsNotIdle(t *testing.T) {
 	})
 }
 
+// TestNothingComesBeforeHello: the timers look at a session whose client is taking
+// its seat.
+func TestNothingComesBeforeHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		v, s := r.visit()
+		time.Sleep(10*time.Minute - 20*time.Second)
+		v.lose()
+		s.slow.Store(1)
+		v.comeBack()
+		time.Sleep(2 * time.Second)
+		if first := v.frames[0]["type"]; first != "hello" {
+			t.Errorf("first came %v", first)
+		}
+		if v.look(); find(v.frames, "idle_warn") == nil {
+			t.Errorf("not warned: %v", v.frames)
+		}
+		v.leave()
+	})
+}
+
 // TestAWarningIsForWhoIsThere: a connection that takes the place of one that was warned
 // is warned too, and can answer; an answer on the one before is nobody's.
 func TestAWarningIsForWhoIsThere(t *testing.T) {

@@ -371,6 +371,7 @@ func (s *session) sayHello(first *client) {
 	s.countAs(s.state())
 	s.carrying.Store(true)
 	first.ctrl.push(encode(h))
+	first.greeted.Store(true)
 }
 
 // feedBack puts output that was read with the report at the head of the queue.

@@ -107,6 +107,7 @@ func (s *session) check() {
 	case !s.carrying.Load():
 	case c == nil:
 		s.checkAlone()
+	case !c.greeted.Load(): // it takes its seat just now: nothing comes before hello
 	default:
 		s.checkIdle(c)
 		c.check()
