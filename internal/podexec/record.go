@@ -94,9 +94,10 @@ func (s *session) attachEvent(req Request, a Attach, eventID string) audit.Event
 	return e
 }
 
-func (s *session) auditAttachDenied(ctx context.Context, req Request, a Attach, why error) {
+// auditAttachRefused records a coming back that was not so much as tried.
+func (s *session) auditAttachRefused(ctx context.Context, req Request, a Attach, outcome audit.Outcome, why error) {
 	e := s.attachEvent(req, a, newID())
-	e.Stage, e.Outcome = audit.Completed, audit.Denied
+	e.Stage, e.Outcome = audit.Completed, outcome
 	e.Extra["error"] = fault.KindOf(why).Code()
 	s.svc.emit(ctx, e)
 }

@@ -197,7 +197,7 @@ func (ss *Sessions) attachable(ctx context.Context, req Request, a Attach) (*ses
 	}
 	if err := s.admits(req, a); err != nil {
 		s.resume.coming.Add(-1)
-		s.auditAttachDenied(ctx, req, a, err)
+		s.auditAttachRefused(ctx, req, a, audit.Denied, err)
 		return nil, err
 	}
 	return s, nil
@@ -242,6 +242,7 @@ func (s *session) comeBack(ctx context.Context, req Request, a Attach, conn Conn
 	}
 	number := s.resume.asked.Add(1)
 	if err := s.stillMay(ctx, req); err != nil {
+		s.auditAttachRefused(ctx, req, a, outcomeOf(fault.KindOf(err)), err)
 		return err
 	}
 	eventID := newID()

@@ -988,6 +988,13 @@ func TestALostRightLetsNobodyBack(t *testing.T) {
 			t.Errorf("ended by %s", r.endReason())
 		}
 		r.free()
+		var outcomes []audit.Outcome
+		for _, e := range r.audit.of(audit.ExecAttach, audit.Completed) {
+			outcomes = append(outcomes, e.Outcome)
+		}
+		if want := []audit.Outcome{audit.Failure, audit.Success, audit.Denied}; !slices.Equal(outcomes, want) {
+			t.Errorf("recorded %v, want %v", outcomes, want)
+		}
 	})
 }
 

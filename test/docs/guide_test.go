@@ -331,7 +331,7 @@ var writers = map[string][]string{
 	"auditEnd":          {"end"},
 	"attachEvent":       {"attach"},
 	"auditAttached":     {"attach"},
-	"auditAttachDenied": {"attach"},
+	"auditAttachRefused": {"attach"},
 	"killEvent":         {"kill"},
 	"End":               {"kill"},
 
