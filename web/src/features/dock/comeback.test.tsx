@@ -558,6 +558,37 @@ describe("a page that is hidden for long", () => {
   });
 });
 
+it("connects a shell that went out of view before the terminal's code was there", async () => {
+  let loaded = () => {};
+  loading.until = new Promise((resolve) => {
+    loaded = resolve;
+  });
+  openShell(TARGET);
+  const covered = only();
+  covered.mount(document.createElement("div"))();
+  openShell({ ...TARGET, pod: "web-1" });
+  only().mount(document.createElement("div"));
+  loaded();
+  await connections(2);
+  sockets[0]?.onopen?.();
+  sockets[0]?.say(hello());
+  expect(covered.connected).toBe(true);
+});
+
+it("does not open a shell whose tab was closed before the terminal's code was there", async () => {
+  let loaded = () => {};
+  loading.until = new Promise((resolve) => {
+    loaded = resolve;
+  });
+  openShell(TARGET);
+  const hide = only().mount(document.createElement("div"));
+  closeShell(only());
+  hide();
+  loaded();
+  await vi.waitFor(() => expect(terminals[0]?.disposed).toBe(true));
+  expect(sockets).toHaveLength(0);
+});
+
 it("renews a shell that never opened without a word about the one before", async () => {
   openShell(TARGET);
   only().mount(document.createElement("div"));

@@ -246,17 +246,21 @@ export class Shell {
     return this.#stream?.unsent ?? 0;
   }
 
-  /** Shows the terminal in `parent`; the first time, this also connects it. Returns the function that takes it away. */
+  /**
+   * Shows the terminal in `parent`; the first time, this also connects it, though it may be out of view again by then.
+   * Returns the function that takes it away.
+   */
   mount(parent: HTMLElement, wantsKeyboard: () => boolean = () => true): () => void {
     let hide: (() => void) | null = null;
     let left = false;
     this.#load().then(
       (terminal) => {
-        if (left) return;
-        hide = terminal.show(parent);
-        this.#visible = true;
-        this.clearMarks();
-        if (wantsKeyboard()) terminal.focus();
+        if (!left) {
+          hide = terminal.show(parent);
+          this.#visible = true;
+          this.clearMarks();
+          if (wantsKeyboard()) terminal.focus();
+        }
         this.#connect(terminal);
       },
       () => this.#notLoaded(),
