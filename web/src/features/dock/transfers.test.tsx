@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, fireEvent, render, screen, within } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { notice } from "../../lib/notice.ts";
 import type { FakeSocket } from "../../stream/fakes.ts";
 import type { TerminalEvents } from "../../term/terminal.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
@@ -33,6 +34,7 @@ let saved: { name: string; blob: Blob }[];
 
 beforeEach(() => {
   fakeBrowser();
+  notice.set(null);
   maxFileBytes = 1024 * MIB;
   requireReason = false;
   saved = [];
@@ -249,6 +251,69 @@ describe("a download", () => {
     await become("done");
     expect(closed).toHaveBeenCalledOnce();
     expect(saved).toEqual([]);
+  });
+
+  /** A large one that is over at the server, while the browser still puts it in its place. */
+  async function closing() {
+    let closed = () => {};
+    const abort = vi.fn(async () => {});
+    const close = vi.fn(
+      () =>
+        new Promise<void>((resolve) => {
+          closed = resolve;
+        }),
+    );
+    const handle = { createWritable: async () => ({ write: async () => {}, close, abort }) };
+    vi.stubGlobal("showSaveFilePicker", async () => handle);
+    get("/srv/core");
+    hello(0, { directory: false, size: UNASKED_BYTES + 1 });
+    transfers.get()[0]?.chooseWhere();
+    print(0, "hello");
+    copied(0, "hello");
+    await until(() => expect(close).toHaveBeenCalledOnce());
+    return { abort, closed: () => act(async () => closed()) };
+  }
+
+  it("that is cancelled while it is saved is not announced", async () => {
+    const { abort, closed } = await closing();
+    transfers.get()[0]?.cancel();
+    await closed();
+    expect(abort).toHaveBeenCalledOnce();
+    expect(phases()).toEqual(["cancelled"]);
+    expect(notice.get()).toBeNull();
+  });
+
+  it("that is tried again is not done by the one before", async () => {
+    const { closed } = await closing();
+    const [transfer] = transfers.get();
+    transfer?.cancel();
+    transfer?.again();
+    await closed();
+    expect(phases()).toEqual(["opening"]);
+    hello(1, { directory: false, size: 5 });
+    print(1, "hello");
+    copied(1, "hello");
+    await become("done");
+    expect(transfer?.busy).toBe(false);
+  });
+
+  it("that is tried again asks where it goes, though the one before is answered then", async () => {
+    const answers: ((handle: unknown) => void)[] = [];
+    vi.stubGlobal("showSaveFilePicker", () => new Promise((resolve) => answers.push(resolve)));
+    get("/srv/core");
+    hello(0, { directory: false, size: UNASKED_BYTES + 1 });
+    const [transfer] = transfers.get();
+    transfer?.chooseWhere();
+    transfer?.cancel();
+    close(0, { reason: "client_close" });
+    transfer?.again();
+    hello(1, { directory: false, size: UNASKED_BYTES + 1 });
+    const abort = vi.fn(async () => {});
+    await act(async () => answers[0]?.({ createWritable: async () => ({ abort }) }));
+    expect(abort).toHaveBeenCalledOnce();
+    expect(state(0)).toMatchObject({ phase: "running", asksWhere: true });
+    transfer?.chooseWhere();
+    expect(answers).toHaveLength(2);
   });
 
   it("that no browser could hold is refused where none writes to the disk", async () => {

@@ -63,7 +63,10 @@ export class Transfer {
   readonly id = `transfer-${++count}`;
   readonly wish: CopyWish;
   readonly state: Store<TransferState>;
+  /** What it is carried by, until it is known what has become of that: it may be over at the server, and not yet saved here. */
   #copy: FileCopy | null = null;
+  /** The one for which the server has, or may have, a session. */
+  #session: FileCopy | null = null;
   #ticking: ReturnType<typeof setInterval> | undefined;
   #measured = { at: 0, bytes: 0 };
   #choose: (() => void) | null = null;
@@ -80,7 +83,7 @@ export class Transfer {
 
   /** Whether the server has, or may have, a session for it. */
   get busy(): boolean {
-    return this.#copy !== null;
+    return this.#session !== null;
   }
 
   start(): void {
@@ -97,11 +100,12 @@ export class Transfer {
         connected: () => this.#connected(),
         reconnecting: (tries) => this.#set({ phase: "reconnecting", tries, rate: null }),
         unanswered: checkLogin,
-        ended: (end) => this.#ended(end),
+        ended: (end) => this.#ended(copy, end),
         released: () => this.#released(copy),
       },
     });
     this.#copy = copy;
+    this.#session = copy;
   }
 
   /** Ends it, and has what was carried of it removed. */
@@ -115,7 +119,7 @@ export class Transfer {
   /** As `cancel`, without another word to the server where it cannot be reached. */
   abandon(): void {
     this.#rest({ phase: "cancelled" });
-    this.#copy?.abandon();
+    (this.#copy ?? this.#session)?.abandon();
   }
 
   /** Copies all of it again. */
@@ -131,19 +135,19 @@ export class Transfer {
   }
 
   reconnect(): void {
-    this.#copy?.retry();
+    this.#session?.retry();
   }
 
   networkChanged(): void {
-    this.#copy?.networkChanged();
+    this.#session?.networkChanged();
   }
 
   networkGone(): void {
-    this.#copy?.networkGone();
+    this.#session?.networkGone();
   }
 
   seen(): void {
-    this.#copy?.seen();
+    this.#session?.seen();
   }
 
   #connected(): void {
@@ -172,29 +176,37 @@ export class Transfer {
     if (!pick) return heldSink(name, found);
     this.#set({ asksWhere: true });
     return new Promise((resolve, reject) => {
-      this.#choose = () => {
+      const choose = () => {
         pick({ suggestedName: name }).then(
           (handle) => {
-            this.#choose = null;
-            this.#set({ asksWhere: false });
+            this.#chosen(choose);
             fileSink(handle).then(resolve, reject);
           },
           // Not answered, or asked too late after the last click: the button stays.
           () => undefined,
         );
       };
-      if (navigator.userActivation?.isActive) this.#choose();
+      this.#choose = choose;
+      if (navigator.userActivation?.isActive) choose();
     });
   }
 
-  #ended(end: CopyEnd): void {
-    const bytes = this.#copy?.bytes ?? 0;
+  /** An answer to a copy that was given up meanwhile is none to the one after it. */
+  #chosen(choose: () => void): void {
+    if (this.#choose !== choose) return;
+    this.#choose = null;
+    this.#set({ asksWhere: false });
+  }
+
+  #ended(copy: FileCopy, end: CopyEnd): void {
+    if (this.#copy !== copy) return;
+    this.#copy = null;
     if (end.kind === "done") {
       this.#rest({ phase: "done", bytes: end.file.bytes, size: end.file.bytes, carried: end.file });
       notify(`${this.wish.way === "up" ? "Uploaded" : "Downloaded"} ${this.state.get().name}`);
     } else {
       const trouble = end.kind === "failed" ? { why: end.why, requestId: "" } : troubleOf(end.end);
-      this.#rest({ phase: "failed", bytes, trouble });
+      this.#rest({ phase: "failed", bytes: copy.bytes, trouble });
     }
   }
 
@@ -206,8 +218,8 @@ export class Transfer {
   }
 
   #released(copy: FileCopy): void {
-    if (this.#copy !== copy) return;
-    this.#copy = null;
+    if (this.#session !== copy) return;
+    this.#session = null;
     next();
   }
 
