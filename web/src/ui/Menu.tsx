@@ -1,6 +1,6 @@
 import { Check } from "lucide-react";
 import { ContextMenu as Context, DropdownMenu } from "radix-ui";
-import type { ReactNode } from "react";
+import { type ReactNode, useRef } from "react";
 
 interface MenuProps {
   trigger: ReactNode;
@@ -13,8 +13,25 @@ interface MenuProps {
 const CONTENT =
   "z-50 max-h-(--radix-popper-available-height) min-w-44 animate-fade overflow-auto rounded-md border border-line bg-raised p-1 shadow-(--shadow)";
 
+/** Whatever a choice has given the keyboard to, as a terminal that was just opened, keeps it. */
+function useUnlessTaken(elsewhere?: (event: Event) => void) {
+  // A click outside is Radix's own to see to, which it counts.
+  const outside = useRef(false);
+  return {
+    onInteractOutside: () => {
+      outside.current = true;
+    },
+    onCloseAutoFocus: (event: Event) => {
+      if (!outside.current && document.activeElement !== document.body) event.preventDefault();
+      outside.current = false;
+      elsewhere?.(event);
+    },
+  };
+}
+
 /** A menu under a button. The trigger is any one element that takes a ref. Not modal: a modal one hides from screen readers what Tab still reaches. */
 export function Menu({ trigger, children, label, onCloseAutoFocus }: MenuProps) {
+  const unlessTaken = useUnlessTaken(onCloseAutoFocus);
   return (
     <DropdownMenu.Root modal={false}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
@@ -24,7 +41,7 @@ export function Menu({ trigger, children, label, onCloseAutoFocus }: MenuProps) 
           align="end"
           sideOffset={4}
           collisionPadding={8}
-          onCloseAutoFocus={onCloseAutoFocus}
+          {...unlessTaken}
           className={CONTENT}
         >
           {children}
@@ -36,16 +53,12 @@ export function Menu({ trigger, children, label, onCloseAutoFocus }: MenuProps) 
 
 /** The same menu by the other mouse button, or the menu key, on what `trigger` is. */
 export function ContextMenu({ trigger, children, label, onCloseAutoFocus }: MenuProps) {
+  const unlessTaken = useUnlessTaken(onCloseAutoFocus);
   return (
     <Context.Root modal={false}>
       <Context.Trigger asChild>{trigger}</Context.Trigger>
       <Context.Portal>
-        <Context.Content
-          aria-label={label}
-          collisionPadding={8}
-          onCloseAutoFocus={onCloseAutoFocus}
-          className={CONTENT}
-        >
+        <Context.Content aria-label={label} collisionPadding={8} {...unlessTaken} className={CONTENT}>
           {children}
         </Context.Content>
       </Context.Portal>

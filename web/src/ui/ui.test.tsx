@@ -1,7 +1,8 @@
 import { fireEvent, render, screen } from "@testing-library/react";
-import { expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Combo } from "./Combo.tsx";
 import { ErrorBoundary } from "./ErrorBoundary.tsx";
+import { Menu, MenuItem } from "./Menu.tsx";
 import { Fault } from "./states.tsx";
 
 it("keeps a failure where it happened, and lets one try again", () => {
@@ -51,4 +52,44 @@ it("chooses by typing and by keys, and takes a name that is not listed where the
   choose("", "ArrowDown");
   choose("hidden-ns");
   expect(onChange.mock.calls).toEqual([["shop"], ["default"], ["hidden-ns"]]);
+});
+
+describe("the keyboard, after a menu,", () => {
+  async function closed(act: (menu: HTMLElement) => void): Promise<string | null | undefined> {
+    fireEvent.keyDown(screen.getByRole("button"), { key: "Enter" });
+    const menu = await screen.findByRole("menu");
+    const over = vi.fn();
+    menu.addEventListener("focusScope.autoFocusOnUnmount", over);
+    act(menu);
+    await vi.waitFor(() => expect(over).toHaveBeenCalledOnce());
+    return document.activeElement?.textContent;
+  }
+  const choose = (name: string) => fireEvent.click(screen.getByRole("menuitem", { name }));
+
+  beforeEach(() => {
+    render(
+      <>
+        <Menu label="Menu" trigger={<button type="button">Menu</button>}>
+          <MenuItem onSelect={() => {}}>Nothing</MenuItem>
+          <MenuItem onSelect={() => queueMicrotask(() => screen.getByRole("textbox").focus())}>Open</MenuItem>
+        </Menu>
+        <textarea defaultValue="terminal" />
+      </>,
+    );
+  });
+
+  it("stays where a choice has put it, and else goes back to its button", async () => {
+    expect(await closed(() => choose("Nothing"))).toBe("Menu");
+    expect(await closed(() => choose("Open"))).toBe("terminal");
+    expect(await closed((menu) => fireEvent.keyDown(menu, { key: "Escape" }))).toBe("Menu");
+  });
+
+  it("stays where somebody has clicked, that time", async () => {
+    const click = () => {
+      fireEvent.pointerDown(screen.getByRole("textbox"));
+      screen.getByRole("textbox").focus();
+    };
+    expect(await closed(click)).toBe("terminal");
+    expect(await closed((menu) => fireEvent.keyDown(menu, { key: "Escape" }))).toBe("Menu");
+  });
 });
