@@ -20,9 +20,12 @@ var told = []string{
 	"Accept", "Accept-Encoding", "Content-Type", "User-Agent", "Audit-Id",
 	impersonateUser, impersonateGroup,
 	// Of an upgrade. A WebSocket watch is refused without an Origin.
-	"Connection", "Upgrade", "Origin", "X-Stream-Protocol-Version",
+	"Origin", "X-Stream-Protocol-Version",
 	webSocketProtocol, "Sec-Websocket-Version", "Sec-Websocket-Key", "Sec-Websocket-Extensions",
 }
+
+// ofHop are the headers of an upgrade that are each connection's own.
+var ofHop = []string{"Connection", "Upgrade"}
 
 const (
 	impersonateUser   = "Impersonate-User"
@@ -68,7 +71,10 @@ func oneIdentity(h http.Header) error {
 			return err
 		}
 	}
-	return nothingElse(h)
+	if err := nothingElse(h); err != nil {
+		return err
+	}
+	return nothingDropped(h)
 }
 
 // ordinary takes no name that Kubernetes keeps for itself. Case and blanks around
@@ -106,6 +112,21 @@ func nothingElse(h http.Header) error {
 	return nil
 }
 
+// nothingDropped refuses a Connection that lists other headers: a proxy takes out what
+// it lists, and so the identity (CVE-2021-31999).
+func nothingDropped(h http.Header) error {
+	for _, line := range h.Values("Connection") {
+		for option := range strings.SplitSeq(line, ",") {
+			switch strings.ToLower(strings.Trim(option, " \t")) {
+			case "", "upgrade", "keep-alive", "close":
+			default:
+				return refuse("The request's header Connection lists %.100q, which the agent does not forward.", option)
+			}
+		}
+	}
+	return nil
+}
+
 // plainPath keeps two readers from seeing two paths.
 func plainPath(r *http.Request) error {
 	p := r.URL.Path
@@ -133,10 +154,10 @@ func under(parts []string, resource string, subresources ...string) bool {
 	return false
 }
 
-// only leaves of h what goes on.
-func only(h http.Header) http.Header {
-	kept := make(http.Header, len(told))
-	for _, name := range told {
+// only leaves of h what has one of the names.
+func only(h http.Header, names []string) http.Header {
+	kept := make(http.Header, len(names))
+	for _, name := range names {
 		if values := h.Values(name); len(values) > 0 {
 			kept[name] = values
 		}

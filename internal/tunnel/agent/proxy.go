@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -87,12 +88,16 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // stream's own ends with it.
 func (p *Proxy) Close() { p.way.conns.CloseAll() }
 
-// rewrite makes the request to the apiserver from nothing but what was told.
+// rewrite makes the request to the apiserver from nothing but what was told. Out's own
+// headers lack whatever Connection lists, so no more is taken of them than what makes
+// an upgrade.
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.Scheme, r.Out.URL.Host = p.to.Scheme, p.to.Host
 	r.Out.URL.Path = strings.TrimSuffix(p.to.Path, "/") + r.In.URL.Path
 	r.Out.Host = ""
-	r.Out.Header = only(r.Out.Header)
+	h := only(r.In.Header, told)
+	maps.Copy(h, only(r.Out.Header, ofHop))
+	r.Out.Header = h
 	r.Out.Trailer = nil
 }
 
@@ -134,6 +139,9 @@ func answer(w http.ResponseWriter, code int, reason metav1.StatusReason, message
 	})
 }
 
+// errNobody keeps a request from the apiserver.
+var errNobody = errors.New("the request has lost the user whom it acts as, so it was not sent")
+
 // way is the way to the apiserver: HTTP/2 where it can be for what is asked and
 // answered, HTTP/1.1 for what is upgraded, with the same credentials.
 type way struct {
@@ -141,7 +149,12 @@ type way struct {
 	conns          *connrotation.Dialer // of plain
 }
 
+// RoundTrip sends nothing without exactly one user, whatever was looked at before: it
+// would be done with the agent's own rights.
 func (t way) RoundTrip(r *http.Request) (*http.Response, error) {
+	if users := r.Header.Values(impersonateUser); len(users) != 1 || users[0] == "" {
+		return nil, errNobody
+	}
 	if r.Header.Get("Upgrade") != "" {
 		return t.upgrade.RoundTrip(r)
 	}

@@ -3,14 +3,17 @@ package agent
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -268,12 +271,134 @@ func TestUpgradesPass(t *testing.T) {
 	}
 }
 
+// dropped are headers by which a proxy is told to take others out of the request, or
+// to take some from behind its body.
+var dropped = map[string]string{
+	"the user":              "Connection: Impersonate-User\r\n",
+	"both, oddly written":   "Connection: iMPERSONATE-uSER ,\timpersonate-group\r\n",
+	"over two lines":        "Connection: keep-alive\r\nConnection: close, Impersonate-User\r\n",
+	"a small connection":    "connection: impersonate-user\r\n",
+	"with an upgrade":       "Connection: Upgrade, Impersonate-User\r\nUpgrade: websocket\r\n",
+	"and other words of it": "Connection: Impersonate-User\r\nProxy-Connection: Impersonate-User\r\nKeep-Alive: Impersonate-User\r\nTe: Impersonate-User\r\n",
+}
+
+// raw sends a request of alice's with more headers, and gives the status.
+func raw(t *testing.T, front, method, more, body string) int {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(front, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, method+" /api/v1/pods HTTP/1.1\r\nHost: x\r\nImpersonate-User: alice\r\nImpersonate-Group: dev\r\n"+more+"\r\n"+body)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// TestAConnectionCannotTakeTheUserAway: without the user the request would be the
+// agent's own.
+func TestAConnectionCannotTakeTheUserAway(t *testing.T) {
+	front := proxied(t, func(c *rest.Config) { c.BearerToken = "the-agent's" }, func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the apiserver is asked with %v", r.Header)
+	})
+	for name, more := range dropped {
+		t.Run(name, func(t *testing.T) {
+			if code := raw(t, front, "GET", more, ""); code != http.StatusForbidden {
+				t.Errorf("answered %d", code)
+			}
+		})
+	}
+}
+
+// TestTheUserGoesOnWhateverConnectionLists: also where nothing is refused before.
+func TestTheUserGoesOnWhateverConnectionLists(t *testing.T) {
+	sent := &sentOn{}
+	p := &Proxy{log: slog.New(slog.DiscardHandler), to: &url.URL{Scheme: "https", Host: "apiserver"}}
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: p.rewrite, Transport: sent, ErrorHandler: p.failed})
+	defer front.Close()
+	for name, more := range dropped {
+		t.Run(name, func(t *testing.T) {
+			_ = raw(t, front.URL, "GET", more, "")
+			h := sent.last.Header
+			if users, groups := h["Impersonate-User"], h["Impersonate-Group"]; !slices.Equal(users, []string{"alice"}) || !slices.Equal(groups, []string{"dev"}) {
+				t.Errorf("sent as %q of %q", users, groups)
+			}
+			for _, name := range []string{"Te", "Keep-Alive", "Proxy-Connection"} {
+				if h[name] != nil {
+					t.Errorf("%s went on: %q", name, h[name])
+				}
+			}
+			if got := h.Get("Connection"); got != h.Get("Upgrade") && got != "Upgrade" {
+				t.Errorf("sent with the connection %q", got)
+			}
+		})
+	}
+}
+
+// sentOn keeps what would have been sent to the apiserver.
+type sentOn struct{ last *http.Request }
+
+func (s *sentOn) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.last = r
+	return nil, errors.New("nobody is there")
+}
+
+// TestTrailersStayBehind: what comes behind a body is no header of the request.
+func TestTrailersStayBehind(t *testing.T) {
+	front := proxied(t, nil, func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if string(body) != "{}" || err != nil || len(r.Trailer) > 0 || !slices.Equal(r.Header["Impersonate-User"], []string{"alice"}) {
+			t.Errorf("%q, %v, trailers %v, headers %v", body, err, r.Trailer, r.Header)
+		}
+	})
+	more := "Transfer-Encoding: chunked\r\nTe: trailers\r\nTrailer: Impersonate-User\r\n"
+	if code := raw(t, front, "POST", more, "2\r\n{}\r\n0\r\nImpersonate-User: bob\r\nImpersonate-Uid: 1\r\n\r\n"); code != http.StatusOK {
+		t.Errorf("answered %d", code)
+	}
+}
+
+// TestNothingIsSentForNobody: the last look before the agent's credentials are added.
+func TestNothingIsSentForNobody(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the apiserver is asked with %v", r.Header)
+	}))
+	defer upstream.Close()
+	rt, err := newWay(&rest.Config{Host: upstream.URL, BearerToken: "the-agent's"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.conns.CloseAll()
+	for name, users := range map[string][]string{"nobody": nil, "somebody without a name": {""}, "two": {"alice", "bob"}} {
+		for _, upgrade := range []string{"", "websocket"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, upstream.URL+"/api/v1/pods", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header["Impersonate-User"] = users
+			r.Header.Set("Upgrade", upgrade)
+			if resp, err := rt.RoundTrip(r); !errors.Is(err, errNobody) {
+				t.Errorf("%s, upgrade %q: %v, %v", name, upgrade, resp, err)
+			}
+		}
+	}
+}
+
+// FuzzAdmit: whatever is admitted goes on as its user, and as nobody of Kubernetes' own.
 func FuzzAdmit(f *testing.F) {
-	f.Add("alice", "dev", "/api/v1/namespaces/a/pods/b/exec", "")
-	f.Add("system:admin", "system:masters", "//", "base64url.bearer.authorization.k8s.io.eA")
-	f.Fuzz(func(t *testing.T, user, group, p, protocol string) {
+	f.Add("alice", "dev", "/api/v1/namespaces/a/pods/b/exec", "", "Upgrade")
+	f.Add("system:admin", "system:masters", "//", "base64url.bearer.authorization.k8s.io.eA", "")
+	f.Add("alice", "dev", "/api/v1/pods", "", "Impersonate-User")
+	f.Add("alice", "dev", "/api/v1/pods", "", "keep-alive, iMPERSONATE-uSER\t,Impersonate-Group")
+	sent := &sentOn{}
+	p := &Proxy{log: slog.New(slog.DiscardHandler), to: &url.URL{Scheme: "https", Host: "apiserver"}}
+	forward := &httputil.ReverseProxy{Rewrite: p.rewrite, Transport: sent, ErrorHandler: p.failed}
+	f.Fuzz(func(t *testing.T, user, group, p, protocol, connection string) {
 		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: p}, Header: http.Header{
-			"Impersonate-User": {user}, "Impersonate-Group": {group}, "Sec-Websocket-Protocol": {protocol},
+			"Impersonate-User": {user}, "Impersonate-Group": {group}, "Sec-Websocket-Protocol": {protocol}, "Connection": {connection}, "Upgrade": {"websocket"},
 		}}
 		if admit(r, false) != nil {
 			return
@@ -285,6 +410,10 @@ func FuzzAdmit(f *testing.F) {
 		}
 		if strings.HasSuffix(strings.TrimSuffix(p, "/"), "/exec") && strings.Contains(p, "/pods/") && strings.Count(p[strings.LastIndex(p, "/pods/"):], "/") <= 3 {
 			t.Errorf("enters a pod by %q", p)
+		}
+		forward.ServeHTTP(httptest.NewRecorder(), r)
+		if h := sent.last.Header; !slices.Equal(h["Impersonate-User"], []string{user}) || !slices.Equal(h["Impersonate-Group"], []string{group}) {
+			t.Errorf("with the connection %q, what %q of %q asks goes on as %q of %q", connection, user, group, h["Impersonate-User"], h["Impersonate-Group"])
 		}
 	})
 }
