@@ -51,7 +51,8 @@ type Options struct {
 	Proxy   http.Handler
 	Shells  bool
 	Version string
-	// GiveUp is how long Run goes on without a link; 0: for ever.
+	// GiveUp is how long Run goes on without a link; 0: for ever. It does not end a
+	// standby, which the server answers.
 	GiveUp time.Duration
 	Log    *slog.Logger
 }
@@ -66,7 +67,7 @@ type Agent struct {
 	cert      *tls.Certificate
 	roots     *x509.CertPool
 	connected bool
-	since     time.Time // of connected
+	since     time.Time // of connected; may lie ahead
 	why       string    // it is not connected
 }
 
@@ -170,8 +171,13 @@ func (a *Agent) changed(c *line.Conn) {
 	a.o.Log.Info("agent.link", "state", s.State.String(), "why", why, "cuts", s.Cuts, "resumes", s.Resumes)
 }
 
+// failed counts no time against a standby, which the server has answered, until it is
+// to ask again: a new process would ask as one that takes over.
 func (a *Agent) failed(err error, again time.Duration) {
 	a.set(false, fmt.Sprintf("The link to the server cannot be made: %v.", err))
+	if errors.Is(err, line.ErrSuperseded) || errors.Is(err, line.ErrNotNeeded) {
+		a.waits(again)
+	}
 	a.o.Log.Warn("agent.no_link", "server", a.o.Server.Redacted(), "error", err, "again_in", again.Round(time.Millisecond).String())
 }
 
@@ -184,6 +190,12 @@ func (a *Agent) set(connected bool, why string) {
 	}
 }
 
+func (a *Agent) waits(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.since = time.Now().Add(d)
+}
+
 // Ready is nil while the link stands. A standby is not ready, and need not be.
 func (a *Agent) Ready() error {
 	a.mu.Lock()
@@ -194,8 +206,8 @@ func (a *Agent) Ready() error {
 	return errors.New(a.why)
 }
 
-// watch ends Run after GiveUp without a link: a new process may have what this one
-// lacks.
+// watch ends Run after GiveUp without a link, unless it waits: a new process
+// may have what this one lacks.
 func (a *Agent) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	if a.o.GiveUp <= 0 {
 		return

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/periscope-console/periscope/internal/tunnel/line"
+)
+
+// seats is a server's end that takes lines in memory, and reads what comes.
+type seats struct {
+	host    line.Host
+	parts   sync.WaitGroup
+	refuses bool
+}
+
+func (s *seats) dial(context.Context) (net.Conn, error) {
+	if s.refuses {
+		return nil, errors.New("no route to host")
+	}
+	near, far := net.Pipe()
+	s.parts.Go(func() {
+		if c, resumed, err := s.host.Accept("east", far); err == nil && !resumed {
+			read(c)
+		}
+	})
+	return near, nil
+}
+
+func (s *seats) close() {
+	s.host.Close(nil)
+	s.parts.Wait()
+}
+
+func read(c *line.Conn) { _, _ = io.Copy(io.Discard, struct{ io.Reader }{c}) }
+
+// newQuiet is an agent that logs nothing.
+func newQuiet(giveUp time.Duration) *Agent {
+	return New(Options{Cluster: "east", Server: &url.URL{Scheme: "wss", Host: "server"}, GiveUp: giveUp, Log: slog.New(slog.DiscardHandler)})
+}
+
+// keep is Run over lines in memory, until stop is called. It gives why it ended.
+func (a *Agent) keep(s *seats) (why <-chan error, stop context.CancelCauseFunc) {
+	ctx, stop := context.WithCancelCause(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		var parts sync.WaitGroup
+		parts.Go(func() { a.watch(ctx, stop) })
+		d := &line.Dialer{Dial: s.dial, Instance: a.instance, Changed: a.changed, Failed: a.failed}
+		err := d.Keep(ctx, read)
+		parts.Wait()
+		ended <- err
+	}()
+	return ended, stop
+}
+
+// TestAStandbyDoesNotGiveUp: it would come back as a new instance, and throw out the
+// one that works.
+func TestAStandbyDoesNotGiveUp(t *testing.T) {
+	for _, giveUp := range []time.Duration{15 * time.Minute, 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &seats{}
+			first, second := newQuiet(giveUp), newQuiet(giveUp)
+			one, stopOne := first.keep(s)
+			time.Sleep(time.Second)
+			two, stopTwo := second.keep(s)
+			time.Sleep(3 * time.Hour)
+			select {
+			case err := <-one:
+				t.Errorf("the standby ended with %v", err)
+			default:
+			}
+			if c := s.host.Line("east"); c == nil || c.Instance() != second.instance || first.Ready() == nil || second.Ready() != nil {
+				t.Errorf("the line is %+v; ready: %v, %v", c, first.Ready(), second.Ready())
+			}
+			stopTwo(nil)
+			<-two
+			time.Sleep(2 * time.Minute)
+			if first.Ready() != nil {
+				t.Errorf("the standby is not taken: %v", first.Ready())
+			}
+			stopOne(nil)
+			s.close()
+		})
+	}
+}
+
+// TestAnAgentThatIsAloneGivesUp once nobody has answered for so long.
+func TestAnAgentThatIsAloneGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		why, stop := newQuiet(15 * time.Minute).keep(&seats{refuses: true})
+		defer stop(nil)
+		if err := <-why; !errors.Is(err, ErrGaveUp) {
+			t.Errorf("ended with %v", err)
+		}
+		if took := time.Since(began); took < 15*time.Minute || took > 16*time.Minute {
+			t.Errorf("gave up after %v", took)
+		}
+	})
+}
