@@ -126,7 +126,7 @@ func (a *Agent) enter(ctx context.Context) error {
 
 // adopt uses c from the next connection on.
 func (a *Agent) adopt(c Credentials) error {
-	cert, roots, err := c.parse()
+	cert, roots, err := c.parse(a.o.Cluster)
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.o.Keeper, err)
 	}

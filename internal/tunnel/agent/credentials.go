@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/periscope-console/periscope/internal/tunnel/kubesecret"
+	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
 // ErrNone says that no credentials are kept yet.
@@ -30,8 +31,9 @@ type Credentials struct {
 	CA          []byte `json:"ca"`
 }
 
-// parse checks that the three belong together.
-func (c Credentials) parse() (tls.Certificate, *x509.CertPool, error) {
+// parse checks that the three belong together, and that they are the cluster's: a copy
+// of another's would let this agent in as that one's, and throw its own out.
+func (c Credentials) parse(cluster string) (tls.Certificate, *x509.CertPool, error) {
 	pair, err := tls.X509KeyPair(c.Certificate, c.Key)
 	if err != nil {
 		return pair, nil, fmt.Errorf("the agent's certificate and key: %w", err)
@@ -40,8 +42,17 @@ func (c Credentials) parse() (tls.Certificate, *x509.CertPool, error) {
 	if !roots.AppendCertsFromPEM(c.CA) {
 		return pair, nil, errors.New("the server's CA is no certificate")
 	}
+	switch named, ok := pki.ClusterOf(pair.Leaf); {
+	case !ok:
+		return pair, nil, fmt.Errorf("the certificate is no agent's; %s", enrolAnew)
+	case named != cluster:
+		return pair, nil, fmt.Errorf("the certificate is that of the agent of cluster %s, and this is the agent of cluster %s (PERISCOPE_CLUSTER_NAME); %s", named, cluster, enrolAnew)
+	}
 	return pair, roots, nil
 }
+
+// enrolAnew is what to do about a certificate that is not one's own.
+const enrolAnew = "remove what is kept, and enrol this cluster with a token of its own"
 
 // Keeper keeps the agent's credentials over restarts.
 type Keeper interface {

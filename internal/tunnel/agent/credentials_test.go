@@ -7,11 +7,13 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/periscope-console/periscope/internal/kubetest"
+	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
 func TestKeepersKeep(t *testing.T) {
@@ -72,8 +74,38 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 }
 
+// issued are credentials as the server gives them to the cluster.
+func issued(t *testing.T, ca *pki.Authority, cluster string) Credentials {
+	t.Helper()
+	key, csr, err := pki.NewRequest(cluster)
+	must(t, err)
+	request, err := pki.ParseRequest(csr)
+	must(t, err)
+	got, err := ca.Sign(request, cluster, time.Hour)
+	must(t, err)
+	return Credentials{Key: key, Certificate: got.PEM, CA: ca.PEM()}
+}
+
 func TestCredentialsThatDoNotFit(t *testing.T) {
-	if err := (Credentials{Key: []byte("k"), Certificate: []byte("c"), CA: []byte("ca")}).check(); err == nil {
-		t.Error("nonsense is taken")
+	file := pki.File(filepath.Join(t.TempDir(), "ca.pem"))
+	ca, err := pki.Open(t.Context(), file)
+	must(t, err)
+	own, err := file.Load(t.Context())
+	must(t, err)
+	west := issued(t, ca, "west")
+	for name, c := range map[string]struct {
+		kept Credentials
+		says string
+	}{
+		"nonsense":             {Credentials{Key: []byte("k"), Certificate: []byte("c"), CA: []byte("ca")}, "certificate and key"},
+		"another key":          {Credentials{Key: issued(t, ca, "west").Key, Certificate: west.Certificate, CA: west.CA}, "certificate and key"},
+		"no CA":                {Credentials{Key: west.Key, Certificate: west.Certificate, CA: []byte("ca")}, "no certificate"},
+		"another cluster's":    {issued(t, ca, "east"), "of cluster east, and this is the agent of cluster west"},
+		"the CA's":             {Credentials{Key: own.Key, Certificate: own.Cert, CA: own.Cert}, "is no agent's; remove what is kept"},
+		"those of the cluster": {west, ""},
+	} {
+		if err := c.kept.check("west"); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

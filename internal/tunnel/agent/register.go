@@ -60,7 +60,7 @@ func (r Registration) Register(ctx context.Context) (Credentials, error) {
 		return Credentials{}, err
 	}
 	c := Credentials{Key: key, Certificate: []byte(got.Certificate), CA: []byte(got.CA)}
-	return c, errors.Join(r.checkCA(c.CA), c.check())
+	return c, errors.Join(r.checkCA(c.CA), c.check(r.Cluster))
 }
 
 func (r Registration) post(ctx context.Context, ask contract.RegisterAsk) (contract.Certified, error) {
@@ -135,7 +135,7 @@ func (r Registration) checkCA(text []byte) error {
 }
 
 // check is parse for those who need no more than its error.
-func (c Credentials) check() error {
-	_, _, err := c.parse()
+func (c Credentials) check(cluster string) error {
+	_, _, err := c.parse(cluster)
 	return err
 }

@@ -76,7 +76,7 @@ func (a *Agent) renew(ctx context.Context, link *tunnel.Link) error {
 		return err
 	}
 	c := Credentials{Key: key, Certificate: []byte(got.Certificate), CA: []byte(got.CA)}
-	if err := c.check(); err != nil {
+	if err := c.check(a.o.Cluster); err != nil {
 		return err
 	}
 	if err := a.o.Keeper.Save(ctx, c); err != nil {

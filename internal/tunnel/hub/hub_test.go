@@ -246,6 +246,31 @@ func TestTheAgentSaysWhyItHasNoLink(t *testing.T) {
 	}
 }
 
+// TestCopiedCredentialsAreNotUsed: an agent that was set up from another cluster's
+// Secret would be that cluster's, and throw its own agent out.
+func TestCopiedCredentialsAreNotUsed(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east", "west"})
+	o := r.Enrolled(t, "west")
+	kept, err := o.Registration.Register(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Keeper.Save(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	copied := r.Enrolled(t, "east")
+	copied.Keeper, copied.Proxy = o.Keeper, says("east")
+	err = r.Run(t, copied).Wait(t)
+	if err == nil || !strings.Contains(err.Error(), "cluster west, and this is the agent of cluster east") || !strings.Contains(err.Error(), "token of its own") {
+		t.Errorf("it ended with %v", err)
+	}
+	if on := r.Events(audit.AgentConnect); len(on) > 0 {
+		t.Errorf("recorded %+v", on)
+	}
+	o.Proxy = says("west")
+	r.Linked(t, o) // its own agent takes them
+}
+
 // nowhere is an address that nobody listens at.
 func nowhere(t *testing.T, path string) *url.URL {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -46,7 +46,7 @@ func (a *Authority) Verify(shown []*x509.Certificate) (Peer, error) {
 	if err := inTime(cert, now); err != nil {
 		return Peer{}, err
 	}
-	cluster, ok := clusterOf(cert)
+	cluster, ok := ClusterOf(cert)
 	if !ok || cert.IsCA || !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) {
 		return Peer{}, ErrUse
 	}
@@ -73,8 +73,9 @@ func inTime(cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// clusterOf is whose agent a certificate names.
-func clusterOf(cert *x509.Certificate) (string, bool) {
+// ClusterOf is whose agent a certificate names; false where it names none. It is no
+// proof: Verify is.
+func ClusterOf(cert *x509.Certificate) (string, bool) {
 	if len(cert.URIs) != 1 || len(cert.DNSNames)+len(cert.IPAddresses)+len(cert.EmailAddresses) > 0 {
 		return "", false
 	}
