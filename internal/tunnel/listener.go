@@ -4,25 +4,44 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
+	"sync/atomic"
 )
 
-// ErrTarget refuses a stream to something that this end does not have.
-var ErrTarget = errors.New("tunnel: no such target")
+var (
+	// ErrTarget refuses a stream to something that this end does not have.
+	ErrTarget = errors.New("tunnel: no such target")
+	// ErrClass refuses a stream of another class than its target takes.
+	ErrClass = errors.New("tunnel: the target takes streams of another class")
+)
 
-// Listener gives the streams that the peer opens to one target, as a net.Listener for
-// an http.Server. A stream to any other is refused with ErrTarget, and refused is told
-// to which; it may be nil. It ends with the link, or by Close.
-func (l *Link) Listener(target string, refused func(target string)) net.Listener {
+// Taking is which of the streams that the peer opens a Listener takes. It refuses the
+// others.
+type Taking struct {
+	// Target is what they are for; any other is refused with ErrTarget.
+	Target string
+	// Class is the one that is taken, others are refused with ErrClass; 0 takes any.
+	Class Class
+	// Most is how many may be open at a time, more are refused with ErrBusy; 0 takes
+	// any number.
+	Most int
+	// Strange is told of other targets; nil for nobody.
+	Strange func(target string)
+}
+
+// Listener gives streams that the peer opens, as a net.Listener for an http.Server. It
+// ends with the link, or by Close.
+func (l *Link) Listener(t Taking) net.Listener {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &listener{link: l, target: target, refused: refused, ctx: ctx, cancel: cancel}
+	return &listener{Taking: t, link: l, ctx: ctx, cancel: cancel}
 }
 
 type listener struct {
-	link    *Link
-	target  string
-	refused func(target string)
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	Taking
+	link   *Link
+	open   atomic.Int64
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 }
 
 // Accept implements net.Listener.
@@ -32,15 +51,41 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o.Target != l.target {
-			o.Refuse(ErrTarget)
-			if l.refused != nil {
-				l.refused(o.Target)
-			}
+		if err := l.takes(o); err != nil {
+			o.Refuse(err)
 			continue
 		}
-		return o.Accept(), nil
+		l.open.Add(1)
+		return &taken{Stream: o.Accept(), left: func() { l.open.Add(-1) }}, nil
 	}
+}
+
+// takes is why o is refused.
+func (l *listener) takes(o *Offer) error {
+	switch {
+	case o.Target != l.Target:
+		if l.Strange != nil {
+			l.Strange(o.Target)
+		}
+		return ErrTarget
+	case l.Class != 0 && o.Class != l.Class:
+		return ErrClass
+	case l.Most > 0 && l.open.Load() >= int64(l.Most):
+		return ErrBusy
+	}
+	return nil
+}
+
+// taken counts until it is closed.
+type taken struct {
+	*Stream
+	once sync.Once
+	left func()
+}
+
+func (t *taken) Close() error {
+	t.once.Do(t.left)
+	return t.Stream.Close()
 }
 
 // Close implements net.Listener.

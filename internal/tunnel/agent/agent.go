@@ -262,7 +262,7 @@ func (a *Agent) streams(link *tunnel.Link) {
 		Handler: a.o.Proxy, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug),
 	}
-	_ = srv.Serve(link.Listener(contract.APIServer, a.strange)) // ends with the link
+	_ = srv.Serve(link.Listener(tunnel.Taking{Target: contract.APIServer, Strange: a.strange})) // ends with the link
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	if srv.Shutdown(ctx) != nil {

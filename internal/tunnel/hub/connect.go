@@ -13,6 +13,7 @@ import (
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/sendq"
+	"github.com/periscope-console/periscope/internal/tunnel"
 	"github.com/periscope-console/periscope/internal/tunnel/carrier"
 	"github.com/periscope-console/periscope/internal/tunnel/contract"
 	"github.com/periscope-console/periscope/internal/wsframe"
@@ -23,6 +24,13 @@ const (
 	// body; in bytes.
 	maxVersion = 64
 	maxRenewal = 16 << 10
+	// maxRenewals is how many streams for renewals an agent may have open. One is
+	// enough for an honest one.
+	maxRenewals = 4
+	// How long an agent may take to ask for a renewal, and to take the answer.
+	renewalHeader = 10 * time.Second
+	renewalRead   = 30 * time.Second
+	renewalWrite  = 30 * time.Second
 )
 
 // Connect takes over the connection of an agent that has shown a certificate which
@@ -78,13 +86,16 @@ func plain(s string) string {
 	}, s[:min(len(s), maxVersion)])
 }
 
-// renewals answers what the agent asks over its link.
+// renewals answers what the agent asks over its link: one request a stream, so that its
+// answer waits for no credit, and few streams. An agent may be hostile.
 func (h *Hub) renewals(a *agent) {
 	srv := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.renew(a, w, r) }), ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout: 30 * time.Second, MaxHeaderBytes: maxRenewal, ErrorLog: slog.NewLogLogger(h.o.Log.Handler(), slog.LevelDebug),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.renew(a, w, r) }),
+		ReadHeaderTimeout: renewalHeader, ReadTimeout: renewalRead, WriteTimeout: renewalWrite, MaxHeaderBytes: maxRenewal,
+		ErrorLog: slog.NewLogLogger(h.o.Log.Handler(), slog.LevelDebug),
 	}
-	_ = srv.Serve(a.link.Listener(contract.Renewal, nil)) // ends with the link
+	srv.SetKeepAlivesEnabled(false)
+	_ = srv.Serve(a.link.Listener(tunnel.Taking{Target: contract.Renewal, Class: tunnel.Interactive, Most: maxRenewals})) // ends with the link
 	_ = srv.Close()
 }
 
