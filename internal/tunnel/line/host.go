@@ -16,8 +16,10 @@ import (
 const (
 	// MaxName bounds a name, in bytes.
 	MaxName = 253
-	// maxPending bounds the handshakes under way.
-	maxPending = 256
+	// maxPending bounds the handshakes under way, maxPendingOf those of one name: an
+	// honest dialler has one.
+	maxPending   = 256
+	maxPendingOf = 4
 	// maxFormer is how many instances of a name are known to have been replaced.
 	maxFormer = 8
 )
@@ -36,9 +38,13 @@ type Host struct {
 
 	mu      sync.Mutex
 	seats   map[string]*seat
-	pending map[*leg]struct{} // in a handshake
+	pending map[string][]*leg // in a handshake, by name, the oldest first
+	shaking int               // how many these are
 	closed  error
 }
+
+// errCrowded: a newer handshake of the name took the place.
+var errCrowded = errors.New("too many handshakes at once, of which the newest count")
 
 // seat is a name that has a line.
 type seat struct {
@@ -63,12 +69,14 @@ func (h *Host) Accept(name string, nc net.Conn) (c *Conn, resumed bool, err erro
 	l := newLeg(nc)
 	late := time.AfterFunc(HandshakeTime, l.kill)
 	defer late.Stop()
-	if err := h.enter(l); err != nil {
+	if err := h.enter(name, l); err != nil {
 		l.kill() // a word costs as much as the handshake
 		return nil, false, err
 	}
 	asked, err := l.asked()
-	h.leave(l)
+	if !h.leave(name, l) {
+		err = errCrowded
+	}
 	if err == nil {
 		c, err = h.admit(name, l, asked)
 	}
@@ -82,26 +90,48 @@ func (h *Host) Accept(name string, nc net.Conn) (c *Conn, resumed bool, err erro
 	return nil, false, err
 }
 
-// enter counts a handshake, which Close ends.
-func (h *Host) enter(l *leg) error {
+// enter counts a handshake, which Close ends, and so does a newer one of the same name
+// where these are too many: a name that is silent keeps no other out.
+func (h *Host) enter(name string, l *leg) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case h.closed != nil:
+	if h.closed != nil {
 		return h.closed
-	case len(h.pending) >= maxPending:
-		return ErrFull
-	case h.pending == nil:
-		h.pending = map[*leg]struct{}{}
 	}
-	h.pending[l] = struct{}{}
+	if of := h.pending[name]; len(of) >= maxPendingOf {
+		of[0].kill()
+		h.forget(name, of[0])
+	}
+	if h.shaking >= maxPending {
+		return ErrFull
+	}
+	if h.pending == nil {
+		h.pending = map[string][]*leg{}
+	}
+	h.pending[name] = append(h.pending[name], l)
+	h.shaking++
 	return nil
 }
 
-func (h *Host) leave(l *leg) {
+// leave is false where another has taken the place.
+func (h *Host) leave(name string, l *leg) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.pending, l)
+	return h.forget(name, l)
+}
+
+// forget reports whether l was counted. The caller holds mu.
+func (h *Host) forget(name string, l *leg) bool {
+	of := h.pending[name]
+	at := slices.Index(of, l)
+	if at < 0 {
+		return false
+	}
+	h.shaking--
+	if h.pending[name] = slices.Delete(of, at, at+1); len(of) == 1 {
+		delete(h.pending, name)
+	}
+	return true
 }
 
 func (l *leg) asked() (helloRecord, error) {
@@ -255,8 +285,10 @@ func (h *Host) Close(cause error) {
 	for _, s := range h.seats {
 		lines = append(lines, s.line)
 	}
-	for l := range h.pending {
-		l.kill()
+	for _, of := range h.pending {
+		for _, l := range of {
+			l.kill()
+		}
 	}
 	h.mu.Unlock()
 	for _, c := range lines {

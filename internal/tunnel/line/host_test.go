@@ -543,10 +543,12 @@ func TestHandshakesAreBounded(t *testing.T) {
 func TestPendingHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		for range maxPending {
+		for i := range maxPending {
+			w.name = fmt.Sprint("cluster", i/maxPendingOf)
 			_, _ = w.dial(t.Context())
 		}
 		synctest.Wait()
+		w.name = "one too many"
 		if _, err := w.dialer("one").Begin(t.Context(), false); err == nil {
 			t.Error("one too many got in")
 		}
@@ -557,6 +559,34 @@ func TestPendingHandshakes(t *testing.T) {
 		_ = w.wires[0].ends[0].Close()
 		synctest.Wait()
 		a, b := w.line("one")
+		echo(t, a, b)
+	})
+}
+
+// TestASilentNameKeepsNobodyOut: its own newest handshakes count, and another name's do
+// anyway.
+func TestASilentNameKeepsNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.name = "silent"
+		for range maxPending {
+			_, _ = w.dial(t.Context())
+		}
+		synctest.Wait()
+		if n := len(w.accepted); n != maxPending-maxPendingOf || !errors.Is(w.accepted[0], errCrowded) {
+			t.Errorf("%d were ended: %v", n, w.accepted)
+		}
+		w.name = "other"
+		a, b := w.line("one")
+		echo(t, a, b)
+		began := time.Now()
+		w.newest().cut()
+		echo(t, a, b)
+		if s := b.Status(); s.Resumes != 1 || time.Since(began) > firstWait {
+			t.Errorf("resumed %d times after %v", s.Resumes, time.Since(began))
+		}
+		w.name = "silent" // and is so no more
+		a, b = w.line("one")
 		echo(t, a, b)
 	})
 }
