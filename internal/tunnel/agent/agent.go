@@ -66,6 +66,7 @@ type Agent struct {
 	mu        sync.Mutex // guards what follows
 	cert      *tls.Certificate
 	roots     *x509.CertPool
+	line      *line.Conn // the newest, nil before the first
 	connected bool
 	since     time.Time // of connected; may lie ahead
 	why       string    // it is not connected
@@ -162,38 +163,50 @@ func (a *Agent) dial(ctx context.Context) (net.Conn, error) {
 
 // changed and failed keep what health tells.
 func (a *Agent) changed(c *line.Conn) {
-	s := c.Status()
-	why := ""
+	if s, why, ok := a.follow(c); ok {
+		a.o.Log.Info("agent.link", "state", s.State.String(), "why", why, "cuts", s.Cuts, "resumes", s.Resumes)
+	}
+}
+
+// follow keeps how it stands with c. It may be called late, and after what has changed
+// since: so the status is read and kept under one lock, and of lines that have ended
+// the newest alone counts.
+func (a *Agent) follow(c *line.Conn) (s line.Status, why string, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c != a.line && c.Err() != nil {
+		return s, "", false
+	}
+	a.line, s = c, c.Status()
 	if s.State != line.Connected {
 		why = fmt.Sprintf("The link is %s: %v.", s.State, errors.Join(s.Cut, c.Err()))
 	}
 	a.set(s.State == line.Connected, why)
-	a.o.Log.Info("agent.link", "state", s.State.String(), "why", why, "cuts", s.Cuts, "resumes", s.Resumes)
+	return s, why, true
 }
 
-// failed counts no time against a standby, which the server has answered, until it is
-// to ask again: a new process would ask as one that takes over.
 func (a *Agent) failed(err error, again time.Duration) {
-	a.set(false, fmt.Sprintf("The link to the server cannot be made: %v.", err))
-	if errors.Is(err, line.ErrSuperseded) || errors.Is(err, line.ErrNotNeeded) {
-		a.waits(again)
-	}
+	a.lack(err, again)
 	a.o.Log.Warn("agent.no_link", "server", a.o.Server.Redacted(), "error", err, "again_in", again.Round(time.Millisecond).String())
 }
 
-func (a *Agent) set(connected bool, why string) {
+// lack counts no time against a standby, which the server has answered, until it is to
+// ask again: a new process would ask as one that takes over.
+func (a *Agent) lack(err error, again time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.set(false, fmt.Sprintf("The link to the server cannot be made: %v.", err))
+	if errors.Is(err, line.ErrSuperseded) || errors.Is(err, line.ErrNotNeeded) {
+		a.since = time.Now().Add(again)
+	}
+}
+
+// set is for who holds mu.
+func (a *Agent) set(connected bool, why string) {
 	a.why = why
 	if a.connected != connected {
 		a.connected, a.since = connected, time.Now()
 	}
-}
-
-func (a *Agent) waits(d time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.since = time.Now().Add(d)
 }
 
 // Ready is nil while the link stands. A standby is not ready, and need not be.

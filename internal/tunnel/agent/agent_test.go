@@ -107,3 +107,36 @@ func TestAnAgentThatIsAloneGivesUp(t *testing.T) {
 		}
 	})
 }
+
+// TestALateWordOfAnotherLine: what is told of a line that has ended, after the next one
+// stands, makes that one no less connected.
+func TestALateWordOfAnotherLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &seats{}
+		defer s.close()
+		a := newQuiet(15 * time.Minute)
+		d := &line.Dialer{Dial: s.dial, Instance: a.instance}
+		var lines []*line.Conn
+		for range 2 {
+			c, err := d.Begin(t.Context(), false)
+			must(t, err)
+			a.changed(c)
+			if lines = append(lines, c); len(lines) == 1 {
+				_ = c.Close()
+			}
+		}
+		a.changed(lines[0])
+		if err := a.Ready(); err != nil || a.lost() > 0 {
+			t.Errorf("with the second line: %v, lost for %v", err, a.lost())
+		}
+		_ = lines[1].Close()
+		a.changed(lines[1])
+		if a.Ready() == nil {
+			t.Error("ready without a line")
+		}
+		a.changed(lines[0])
+		if err := a.Ready(); err == nil || a.line != lines[1] {
+			t.Errorf("an older line counts: %v", err)
+		}
+	})
+}
