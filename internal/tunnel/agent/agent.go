@@ -62,6 +62,7 @@ type Agent struct {
 	o         Options
 	instance  string
 	strangers rate.Sometimes // of refused streams, in the log
+	unkept    *Credentials   // of a renewal, whose goroutine alone uses it; nil where all is kept
 
 	mu        sync.Mutex // guards what follows
 	cert      *tls.Certificate

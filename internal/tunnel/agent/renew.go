@@ -63,27 +63,39 @@ func (a *Agent) life() (from, to time.Time) {
 	return cert.Leaf.NotBefore, cert.Leaf.NotAfter
 }
 
-// renew asks for a certificate of a new key, and keeps it before it uses it.
+// renew asks for a certificate of a new key, and keeps it before it uses it. One that
+// could not be kept is what the next call begins with: the server gives no other soon.
 func (a *Agent) renew(ctx context.Context, link *tunnel.Link) error {
-	key, request, err := pki.NewRequest(a.o.Cluster)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, renewTime)
 	defer cancel()
-	got, err := askRenewal(ctx, link, request)
-	if err != nil {
-		return err
+	if a.unkept == nil {
+		c, err := a.renewed(ctx, link)
+		if err != nil {
+			return err
+		}
+		a.unkept = &c
 	}
-	c := Credentials{Key: key, Certificate: []byte(got.Certificate), CA: []byte(got.CA)}
-	if err := c.check(a.o.Cluster); err != nil {
-		return err
-	}
+	c := *a.unkept
 	if err := a.o.Keeper.Save(ctx, c); err != nil {
 		return fmt.Errorf("the new certificate cannot be kept: %w", err)
 	}
+	a.unkept = nil
 	a.o.Log.Info("agent.renewed", "kept", a.o.Keeper.String())
 	return a.adopt(c)
+}
+
+// renewed are new credentials, which have been checked.
+func (a *Agent) renewed(ctx context.Context, link *tunnel.Link) (Credentials, error) {
+	key, request, err := pki.NewRequest(a.o.Cluster)
+	if err != nil {
+		return Credentials{}, err
+	}
+	got, err := askRenewal(ctx, link, request)
+	if err != nil {
+		return Credentials{}, err
+	}
+	c := Credentials{Key: key, Certificate: []byte(got.Certificate), CA: []byte(got.CA)}
+	return c, c.check(a.o.Cluster)
 }
 
 // askRenewal is one request over a stream of its own.

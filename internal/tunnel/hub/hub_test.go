@@ -16,6 +16,7 @@ import (
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/leak"
 	"github.com/periscope-console/periscope/internal/tunnel"
+	"github.com/periscope-console/periscope/internal/tunnel/agent"
 	"github.com/periscope-console/periscope/internal/tunnel/hub"
 	"github.com/periscope-console/periscope/internal/tunnel/line"
 	"github.com/periscope-console/periscope/internal/tunnel/tunneltest"
@@ -299,5 +300,37 @@ func TestTheAgentRenewsOverItsLink(t *testing.T) {
 	}
 	if renewed := r.Events(audit.AgentRenew); len(renewed) == 0 || renewed[len(renewed)-1].Outcome != audit.Success {
 		t.Errorf("recorded %+v", renewed)
+	}
+}
+
+// forgetful is a keeper that fails the first time something is to replace what it has.
+type forgetful struct {
+	agent.Keeper
+	saves chan agent.Credentials // has room
+}
+
+func (f *forgetful) Save(ctx context.Context, c agent.Credentials) error {
+	f.saves <- c
+	if len(f.saves) == 2 {
+		return errors.New("the disk is full")
+	}
+	return f.Keeper.Save(ctx, c)
+}
+
+// TestACertificateThatCouldNotBeKept is kept later, and not asked for again, which the
+// server would refuse for half of its life.
+func TestACertificateThatCouldNotBeKept(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"}, tunneltest.Life(2*time.Second))
+	o := r.Enrolled(t, "east")
+	keeper := &forgetful{Keeper: o.Keeper, saves: make(chan agent.Credentials, 100)}
+	o.Keeper, o.Proxy = keeper, says("east")
+	a := r.Linked(t, o)
+	r.Await(t, "east", func(hub.State) bool { return strings.Contains(a.Log.String(), `"msg":"agent.renewed"`) })
+	if !strings.Contains(a.Log.String(), "cannot be kept: the disk is full") {
+		t.Error("the agent does not say that it could not be kept")
+	}
+	<-keeper.saves // the registration's
+	if failed, kept := <-keeper.saves, <-keeper.saves; string(failed.Certificate) != string(kept.Certificate) || string(failed.Key) != string(kept.Key) {
+		t.Error("another certificate was asked for")
 	}
 }
