@@ -26,6 +26,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
 	"k8s.io/client-go/util/connrotation"
@@ -201,10 +202,14 @@ func upgrader(cfg *rest.Config) (http.RoundTripper, error) {
 		secure.NextProtos = []string{"http/1.1"}
 		secure.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	}
+	proxy := tc.Proxy
+	if proxy == nil { // as client-go's own
+		proxy = utilnet.NewProxierWithNoProxyCIDR(http.ProxyFromEnvironment)
+	}
 	only1 := &http.Protocols{}
 	only1.SetHTTP1(true)
 	return transport.HTTPWrappersForConfig(tc, &http.Transport{
-		DialContext: tc.DialHolder.Dial, TLSClientConfig: secure, Protocols: only1,
+		Proxy: proxy, DialContext: tc.DialHolder.Dial, TLSClientConfig: secure, Protocols: only1,
 		// A connection whose upgrade was refused is not used again.
 		DisableKeepAlives: true, ReadBufferSize: copySize, WriteBufferSize: copySize,
 	})

@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
@@ -15,6 +16,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -234,40 +237,108 @@ func TestAnApiserverThatIsAway(t *testing.T) {
 	}
 }
 
+// echoes is an apiserver that upgrades whatever it is asked, says again what it hears,
+// and a last word once it has heard all.
+func echoes(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
+		_, _ = io.Copy(c, rw)
+		_, _ = io.WriteString(c, "that was all")
+	}
+}
+
+// upgraded asks front for an upgrade, and holds it to what echoes does.
+func upgraded(t *testing.T, front, protocol string) {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(front, "http://"))
+	must(t, err)
+	defer c.Close()
+	_, _ = io.WriteString(c, "GET /api/v1/namespaces/a/pods/b/exec HTTP/1.1\r\nHost: x\r\nImpersonate-User: alice\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n")
+	in := bufio.NewReader(c)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%s: %v, %v", protocol, resp, err)
+	}
+	_, _ = io.WriteString(c, "typed")
+	must(t, c.(*net.TCPConn).CloseWrite())
+	got, err := io.ReadAll(in)
+	if string(got) != "typedthat was all" || err != nil {
+		t.Errorf("%s: %q, %v", protocol, got, err)
+	}
+}
+
 // TestUpgradesPass: both protocols, both directions, and a half-close, through
 // whatever stands between.
 func TestUpgradesPass(t *testing.T) {
 	for _, protocol := range []string{"websocket", "SPDY/3.1"} {
-		front := proxied(t, nil, func(w http.ResponseWriter, r *http.Request) {
-			c, rw, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Close()
-			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.Header.Get("Upgrade")+"\r\n\r\n")
-			_, _ = io.Copy(c, rw)
-			_, _ = io.WriteString(c, "that was all")
-		})
-		c, err := net.Dial("tcp", strings.TrimPrefix(front, "http://"))
+		upgraded(t, proxied(t, nil, echoes(t)), protocol)
+	}
+}
+
+// TestTheApiserverBehindAProxy: the kubeconfig names a proxy, and the apiserver's name
+// is known there alone.
+func TestTheApiserverBehindAProxy(t *testing.T) {
+	apiserver := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			echoes(t)(w, r)
+		}
+	}))
+	defer apiserver.Close()
+	var asked atomic.Int64
+	between := httptest.NewServer(connects(t, apiserver.Listener.Addr().String(), &asked))
+	defer between.Close()
+	front := proxied(t, func(c *rest.Config) {
+		c.Host = "https://apiserver.invalid:6443"
+		c.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: apiserver.Certificate().Raw})
+		c.ServerName = "example.com" // the certificate's
+		c.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(between.URL) }
+	}, nil)
+	if resp, body := do(t, front, "GET", "/api/v1/pods", nil); resp.StatusCode != http.StatusOK {
+		t.Errorf("a request: %s: %s", resp.Status, body)
+	}
+	for _, protocol := range []string{"websocket", "SPDY/3.1"} {
+		upgraded(t, front, protocol)
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("the proxy was asked for %d connections", n)
+	}
+}
+
+// connects is an HTTP proxy that knows one name, and counts who asks for it.
+func connects(t *testing.T, to string, asked *atomic.Int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || r.Host != "apiserver.invalid:6443" {
+			t.Errorf("the proxy is asked to %s %s", r.Method, r.Host)
+			return
+		}
+		asked.Add(1)
+		far, err := net.Dial("tcp", to)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
-		defer c.Close()
-		_, _ = io.WriteString(c, "GET /api/v1/namespaces/a/pods/b/exec HTTP/1.1\r\nHost: x\r\nImpersonate-User: alice\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n")
-		in := bufio.NewReader(c)
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-			t.Fatalf("%s: %v, %v", protocol, resp, err)
+		defer far.Close()
+		near, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
 		}
-		_, _ = io.WriteString(c, "typed")
-		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		got, err := io.ReadAll(in)
-		if string(got) != "typedthat was all" || err != nil {
-			t.Errorf("%s: %q, %v", protocol, got, err)
-		}
+		defer near.Close()
+		_, _ = io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
+		var there sync.WaitGroup
+		there.Go(func() {
+			_, _ = io.Copy(far, near)
+			_ = far.(*net.TCPConn).CloseWrite()
+		})
+		_, _ = io.Copy(near, far)
+		_ = near.Close()
+		there.Wait()
 	}
 }
 
