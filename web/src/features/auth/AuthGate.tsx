@@ -8,15 +8,17 @@ import { CopyButton } from "../../ui/Copy.tsx";
 import { Mark } from "../../ui/Mark.tsx";
 import { Fault } from "../../ui/states.tsx";
 import { useStore } from "../../ui/useStore.ts";
-import { recheck, session, signIn, takeCode } from "./session.ts";
+import { followLogin, recheck, session, signIn, takeCode } from "./session.ts";
 
 /** Shows the page to those who are signed in, and the way in to the others. */
 export function AuthGate({ children }: { children(who: Whoami): ReactNode }) {
   const state = useStore(session);
   useEffect(() => {
-    const stop = signedOut.watch(() => void recheck());
+    const stops = [signedOut.watch(() => void recheck()), followLogin()];
     void signIn(takeCode(window.location, window.history));
-    return stop;
+    return () => {
+      for (const stop of stops) stop();
+    };
   }, []);
 
   switch (state.phase) {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { recheck, session, signIn, signOut, takeCode } from "./session.ts";
+import { askWho } from "../../api/login.ts";
+import { followLogin, recheck, session, signIn, signOut, takeCode } from "./session.ts";
 
 const WHO = { subject: "dev@local" };
 const NO = { error: "E_UNAUTHENTICATED", message: "Sign in first.", requestId: "r" };
@@ -16,6 +17,7 @@ function serve(answers: Record<string, [status: number, body: unknown]>) {
 }
 
 afterEach(() => {
+  vi.restoreAllMocks();
   vi.unstubAllGlobals();
   session.set({ phase: "checking" });
 });
@@ -103,5 +105,91 @@ describe("signing in", () => {
     serve({ "/api/auth/logout": [200, { redirect: "https://login.example/end" }] });
     await signOut({ assign });
     expect(assign).toHaveBeenCalledWith("https://login.example/end");
+  });
+});
+
+describe("a login that becomes another's in another tab", () => {
+  const alice = { subject: "alice", email: "", tier: "read", admin: false };
+  let now = 1e6;
+  let stop = () => {};
+  afterEach(() => stop());
+
+  /** A page of alice's; what becomes of the login is what the server answers from now on. */
+  function page(answer: [status: number, body: unknown]) {
+    const calls = serve({
+      "/api/whoami": answer,
+      "/api/auth/config": [200, { mode: "oidc", codeRequired: false, providerName: "Okta", failure: null }],
+    });
+    now += 60_000;
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    session.set({ phase: "in", who: alice as never });
+    const reload = vi.fn();
+    stop = followLogin({ reload });
+    return { calls, reload };
+  }
+  const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+  it.each([
+    ["another person", { subject: "bob" }],
+    ["another tier", { tier: "admin" }],
+    ["the administrator's flag", { admin: true }],
+  ])("loads the page anew on coming back to it: %s", async (_, change) => {
+    const { reload } = page([200, { ...alice, ...change }]);
+    window.dispatchEvent(new Event("focus"));
+    await vi.waitFor(() => expect(reload).toHaveBeenCalledTimes(1));
+    // One that stays, to finish a copy, says whose it is and is not asked for ever.
+    expect(session.get()).toMatchObject({ phase: "in", who: change });
+    now += 60_000;
+    window.dispatchEvent(new Event("focus"));
+    await settle();
+    expect(reload).toHaveBeenCalledTimes(1);
+  });
+
+  it("uses the answer that a shell without a connection asked for", async () => {
+    const { reload } = page([200, { ...alice, subject: "bob" }]);
+    askWho();
+    await vi.waitFor(() => expect(reload).toHaveBeenCalled());
+  });
+
+  it("draws nothing anew where it is the same, and asks rarely", async () => {
+    const { calls, reload } = page([200, { ...alice, expiresAt: "2026-01-10T12:00:00Z" }]);
+    const drawn = vi.fn();
+    const unwatch = session.watch(drawn);
+    document.dispatchEvent(new Event("visibilitychange"));
+    window.dispatchEvent(new Event("focus"));
+    await settle();
+    now += 3_000;
+    window.dispatchEvent(new Event("focus"));
+    await settle();
+    unwatch();
+    expect(calls).toEqual(["/api/whoami", "/api/whoami"]);
+    expect(drawn).not.toHaveBeenCalled();
+    expect(reload).not.toHaveBeenCalled();
+  });
+
+  it("leaves everything as it is where the server does not say", async () => {
+    const { calls, reload } = page([503, { error: "E_SHUTTING_DOWN", message: "wait" }]);
+    window.dispatchEvent(new Event("focus"));
+    await settle();
+    expect(calls).toHaveLength(1);
+    expect(session.get()).toEqual({ phase: "in", who: alice });
+    expect(reload).not.toHaveBeenCalled();
+  });
+
+  it("asks nothing out of sight, or where nobody is signed in", async () => {
+    const { calls } = page([200, alice]);
+    const hidden = vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+    document.dispatchEvent(new Event("visibilitychange"));
+    hidden.mockReturnValue(false);
+    session.set({ phase: "checking" });
+    window.dispatchEvent(new Event("focus"));
+    await settle();
+    expect(calls).toEqual([]);
+  });
+
+  it("loads the page anew where a refused call finds another person", async () => {
+    const { reload } = page([200, { ...alice, subject: "bob" }]);
+    await recheck({ reload });
+    expect(reload).toHaveBeenCalled();
   });
 });

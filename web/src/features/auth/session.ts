@@ -1,5 +1,6 @@
 import { authConfig, devLogin, logout, logoutEverywhere, whoami } from "../../api/endpoints.ts";
 import { asFault } from "../../api/fault.ts";
+import { askWho, toldWho } from "../../api/login.ts";
 import type { AuthConfig, LoggedOut, LoginFailure, Whoami } from "../../api/types.ts";
 import { Store } from "../../lib/store.ts";
 
@@ -72,14 +73,52 @@ async function tryEnter(ask: () => Promise<Whoami>): Promise<{ who: Whoami | nul
   }
 }
 
+type Page = Pick<Location, "reload">;
+
+/** Where the login is another person's by now, or gives other rights, the page is loaded anew, whoever asked. */
+function checkWho(who: Whoami, page: Page): void {
+  const before = session.get();
+  if (before.phase !== "in" || isSame(before.who, who)) return;
+  // First, so that a page which is kept after all, to finish a copy, says whose it is and does not ask for ever.
+  session.set({ phase: "in", who });
+  page.reload();
+}
+
+function isSame(a: Whoami, b: Whoami): boolean {
+  return a.subject === b.subject && a.email === b.email && a.tier === b.tier && a.admin === b.admin;
+}
+
+/**
+ * Another tab of this browser may sign out, and in as somebody else: the login is the browser's, and every list and shell of
+ * this page would be theirs. So it is asked again whenever one comes back to the page. Returns the function that ends it.
+ */
+export function followLogin(page: Page = window.location): () => void {
+  const returned = () => {
+    if (!document.hidden && session.get().phase === "in") askWho();
+  };
+  const stop = toldWho.watch(() => {
+    const who = toldWho.get();
+    if (who) checkWho(who, page);
+  });
+  window.addEventListener("focus", returned);
+  document.addEventListener("visibilitychange", returned);
+  return () => {
+    stop();
+    window.removeEventListener("focus", returned);
+    document.removeEventListener("visibilitychange", returned);
+  };
+}
+
 let rechecking = false;
 
 /** The server said that the login is over: ask again what is needed now. That asking is refused as well, which must not ask again. */
-export async function recheck(): Promise<void> {
-  if (rechecking || session.get().phase !== "in") return;
+export async function recheck(page: Page = window.location): Promise<void> {
+  const before = session.get();
+  if (rechecking || before.phase !== "in") return;
   rechecking = true;
   await signIn("");
   const now = session.get();
+  if (now.phase === "in" && !isSame(before.who, now.who)) page.reload();
   if (now.phase === "out" && !now.message && !now.failure) {
     session.set({ ...now, message: "Your sign-in has ended, and your shells with it." });
   }

@@ -1,17 +1,7 @@
-import { whoami } from "../../api/endpoints.ts";
-
-/** Many shells try at once, and each of them several times: they ask together. */
-const BETWEEN_MS = 3_000;
-
-let asked = Number.NEGATIVE_INFINITY;
+import { askWho } from "../../api/login.ts";
 
 /**
  * A page cannot read why its WebSocket was refused; the same login can be asked about by a request that it can. Where it has
- * ended, the page shows the way in, and the shells go on trying behind it.
+ * ended, the page shows the way in, and the shells go on trying behind it. Where it is another's, the page is loaded anew.
  */
-export function checkLogin(): void {
-  const now = performance.now();
-  if (now - asked < BETWEEN_MS) return;
-  asked = now;
-  whoami().catch(() => undefined);
-}
+export const checkLogin = askWho;
