@@ -1,6 +1,6 @@
-import { type ReactNode, useEffect } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { signedOut } from "../../api/client.ts";
-import { explain } from "../../api/explain.ts";
+import { type Explained, explain } from "../../api/explain.ts";
 import type { AuthConfig, LoginFailure, Whoami } from "../../api/types.ts";
 import { BootFrame } from "../../ui/BootFrame.tsx";
 import { Button, buttonClass } from "../../ui/Button.tsx";
@@ -29,8 +29,48 @@ export function AuthGate({ children }: { children(who: Whoami): ReactNode }) {
     case "out":
       return <SignIn config={state.config} message={state.message} failure={state.failure} />;
     case "failed":
-      return <Fault fault={explain(state.error)} retry={() => void signIn("")} />;
+      return <Fault fault={explainHere(state.error)} retry={() => void state.again()} />;
+    case "held":
+      return <NotSignedOut error={state.error} everywhere={state.everywhere} again={state.again} />;
   }
+}
+
+/** Nothing on these pages is asked again by itself. */
+function explainHere(error: unknown): Explained {
+  const fault = explain(error);
+  if (fault.kind !== "offline") return fault;
+  return { ...fault, next: "Check the network and that the server runs, then try again." };
+}
+
+interface NotSignedOutProps {
+  error: unknown;
+  everywhere: boolean;
+  again(): Promise<void>;
+}
+
+/** Somebody who wanted to leave must not take a failure for having left. */
+function NotSignedOut({ error, everywhere, again }: NotSignedOutProps) {
+  const [busy, setBusy] = useState(false);
+  const repeat = async () => {
+    setBusy(true);
+    await again();
+    setBusy(false);
+  };
+  const fault = {
+    ...explainHere(error),
+    title: "You are not signed out",
+    next: "This browser still holds your login. Sign out again before you leave it.",
+  };
+  return (
+    <Fault
+      fault={fault}
+      actions={
+        <Button look="primary" aria-disabled={busy} onClick={() => !busy && void repeat()}>
+          {everywhere ? "Sign out everywhere" : "Sign out"}
+        </Button>
+      }
+    />
+  );
 }
 
 interface SignInProps {

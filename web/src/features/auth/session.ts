@@ -4,12 +4,16 @@ import { askWho, toldWho } from "../../api/login.ts";
 import type { AuthConfig, LoggedOut, LoginFailure, Whoami } from "../../api/types.ts";
 import { Store } from "../../lib/store.ts";
 
-/** Who is at the page. `out` says how to come in; `failed` that the server could not be asked. */
+/**
+ * Who is at the page. `out` says how to come in; `failed` that the server could not be asked; `held` that the login did not
+ * end, though it was to. `again` repeats what failed, and nothing else: trying to leave again must not sign in.
+ */
 export type SessionState =
   | { phase: "checking" }
   | { phase: "in"; who: Whoami }
   | { phase: "out"; config: AuthConfig; message: string; failure: LoginFailure | null }
-  | { phase: "failed"; error: unknown };
+  | { phase: "failed"; error: unknown; again(): Promise<void> }
+  | { phase: "held"; error: unknown; everywhere: boolean; again(): Promise<void> };
 
 export const session = new Store<SessionState>({ phase: "checking" });
 
@@ -32,7 +36,7 @@ export async function signIn(code: string): Promise<void> {
   try {
     session.set(await enter(code));
   } catch (error) {
-    session.set({ phase: "failed", error });
+    session.set({ phase: "failed", error, again: () => signIn(code) });
   }
 }
 
@@ -109,6 +113,8 @@ export function followLogin(page: Page = window.location): () => void {
   };
 }
 
+const ENDED = "Your sign-in has ended, and your shells with it.";
+
 let rechecking = false;
 
 /** The server said that the login is over: ask again what is needed now. That asking is refused as well, which must not ask again. */
@@ -120,23 +126,35 @@ export async function recheck(page: Page = window.location): Promise<void> {
   const now = session.get();
   if (now.phase === "in" && !isSame(before.who, now.who)) page.reload();
   if (now.phase === "out" && !now.message && !now.failure) {
-    session.set({ ...now, message: "Your sign-in has ended, and your shells with it." });
+    session.set({ ...now, message: ENDED });
   }
   rechecking = false;
 }
 
-export const signOut = (location: Pick<Location, "assign"> = window.location) => leave(logout, location);
+export const signOut = (location: Pick<Location, "assign"> = window.location) => leave(false, location);
 
 /** Ends every login of this person, and their shells. */
-export const signOutEverywhere = () => leave(logoutEverywhere, window.location);
+export const signOutEverywhere = () => leave(true, window.location);
 
 /** Ends the login here, and goes on to end it at the provider too: or the next click would sign straight in again. */
-async function leave(end: () => Promise<LoggedOut>, location: Pick<Location, "assign">): Promise<void> {
+async function leave(everywhere: boolean, location: Pick<Location, "assign">): Promise<void> {
+  let left: LoggedOut;
   try {
-    const { redirect } = await end();
-    if (redirect) location.assign(redirect);
-    else session.set(out(await authConfig(), "You are signed out."));
+    left = await (everywhere ? logoutEverywhere() : logout());
   } catch (error) {
-    session.set({ phase: "failed", error });
+    if (asFault(error).status === 401) await showOut(ENDED);
+    else session.set({ phase: "held", error, everywhere, again: () => leave(everywhere, location) });
+    return;
+  }
+  if (left.redirect) location.assign(left.redirect);
+  else await showOut("You are signed out.");
+}
+
+/** Shows the way in without taking it. */
+async function showOut(message: string): Promise<void> {
+  try {
+    session.set(out(await authConfig(), message));
+  } catch (error) {
+    session.set({ phase: "failed", error, again: () => showOut(message) });
   }
 }
