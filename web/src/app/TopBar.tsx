@@ -70,6 +70,7 @@ function Breadcrumb() {
         params={{ cluster }}
         search={{}}
         activeOptions={{ exact: true, includeSearch: false }}
+        title={cluster}
         className={PART}
       >
         {cluster}
@@ -84,6 +85,7 @@ function Breadcrumb() {
         to="/clusters/$cluster"
         params={{ cluster }}
         search={{ ns: namespace }}
+        title={namespace}
         className={`${PART} max-sm:hidden`}
       >
         {namespace}
@@ -98,6 +100,7 @@ function Breadcrumb() {
         to="/clusters/$cluster/pods/$namespace/$pod"
         params={{ cluster, namespace, pod }}
         activeOptions={{ exact: true, includeSearch: false }}
+        title={pod}
         className={PART}
       >
         {pod}

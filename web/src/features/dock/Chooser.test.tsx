@@ -74,6 +74,14 @@ describe("asking for a shell", () => {
     expect(screen.queryByRole("dialog")).toBeNull();
   });
 
+  it("says in which cluster", () => {
+    asked.set({ cluster, pod: two });
+    render(<Chooser />, { wrapper: TipProvider });
+    const dialog = screen.getByRole("dialog", { name: "Open shell" });
+    const description = document.getElementById(dialog.getAttribute("aria-describedby") ?? "");
+    expect(description?.textContent).toBe("demo · shop/web-0");
+  });
+
   it("asks for a reason where the cluster wants one", () => {
     requestShell({ cluster: { ...cluster, requireReason: true }, pod });
     render(<Chooser />, { wrapper: TipProvider });

@@ -21,6 +21,7 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
   const [reason, setReason] = useState("");
   const ready = chosen !== "" && (!request.cluster.requireReason || isReason(reason));
 
+  const { namespace, name } = request.pod;
   const title = request.debug ? "Debug container" : "Open shell";
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -31,8 +32,10 @@ function ChooserDialog({ request, onClose }: { request: ShellRequest; onClose():
   return (
     <Modal
       onClose={onClose}
-      title={request.debug ? "Debug container" : "Open shell"}
-      description={`${request.pod.namespace}/${request.pod.name}`}
+      title={title}
+      description={
+        <span className="font-mono text-xs wrap-anywhere">{`${request.cluster.name} · ${namespace}/${name}`}</span>
+      }
     >
       <form onSubmit={submit}>
         <fieldset>

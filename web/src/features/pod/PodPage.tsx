@@ -89,7 +89,7 @@ export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, o
         />
       )}
       <div className="mx-auto max-w-6xl px-4 py-5">
-        <Heading pod={pod} gone={gone}>
+        <Heading cluster={target.cluster} pod={pod} gone={gone}>
           {cluster.execEnabled ? (
             <ShellAction pod={pod} whyNot={whyNot} onOpen={(container) => onOpenShell(pod, container)} />
           ) : (
@@ -174,7 +174,14 @@ function Gone({ onBack }: { onBack(): void }) {
   );
 }
 
-function Heading({ pod, gone, children }: { pod: Pod; gone: boolean; children: ReactNode }) {
+interface HeadingProps {
+  cluster: string;
+  pod: Pod;
+  gone: boolean;
+  children: ReactNode;
+}
+
+function Heading({ cluster, pod, gone, children }: HeadingProps) {
   return (
     <header className="mb-4 flex flex-wrap items-start gap-x-6 gap-y-3">
       <div className="min-w-0 flex-1 basis-64">
@@ -182,6 +189,10 @@ function Heading({ pod, gone, children }: { pod: Pod; gone: boolean; children: R
           {pod.name}
           <CopyButton quiet text={pod.name} what="pod name" />
         </h1>
+        {/* The bar above says it where it has the room. */}
+        <p className="font-mono text-xs leading-5 text-muted wrap-anywhere lg:hidden">
+          {cluster} · {pod.namespace}
+        </p>
         <p className="mt-0.5 flex flex-wrap items-center gap-x-3 text-sm text-muted">
           {gone ? <Status tone="attention" word="Gone" /> : <Status tone={podTone(pod)} word={pod.status} />}
           <span>

@@ -94,6 +94,12 @@ describe("the page of a pod, for whoever may not open shells", () => {
     expect(onOpenShell).not.toHaveBeenCalled();
   });
 
+  it("says in which cluster and namespace, whatever the bar above has room for", async () => {
+    open("read");
+    const { parentElement } = await screen.findByRole("heading", { name: /^web-0/ });
+    expect(parentElement?.textContent).toMatch(/^web-0prod · shop/);
+  });
+
   it("names no tier where there is none", async () => {
     open("");
     await screen.findByText('You may not open shells in shop: the right "create pods/exec" is missing.');
