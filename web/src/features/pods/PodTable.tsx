@@ -28,6 +28,7 @@ export interface PodTableProps {
 
 const ROW_PX = 34;
 const CARD_PX = 92;
+const HEADER_PX = 32;
 /** Room for the row's actions, so that nothing moves when they appear. */
 const ACTIONS = "92px";
 
@@ -51,6 +52,8 @@ export function PodTable(props: PodTableProps) {
     estimateSize: () => (phone ? CARD_PX : ROW_PX),
     getItemKey,
     overscan: 12,
+    // The header stays above the rows, in the room that they seem to have: it covers none above, and pushes them out below.
+    scrollPaddingEnd: phone ? 0 : HEADER_PX,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: what was measured is of the other kind of row
   useLayoutEffect(() => virtual.measure(), [virtual, phone]);
@@ -91,8 +94,8 @@ function Header({ shown, sort, onSort, template }: PodTableProps & { template: s
     <div
       role="row"
       aria-rowindex={1}
-      className="sticky top-0 z-10 grid h-8 items-center border-b border-line bg-bg px-4 text-xs font-medium text-muted"
-      style={{ gridTemplateColumns: template }}
+      className="sticky top-0 z-10 grid items-center border-b border-line bg-bg px-4 text-xs font-medium text-muted"
+      style={{ gridTemplateColumns: template, height: HEADER_PX }}
     >
       {shown.map((id) => (
         <SortHeader key={id} id={id} sort={sort} onSort={onSort} />
