@@ -20,6 +20,7 @@ import { SettingsPage } from "../features/settings/SettingsPage.tsx";
 import type { AgentLink } from "../lib/link.ts";
 import { buttonClass } from "../ui/Button.tsx";
 import { Fault, Message, Skeleton } from "../ui/states.tsx";
+import { useAsked } from "../ui/useAsked.ts";
 import { askSignOutEverywhere, leave } from "./leave.tsx";
 import { useTitle } from "./useTitle.ts";
 
@@ -185,11 +186,11 @@ export function SettingsRoute() {
 }
 
 function WithCluster({ name, who, children }: { name: string; who: string; children(cluster: Cluster): ReactNode }) {
-  const list = useQuery(clustersQuery());
+  const { query: list, waiting, failure } = useAsked(clustersQuery());
   const cluster = list.data?.find((candidate) => candidate.name === name);
   useComeback(name, cluster?.link?.state);
-  if (list.isPending) return <Skeleton rows={12} label="Loading the cluster" />;
-  if (!list.data) return <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />;
+  if (waiting) return <Skeleton rows={12} label="Loading the cluster" />;
+  if (failure) return <Fault fault={explain(failure)} who={who} retry={() => list.refetch()} />;
   if (cluster) return children(cluster);
   return (
     <Message

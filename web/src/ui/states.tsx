@@ -1,5 +1,5 @@
 import { CircleX, Inbox, Lock, RotateCw, WifiOff } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { Age } from "./Age.tsx";
 import { Button } from "./Button.tsx";
 import { CopyButton } from "./Copy.tsx";
@@ -63,7 +63,8 @@ const FAULT_ICONS = { forbidden: Lock, offline: WifiOff, other: CircleX };
 interface FaultProps {
   fault: FaultText;
   who?: string;
-  retry?: () => void;
+  /** What it returns ends with the try. */
+  retry?: () => unknown;
   /** Other ways on, beside trying again. */
   actions?: ReactNode;
 }
@@ -71,6 +72,12 @@ interface FaultProps {
 /** What happened, why, what to do next, and the request id to hand on. */
 export function Fault({ fault, who, retry, actions }: FaultProps) {
   const Icon = FAULT_ICONS[fault.kind];
+  const [trying, setTrying] = useState(false);
+  const again = async () => {
+    setTrying(true);
+    await retry?.();
+    setTrying(false);
+  };
   return (
     <div role="alert">
       <Message
@@ -79,8 +86,11 @@ export function Fault({ fault, who, retry, actions }: FaultProps) {
         actions={
           <>
             {retry ? (
-              <Button onClick={retry}>
-                <RotateCw aria-hidden className="size-3.5" />
+              <Button onClick={() => void again()}>
+                <RotateCw
+                  aria-hidden
+                  className={`size-3.5 ${trying ? "animate-spin opacity-50 motion-reduce:animate-none" : ""}`}
+                />
                 Try again
               </Button>
             ) : null}
@@ -127,9 +137,10 @@ export function FaultNote({ lead, fault }: { lead: string; fault: FaultText }) {
   );
 }
 
+/** Each try has its own: the same failure is not read again for it. */
 export function RequestId({ id }: { id: string }) {
   return (
-    <p className="flex items-center justify-center gap-1 text-xs">
+    <p aria-live="off" className="flex items-center justify-center gap-1 text-xs">
       Request <code className="font-mono">{id}</code>
       <CopyButton text={id} what="request id" />
     </p>

@@ -1,4 +1,4 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { CircleCheck, CircleX, Terminal } from "lucide-react";
 import { type ReactNode, useId, useState } from "react";
 import { answerLoginAsk, findLoginAsk, loginAsk } from "../../api/endpoints.ts";
@@ -10,6 +10,7 @@ import { formatLeft } from "../../lib/time.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Button } from "../../ui/Button.tsx";
 import { Fault, FaultNote, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { isLoopback, tidyCode } from "./commandLogin.ts";
 
@@ -36,7 +37,7 @@ export function CommandLoginPage({ who, ask, goTo }: CommandLoginPageProps) {
 }
 
 function ByAddress({ who, id, goTo }: { who: string; id: string; goTo(address: string): void }) {
-  const query = useQuery({
+  const { query, failure } = useAsked({
     queryKey: ["login-ask", id],
     queryFn: ({ signal }) => loginAsk(id, signal),
     // What was asked does not change; the answer is given once.
@@ -44,9 +45,9 @@ function ByAddress({ who, id, goTo }: { who: string; id: string; goTo(address: s
     refetchOnWindowFocus: false,
   });
   if (query.data) return <Question who={who} ask={query.data} goTo={goTo} />;
-  if (query.isPending) return <Skeleton rows={4} label="Loading who asks" />;
-  if (asFault(query.error).status === 404) return <Over />;
-  return <Fault fault={explain(query.error)} who={who} retry={() => void query.refetch()} />;
+  if (!failure) return <Skeleton rows={4} label="Loading who asks" />;
+  if (asFault(failure).status === 404) return <Over />;
+  return <Fault fault={explain(failure)} who={who} retry={() => query.refetch()} />;
 }
 
 function TypeCode({ onFound }: { onFound(ask: LoginAsk): void }) {

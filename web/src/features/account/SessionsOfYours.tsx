@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Monitor, Smartphone, Terminal } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { endLogin } from "../../api/endpoints.ts";
@@ -14,6 +14,7 @@ import { Button } from "../../ui/Button.tsx";
 import { Modal } from "../../ui/Modal.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Fault, FaultNote, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { agentWords, readAgent } from "./agent.ts";
 
@@ -27,7 +28,7 @@ interface SessionsOfYoursProps {
 
 /** Where one is signed in, and which shells one has. */
 export function SessionsOfYours({ who, shells, onSignOut, onSignOutEverywhere }: SessionsOfYoursProps) {
-  const list = useQuery(loginsQuery());
+  const { query: list, waiting, failure } = useAsked(loginsQuery());
   const [ending, setEnding] = useState<Login[]>([]);
   const others = list.data?.filter(({ current }) => !current) ?? [];
   return (
@@ -58,10 +59,8 @@ export function SessionsOfYours({ who, shells, onSignOut, onSignOutEverywhere }:
             ) : null}
           </div>
           {list.data ? <Logins logins={list.data} onEnd={(login) => setEnding([login])} onSignOut={onSignOut} /> : null}
-          {list.isPending ? <Skeleton rows={2} label="Loading your sessions" /> : null}
-          {list.isLoadingError ? (
-            <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />
-          ) : null}
+          {waiting ? <Skeleton rows={2} label="Loading your sessions" /> : null}
+          {failure ? <Fault fault={explain(failure)} who={who} retry={() => list.refetch()} /> : null}
         </section>
         <section aria-labelledby="shells">
           <h2 id="shells" className="mb-2 text-sm font-semibold">

@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { KeyRound, Plus } from "lucide-react";
 import { useState } from "react";
 import { explain } from "../../api/explain.ts";
@@ -8,6 +7,7 @@ import { Button } from "../../ui/Button.tsx";
 import { Segments } from "../../ui/Segments.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Fault, Message, Skeleton, Strip } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { NewTokenDialog } from "./NewTokenDialog.tsx";
 import { RevokeDialog } from "./RevokeDialog.tsx";
 import { TokenTable } from "./TokenTable.tsx";
@@ -28,7 +28,7 @@ const WHOSE = [
 
 /** The tokens by which scripts act as their owner. */
 export function TokensPage({ who, offered, everybody, onEverybody }: TokensPageProps) {
-  const list = useQuery(tokensQuery(everybody));
+  const { query: list, waiting, failure } = useAsked(tokensQuery(everybody));
   const [making, setMaking] = useState(false);
   const [revoking, setRevoking] = useState<readonly AccessToken[]>([]);
   const own = list.data?.tokens.filter((token) => token.own) ?? [];
@@ -74,8 +74,8 @@ export function TokensPage({ who, offered, everybody, onEverybody }: TokensPageP
             </Button>
           </div>
         ) : null}
-        {list.isPending ? <Skeleton rows={3} label="Loading tokens" /> : null}
-        {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
+        {waiting ? <Skeleton rows={3} label="Loading tokens" /> : null}
+        {failure ? <Fault fault={explain(failure)} who={who} retry={() => list.refetch()} /> : null}
       </div>
       {making && list.data ? <NewTokenDialog list={list.data} onClose={() => setMaking(false)} /> : null}
       {revoking.length > 0 ? <RevokeDialog tokens={revoking} onClose={() => setRevoking([])} /> : null}

@@ -7,6 +7,7 @@ import { agentsQuery, clustersQuery } from "../../api/queries.ts";
 import { Button } from "../../ui/Button.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Fault, Message, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { AddClusterDialog } from "./AddClusterDialog.tsx";
 import { AgentTable } from "./AgentTable.tsx";
 import { type AgentRow, rowsOf } from "./agents.ts";
@@ -23,10 +24,10 @@ interface AgentsPageProps {
 
 /** The agents by which clusters dial out to this server, for administrators. */
 export function AgentsPage({ who, adding, onAdd }: AgentsPageProps) {
-  const list = useQuery(agentsQuery());
+  const { query: list, waiting, failure } = useAsked(agentsQuery());
   const clusters = useQuery(clustersQuery());
   const [revoking, setRevoking] = useState<AgentRow | null>(null);
-  const none = list.isError && asFault(list.error).status === 404;
+  const none = asFault(failure ?? list.error).status === 404;
   const rows = list.data && !none ? rowsOf(list.data.agents, clusters.data ?? []) : undefined;
   return (
     <div className="h-full overflow-auto">
@@ -56,10 +57,8 @@ export function AgentsPage({ who, adding, onAdd }: AgentsPageProps) {
           <AgentTable rows={rows} clustersKnown={clusters.data !== undefined} onAdd={onAdd} onRevoke={setRevoking} />
         ) : null}
         {list.data && !none ? <WaitingTokens tokens={list.data.tokens} /> : null}
-        {list.isPending ? <Skeleton rows={3} label="Loading agents" /> : null}
-        {list.isLoadingError && !none ? (
-          <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} />
-        ) : null}
+        {waiting ? <Skeleton rows={3} label="Loading agents" /> : null}
+        {failure && !none ? <Fault fault={explain(failure)} who={who} retry={() => list.refetch()} /> : null}
       </div>
       {adding !== undefined && rows && clusters.data ? (
         <AddClusterDialog key={adding} rows={rows} wanted={adding} onClose={() => onAdd(undefined)} />

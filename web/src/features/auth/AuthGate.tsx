@@ -29,7 +29,7 @@ export function AuthGate({ children }: { children(who: Whoami): ReactNode }) {
     case "out":
       return <SignIn config={state.config} message={state.message} failure={state.failure} />;
     case "failed":
-      return <Fault fault={explainHere(state.error)} retry={() => void state.again()} />;
+      return <Fault fault={explainHere(state.error)} retry={state.again} />;
     case "held":
       return <NotSignedOut error={state.error} everywhere={state.everywhere} again={state.again} />;
   }

@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { explain } from "../../api/explain.ts";
 import { clustersQuery } from "../../api/queries.ts";
@@ -8,6 +7,7 @@ import { Age } from "../../ui/Age.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 
 interface ClustersPageProps {
   who: string;
@@ -16,7 +16,7 @@ interface ClustersPageProps {
 }
 
 export function ClustersPage({ who, admin }: ClustersPageProps) {
-  const list = useQuery(clustersQuery());
+  const { query: list, waiting, failure } = useAsked(clustersQuery());
   return (
     <div className="h-full overflow-auto">
       <Stale
@@ -39,8 +39,8 @@ export function ClustersPage({ who, admin }: ClustersPageProps) {
             </p>
           </Empty>
         ) : null}
-        {list.isPending ? <Skeleton rows={4} label="Loading clusters" /> : null}
-        {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
+        {waiting ? <Skeleton rows={4} label="Loading clusters" /> : null}
+        {failure ? <Fault fault={explain(failure)} who={who} retry={() => list.refetch()} /> : null}
       </div>
     </div>
   );

@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import type { PodRef } from "../../api/endpoints.ts";
 import { explain } from "../../api/explain.ts";
 import { podEventsQuery } from "../../api/queries.ts";
@@ -7,13 +6,12 @@ import { Age } from "../../ui/Age.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 
 export function Events({ target, who }: { target: PodRef; who: string }) {
-  const query = useQuery(podEventsQuery(target));
-  if (query.isPending) return <Skeleton rows={4} label="Loading events" />;
-  if (query.isLoadingError) {
-    return <Fault fault={explain(query.error)} who={who} retry={() => void query.refetch()} />;
-  }
+  const { query, failure } = useAsked(podEventsQuery(target));
+  if (failure) return <Fault fault={explain(failure)} who={who} retry={() => query.refetch()} />;
+  if (!query.data) return <Skeleton rows={4} label="Loading events" />;
   const events = newestFirst(query.data);
   return (
     <>

@@ -18,6 +18,7 @@ import { Menu, MenuItem } from "../../ui/Menu.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
 import { Fault, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { Conditions } from "./Conditions.tsx";
 import { Containers, type DebugProps } from "./Containers.tsx";
@@ -50,7 +51,7 @@ export interface PodPageProps {
 }
 
 export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, onDebug, onGone }: PodPageProps) {
-  const query = useQuery(podQuery(target));
+  const { query, failure } = useAsked(podQuery(target));
   const rights = useQuery(execRightsQuery(target.cluster, [target.namespace])).data;
   const debugs = useDebug(cluster, target, tier);
   const pod = query.data;
@@ -61,11 +62,11 @@ export function PodPage({ cluster, target, tab, onTab, who, tier, onOpenShell, o
     return (
       <>
         {bar}
-        {query.isLoadingError ? (
+        {failure ? (
           <Fault
-            fault={explain(query.error)}
+            fault={explain(failure)}
             who={who}
-            retry={() => void query.refetch()}
+            retry={() => query.refetch()}
             actions={<Button onClick={onGone}>Show the pods of {target.namespace}</Button>}
           />
         ) : (

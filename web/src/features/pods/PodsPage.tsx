@@ -11,6 +11,7 @@ import { Button } from "../../ui/Button.tsx";
 import { LinkBar } from "../../ui/LinkBar.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { formatSort, parseSort } from "./columns.ts";
 import { PodTable } from "./PodTable.tsx";
 import { Toolbar } from "./Toolbar.tsx";
@@ -37,8 +38,8 @@ export interface PodsPageProps {
 export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: PodsPageProps) {
   const { ns = "", q = "", sort = "" } = search;
   const navigate = useNavigate();
-  const list = useQuery(podsQuery(cluster.name, ns));
-  const namespaces = useQuery(namespacesQuery(cluster.name));
+  const { query: list, waiting, failure } = useAsked(podsQuery(cluster.name, ns));
+  const namespaces = useAsked(namespacesQuery(cluster.name));
   const filter = useDeferredValue(q);
   const shownPods = useMemo(() => filterPods(list.data ?? [], filter), [list.data, filter]);
   const changed = useChanges(list.data, `${cluster.name}/${ns}`);
@@ -62,8 +63,8 @@ export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: 
       <Toolbar
         search={search}
         onSearch={onSearch}
-        namespaces={namespaces.data?.map((namespace) => namespace.name) ?? []}
-        namespacesIncomplete={namespaces.isError}
+        namespaces={namespaces.query.data?.map((namespace) => namespace.name) ?? []}
+        namespacesIncomplete={namespaces.failure !== null || namespaces.query.isRefetchError}
         count={list.data ? { shown: shownPods.length, all: list.data.length } : null}
         note={cluster.execEnabled ? "" : SHELLS_OFF}
         columns={{ shown, toggle }}
@@ -90,10 +91,8 @@ export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: 
         />
       ) : null}
       {list.data && shownPods.length === 0 ? <NoPods ns={ns} q={q} onSearch={onSearch} /> : null}
-      {list.isPending ? <Skeleton rows={14} label="Loading pods" /> : null}
-      {list.isLoadingError ? (
-        <Fault fault={explainList(list.error, ns)} who={who} retry={() => void list.refetch()} />
-      ) : null}
+      {waiting ? <Skeleton rows={14} label="Loading pods" /> : null}
+      {failure ? <Fault fault={explainList(failure, ns)} who={who} retry={() => list.refetch()} /> : null}
     </div>
   );
 }

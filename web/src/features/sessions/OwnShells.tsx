@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { explain } from "../../api/explain.ts";
@@ -6,6 +5,7 @@ import { sessionsQuery } from "../../api/queries.ts";
 import type { ExecSession } from "../../api/types.ts";
 import { buttonClass } from "../../ui/Button.tsx";
 import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { parseSort, sortSessions } from "./columns.ts";
 import { EndDialog } from "./EndDialog.tsx";
 import { SessionTable } from "./SessionTable.tsx";
@@ -20,7 +20,7 @@ interface OwnShellsProps {
 
 /** One's own shells, as part of another page. */
 export function OwnShells({ isHere, onOpenHere }: OwnShellsProps) {
-  const list = useQuery(sessionsQuery());
+  const { query: list, waiting, failure } = useAsked(sessionsQuery());
   const navigate = useNavigate();
   const [sort, setSort] = useState(() => parseSort(""));
   const [ending, setEnding] = useState<ExecSession | null>(null);
@@ -29,8 +29,8 @@ export function OwnShells({ isHere, onOpenHere }: OwnShellsProps) {
     () => sortSessions(list.data?.sessions.filter((session) => session.own) ?? [], sort),
     [list.data, sort],
   );
-  if (list.isPending) return <Skeleton rows={2} label="Loading your shells" />;
-  if (list.isLoadingError) return <Fault fault={explain(list.error)} retry={() => void list.refetch()} />;
+  if (waiting) return <Skeleton rows={2} label="Loading your shells" />;
+  if (failure) return <Fault fault={explain(failure)} retry={() => list.refetch()} />;
   return (
     <div className="overflow-hidden rounded-lg border border-line bg-surface">
       {own.length > 0 ? (

@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useDeferredValue, useMemo, useState } from "react";
 import { explain } from "../../api/explain.ts";
@@ -9,6 +8,7 @@ import { FilterField } from "../../ui/FilterField.tsx";
 import { Segments } from "../../ui/Segments.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Empty, Fault, Skeleton, Strip } from "../../ui/states.tsx";
+import { useAsked } from "../../ui/useAsked.ts";
 import { filterSessions, formatSort, parseSort, sortSessions } from "./columns.ts";
 import { EndDialog } from "./EndDialog.tsx";
 import { SessionTable } from "./SessionTable.tsx";
@@ -33,7 +33,7 @@ interface SessionsPageProps {
 /** Every shell that is open: one's own, to an administrator everybody's. */
 export function SessionsPage({ search, onSearch, who, isHere, onOpenHere }: SessionsPageProps) {
   const { q = "", sort = "", mine = false } = search;
-  const list = useQuery(sessionsQuery());
+  const { query: list, waiting, failure } = useAsked(sessionsQuery());
   const navigate = useNavigate();
   const [ending, setEnding] = useState<ExecSession | null>(null);
   const [taking, setTaking] = useState<ExecSession | null>(null);
@@ -69,8 +69,8 @@ export function SessionsPage({ search, onSearch, who, isHere, onOpenHere }: Sess
         />
       ) : null}
       {list.data && shown.length === 0 ? <None {...{ q, mine, everybodys, onSearch }} /> : null}
-      {list.isPending ? <Skeleton rows={6} label="Loading sessions" /> : null}
-      {list.isLoadingError ? <Fault fault={explain(list.error)} who={who} retry={() => void list.refetch()} /> : null}
+      {waiting ? <Skeleton rows={6} label="Loading sessions" /> : null}
+      {failure ? <Fault fault={explain(failure)} who={who} retry={() => list.refetch()} /> : null}
       {ending ? <EndDialog session={ending} here={isHere(ending.sessionId)} onClose={() => setEnding(null)} /> : null}
       {taking ? <TakeOverDialog session={taking} onClose={() => setTaking(null)} onTakeOver={onOpenHere} /> : null}
     </div>

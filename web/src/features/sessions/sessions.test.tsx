@@ -169,6 +169,14 @@ describe("the list of sessions", () => {
     );
     open();
     expect((await screen.findByRole("alert")).textContent).toMatch(/No luck.*r-9/);
+    vi.stubGlobal("fetch", () => new Promise(() => {}));
+    const again = screen.getByRole("button", { name: "Try again" });
+    again.focus();
+    fireEvent.click(again);
+    // The page is told of it in a task of its own.
+    await act(() => new Promise((resolve) => setTimeout(resolve)));
+    expect(screen.getByRole("alert").textContent).toMatch(/No luck.*r-9/);
+    expect(document.activeElement).toBe(again);
   });
 });
 
