@@ -3,6 +3,7 @@ package objects
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"slices"
 	"time"
 
@@ -27,6 +28,8 @@ type EventList struct {
 
 // Event is something that happened to a pod.
 type Event struct {
+	UID       string     `json:"uid" doc:"Id of the event"`
+	Container string     `json:"container" doc:"The container that it happened to; empty where it is the pod, or not known"`
 	Type      string     `json:"type" doc:"Normal or Warning"`
 	Reason    string     `json:"reason" doc:"Reason in one word"`
 	Message   string     `json:"message" doc:"What happened"`
@@ -74,6 +77,7 @@ func unix(t *time.Time) int64 {
 func eventOf(e *corev1.Event) Event {
 	micro := metav1.Time{Time: e.EventTime.Time}
 	out := Event{
+		UID: string(e.UID), Container: containerAt(e.InvolvedObject.FieldPath),
 		Type: e.Type, Reason: e.Reason, Message: e.Message, Count: max(int(e.Count), 1),
 		FirstSeen: firstOf(e.FirstTimestamp, micro, e.CreationTimestamp),
 		LastSeen:  firstOf(e.LastTimestamp, micro, e.CreationTimestamp),
@@ -84,6 +88,17 @@ func eventOf(e *corev1.Event) Event {
 		out.LastSeen = firstOf(metav1.Time{Time: e.Series.LastObservedTime.Time}, micro, e.CreationTimestamp)
 	}
 	return out
+}
+
+// ofContainer is how kubelets name a container of a pod, of whichever kind. An
+// event may say anything there.
+var ofContainer = regexp.MustCompile(`^spec\.(?:c|initC|ephemeralC)ontainers\{([a-z0-9-]{1,63})\}$`)
+
+func containerAt(fieldPath string) string {
+	if m := ofContainer.FindStringSubmatch(fieldPath); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 func firstOf(times ...metav1.Time) *time.Time {

@@ -120,6 +120,34 @@ func TestNewestEvents(t *testing.T) {
 	}
 }
 
+func TestEventNamesItsContainer(t *testing.T) {
+	for path, want := range map[string]string{
+		"spec.containers{web}":              "web",
+		"spec.initContainers{wait-for-db}":  "wait-for-db",
+		"spec.ephemeralContainers{debug-1}": "debug-1",
+		"":                                  "",
+		"spec.containers[0]":                "",
+		"spec.containers{}":                 "",
+		"spec.containers{web}\n":            "",
+		"spec.containers{a b}":              "",
+		"spec.volumes{data}":                "",
+		"spec.containers{" + strings.Repeat("a", 63) + "}": strings.Repeat("a", 63),
+		"spec.containers{" + strings.Repeat("a", 64) + "}": "",
+		"x.spec.containers{web}":                           "",
+		"spec.containers{web}.spec.containers{other}":      "",
+		"spec.containers{\u202eweb}":                       "",
+	} {
+		e := eventOf(&corev1.Event{ObjectMeta: metav1.ObjectMeta{UID: "e-1"}, InvolvedObject: corev1.ObjectReference{FieldPath: path}})
+		if e.UID != "e-1" || e.Container != want {
+			t.Errorf("%q: uid %q, container %q, want %q", path, e.UID, e.Container, want)
+		}
+	}
+	// Of an event that lacks everything they are there, and empty.
+	if got, _ := json.Marshal(eventOf(&corev1.Event{})); !strings.HasPrefix(string(got), `{"uid":"","container":"",`) {
+		t.Errorf("%s", got)
+	}
+}
+
 // nobody is a client whose cluster must not be asked.
 func nobody(t *testing.T) *kube.Client {
 	t.Helper()

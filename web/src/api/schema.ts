@@ -1069,6 +1069,8 @@ export interface components {
             status?: unknown;
         };
         Event: {
+            /** @description The container that it happened to; empty where it is the pod, or not known */
+            container: string;
             /**
              * Format: int64
              * @description How often
@@ -1092,6 +1094,8 @@ export interface components {
             source: string;
             /** @description Normal or Warning */
             type: string;
+            /** @description Id of the event */
+            uid: string;
         };
         EventList: {
             /** @description Events, newest first */

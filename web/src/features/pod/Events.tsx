@@ -8,7 +8,14 @@ import { Status } from "../../ui/Status.tsx";
 import { Empty, Fault, Skeleton } from "../../ui/states.tsx";
 import { useAsked } from "../../ui/useAsked.ts";
 
-export function Events({ target, who }: { target: PodRef; who: string }) {
+interface EventsProps {
+  target: PodRef;
+  who: string;
+  /** The pod has several containers, so that each event says which it is about. */
+  many: boolean;
+}
+
+export function Events({ target, who, many }: EventsProps) {
   const { query, failure } = useAsked(podEventsQuery(target));
   if (failure) return <Fault fault={explain(failure)} who={who} retry={() => query.refetch()} />;
   if (!query.data) return <Skeleton rows={4} label="Loading events" />;
@@ -31,7 +38,7 @@ export function Events({ target, who }: { target: PodRef; who: string }) {
           className="divide-y divide-line overflow-hidden rounded-lg border border-line bg-surface"
         >
           {events.map((event) => (
-            <EventRow key={`${event.reason} ${event.firstSeen} ${event.message}`} event={event} />
+            <EventRow key={event.uid} event={event} container={many ? event.container : ""} />
           ))}
         </ul>
       )}
@@ -43,7 +50,7 @@ function newestFirst(events: KubernetesEvent[]): KubernetesEvent[] {
   return [...events].sort((a, b) => (b.lastSeen ?? "").localeCompare(a.lastSeen ?? ""));
 }
 
-function EventRow({ event }: { event: KubernetesEvent }) {
+function EventRow({ event, container }: { event: KubernetesEvent; container: string }) {
   const warning = event.type === "Warning";
   return (
     <li className="flex flex-wrap items-baseline gap-x-4 gap-y-0.5 px-4 py-2 text-sm">
@@ -52,6 +59,12 @@ function EventRow({ event }: { event: KubernetesEvent }) {
       </span>
       <span className="min-w-0 flex-1 basis-60 wrap-anywhere">{event.message}</span>
       <span className="text-xs text-muted">
+        {container ? (
+          <>
+            <span className="font-mono wrap-anywhere">{container}</span>
+            {" · "}
+          </>
+        ) : null}
         {event.count > 1 ? `${event.count} times · ` : ""}
         {event.source ? `${event.source} · ` : ""}
         <Age at={event.lastSeen} suffix=" ago" />

@@ -151,7 +151,7 @@ function PodTabs({ cluster, target, tab, onTab, who, onOpenShell, pod, whyNot, d
         />
       </Tabs.Content>
       <Tabs.Content value="events">
-        <Events target={target} who={who} />
+        <Events target={target} who={who} many={pod.containers.length > 1} />
       </Tabs.Content>
       <Tabs.Content value="conditions">
         <Conditions conditions={pod.conditions} />
