@@ -1,10 +1,13 @@
-import { useQueries, useQuery } from "@tanstack/react-query";
+import { type QueryClient, type UseQueryResult, useQueries, useQueryClient } from "@tanstack/react-query";
 import { Dialog } from "radix-ui";
 import { type KeyboardEvent, useDeferredValue, useId, useMemo, useState } from "react";
+import { explain } from "../../api/explain.ts";
 import { clustersQuery, podsQuery } from "../../api/queries.ts";
-import type { PodSummary } from "../../api/types.ts";
+import type { Cluster, PodSummary } from "../../api/types.ts";
+import { reachOf } from "../../lib/link.ts";
 import { commandKeyName, hasCommandKey } from "../../lib/platform.ts";
 import { Kbd } from "../../ui/Kbd.tsx";
+import { failureOf, useAsked } from "../../ui/useAsked.ts";
 import { useReturnFocus } from "../../ui/useReturnFocus.ts";
 import {
   type Command,
@@ -12,6 +15,8 @@ import {
   commandEntries,
   type Entry,
   findEntries,
+  type ListState,
+  notesOf,
   type PaletteActions,
   podEntries,
 } from "./entries.ts";
@@ -44,38 +49,86 @@ export function Palette({ onClose, ...rest }: PaletteProps) {
   );
 }
 
-function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "onClose">): Entry[] {
-  const clusters = useQuery(clustersQuery()).data;
-  const asked = useMemo(
-    () => (clusters ?? []).filter((c) => c.connected && (cluster === "" || c.name === cluster)),
-    [clusters, cluster],
-  );
-  const lists = useQueries({
-    queries: asked.map((c) => ({
-      ...podsQuery(c.name, ""),
-      staleTime: 30_000,
-      refetchInterval: false as const,
-      // What was found before stays; a new question would only wait for the link.
-      enabled: c.link?.state !== "reconnecting",
-    })),
-    combine: dataOf,
-  });
-  return useMemo(() => {
-    const pods = asked.map((c, i) => ({ cluster: c, pods: lists[i] ?? [] }));
-    return [...podEntries(pods, actions), ...clusterEntries(clusters ?? [], actions), ...commandEntries(commands)];
-  }, [clusters, asked, lists, commands, actions]);
+interface Listed {
+  entries: Entry[];
+  /** More may come. */
+  loading: boolean;
+  /** What is not among them. */
+  notes: string[];
 }
 
-/** Outside of the component, so that the joined answer stays the same object until an answer changes. */
-function dataOf(results: { data: PodSummary[] | undefined }[]) {
-  return results.map((result) => result.data);
+function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "onClose">): Listed {
+  const queries = useQueryClient();
+  const { query, waiting, failure: none } = useAsked(clustersQuery());
+  const clusters = query.data;
+  const here = useMemo(
+    () => (clusters ?? []).filter(({ name }) => cluster === "" || name === cluster),
+    [clusters, cluster],
+  );
+  const asked = useMemo(() => here.flatMap((c) => asksOf(queries, c)), [queries, here]);
+  const { data, results } = useQueries({
+    queries: asked.map(({ cluster: c, namespace, now }) => ({
+      ...podsQuery(c.name, namespace),
+      staleTime: 30_000,
+      refetchInterval: false as const,
+      enabled: now,
+    })),
+    combine: answersOf,
+  });
+  const pods = useMemo(() => here.map((c) => ({ cluster: c, pods: podsOf(c, asked, data) })), [here, asked, data]);
+  const entries = useMemo(
+    () => [...podEntries(pods, actions), ...clusterEntries(clusters ?? [], actions), ...commandEntries(commands)],
+    [clusters, pods, commands, actions],
+  );
+  const lists = pods.map(({ cluster: c, pods: { length } }): ListState => {
+    const at = asked.findIndex((ask) => ask.cluster === c);
+    const [list, result] = [{ cluster: c.name, some: length > 0, failure: "", loading: false }, results[at]];
+    if (data[at]) return list;
+    if (!result || !asked[at]?.now) return { ...list, failure: reachOf(c).word.toLowerCase() };
+    const failure = failureOf(queries, podsQuery(c.name, "").queryKey, result);
+    return failure ? { ...list, failure: explain(failure).title } : { ...list, loading: true };
+  });
+  if (none) return { entries, loading: false, notes: [`Clusters are not listed: ${explain(none).title}`] };
+  if (waiting) return { entries, loading: true, notes: ["Still loading the clusters"] };
+  return { entries, loading: lists.some((list) => list.loading), notes: notesOf(lists) };
+}
+
+interface Ask {
+  cluster: Cluster;
+  /** Empty: all of them. */
+  namespace: string;
+  /** Whether it is asked, or only taken as it was shown before. */
+  now: boolean;
+}
+
+/** All pods of a cluster, and behind them what was shown of single namespaces: many people may list no more. */
+function asksOf(queries: QueryClient, cluster: Cluster): Ask[] {
+  if (!cluster.connected) return [];
+  // What was found before stays; a new question would only wait for the link.
+  const now = cluster.link?.state !== "reconnecting";
+  const shown = queries.getQueryCache().findAll({ queryKey: ["pods", cluster.name] });
+  const namespaces = shown.map(({ queryKey }) => String(queryKey[2])).filter((name) => name !== "");
+  return [{ cluster, namespace: "", now }, ...namespaces.map((namespace) => ({ cluster, namespace, now: false }))];
+}
+
+function podsOf(cluster: Cluster, asked: readonly Ask[], data: readonly (PodSummary[] | undefined)[]): PodSummary[] {
+  const [all, ...single] = data.filter((_, at) => asked[at]?.cluster === cluster);
+  return all ?? single.flatMap((pods) => pods ?? []);
+}
+
+/** Outside of the component, so that the joined answers stay the same objects until an answer changes. */
+function answersOf(results: UseQueryResult<PodSummary[]>[]) {
+  return {
+    data: results.map((result) => result.data),
+    results: results.map(({ isPending, isLoadingError, error }) => ({ isPending, isLoadingError, error })),
+  };
 }
 
 function PaletteBody({ onClose, ...rest }: PaletteProps) {
   const id = useId();
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);
-  const entries = useEntries(rest);
+  const { entries, loading, notes } = useEntries(rest);
   const query = useDeferredValue(typed);
   const found = useMemo(() => findEntries(entries, query), [entries, query]);
   const cursor = Math.min(at, found.length - 1);
@@ -127,8 +180,17 @@ function PaletteBody({ onClose, ...rest }: PaletteProps) {
           />
         ))}
         {found.length === 0 ? (
-          <p className="px-3 py-6 text-center text-sm text-muted">Nothing matches “{typed}”.</p>
+          <p className="px-3 py-6 text-center text-sm text-muted">
+            Nothing matches “{typed}”{loading ? " so far" : ""}.
+          </p>
         ) : null}
+      </div>
+      <div role="status" className="shrink-0 border-t border-line px-4 py-2 text-xs text-muted empty:hidden">
+        {notes.map((note) => (
+          <p key={note} className="wrap-anywhere">
+            {note}
+          </p>
+        ))}
       </div>
       <p className="flex shrink-0 items-center gap-3 border-t border-line px-4 py-2 text-xs text-muted max-sm:hidden">
         <span className="flex items-center gap-1">

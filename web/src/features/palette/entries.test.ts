@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Cluster, PodSummary } from "../../api/types.ts";
-import { clusterEntries, commandEntries, findEntries, podEntries, SHOWN } from "./entries.ts";
+import { clusterEntries, commandEntries, findEntries, type ListState, notesOf, podEntries, SHOWN } from "./entries.ts";
 
 const cluster = { name: "demo", connected: true, environment: "dev", execEnabled: true, link: null } as Cluster;
 const pods = Array.from(
@@ -53,5 +53,28 @@ describe("the palette", () => {
     expect(actions.openShell).toHaveBeenCalledWith(cluster, pods[0]);
     const [locked] = podEntries([{ cluster: { ...cluster, execEnabled: false }, pods }], actions);
     expect(locked?.alternate).toBeUndefined();
+  });
+
+  it("says in few lines what is not listed", () => {
+    const list = (name: string, change: Partial<ListState>): ListState => ({
+      cluster: name,
+      failure: "",
+      loading: false,
+      some: false,
+      ...change,
+    });
+    expect(notesOf([list("a", {}), list("b", { some: true })])).toEqual([]);
+    expect(notesOf(["a", "b", "c", "d"].map((name) => list(name, { loading: true })))).toEqual([
+      "Still loading the pods of 4 clusters",
+    ]);
+    const failed = [
+      list("a", { failure: "away" }),
+      list("b", { failure: "It took too long", some: true }),
+      list("c", { failure: "away" }),
+    ];
+    expect(notesOf(failed)).toEqual([
+      "Pods of a, c are not listed: away",
+      "Only some pods of b are listed: It took too long",
+    ]);
   });
 });

@@ -27,6 +27,16 @@ export interface PalettePods {
   pods: readonly PodSummary[];
 }
 
+/** How far the list of a cluster's pods is. */
+export interface ListState {
+  cluster: string;
+  /** Why there is none, in a few words; empty where there is one, or will be. */
+  failure: string;
+  loading: boolean;
+  /** Pods that were shown before are there in its place. */
+  some: boolean;
+}
+
 export interface PaletteActions {
   goToCluster(cluster: string): void;
   goToPod(cluster: string, pod: PodSummary): void;
@@ -108,4 +118,24 @@ function firstOfEach(entries: readonly Entry[]): Entry[] {
     taken.set(group, count);
     return count <= SHOWN_AT_FIRST;
   });
+}
+
+/** What is not among the entries, and why: or nobody could tell a pod that is not there from one that is not listed. */
+export function notesOf(lists: readonly ListState[]): string[] {
+  const loading = lists.filter((list) => list.loading);
+  const notes = loading.length > 0 ? [`Still loading the pods of ${namesOf(loading)}`] : [];
+  const failed = lists.filter((list) => list.failure !== "");
+  for (const failure of new Set(failed.map((list) => list.failure))) {
+    const alike = failed.filter((list) => list.failure === failure);
+    const [some, none] = [alike.filter((list) => list.some), alike.filter((list) => !list.some)];
+    if (some.length > 0) notes.push(`Only some pods of ${namesOf(some)} are listed: ${failure}`);
+    if (none.length > 0) notes.push(`Pods of ${namesOf(none)} are not listed: ${failure}`);
+  }
+  return notes;
+}
+
+const NAMED = 3;
+
+function namesOf(lists: readonly ListState[]): string {
+  return lists.length > NAMED ? `${lists.length} clusters` : lists.map(({ cluster }) => cluster).join(", ");
 }
