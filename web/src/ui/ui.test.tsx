@@ -1,9 +1,10 @@
-import { fireEvent, render, screen } from "@testing-library/react";
+import { fireEvent, render, renderHook, screen } from "@testing-library/react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Combo } from "./Combo.tsx";
 import { ErrorBoundary } from "./ErrorBoundary.tsx";
 import { Menu, MenuItem } from "./Menu.tsx";
 import { Fault } from "./states.tsx";
+import { useRowKeys } from "./useRowKeys.ts";
 
 it("keeps a failure where it happened, and lets one try again", () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
@@ -92,4 +93,15 @@ describe("the keyboard, after a menu,", () => {
     expect(await closed(click)).toBe("terminal");
     expect(await closed((menu) => fireEvent.keyDown(menu, { key: "Escape" }))).toBe("Menu");
   });
+});
+
+it("begins with its cursor on the row that it is told", () => {
+  const reveal = vi.fn();
+  const ids = ["a", "b", "c"];
+  const { result } = renderHook(() => useRowKeys({ ids, initial: "b", reveal, open: () => {}, actions: {} }));
+  expect(result.current).toBe(1);
+  expect(reveal).not.toHaveBeenCalled();
+  fireEvent.keyDown(window, { key: "j" });
+  expect([result.current, reveal.mock.calls]).toEqual([2, [[2]]]);
+  expect(renderHook(() => useRowKeys({ ids, reveal, open: () => {}, actions: {} })).result.current).toBe(-1);
 });

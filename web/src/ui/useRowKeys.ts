@@ -3,6 +3,8 @@ import { hasModifier, isTyping } from "./keys.ts";
 
 interface RowKeys {
   ids: readonly string[];
+  /** Where the cursor is at first; on none where it is not said. */
+  initial?: string;
   reveal(index: number): void;
   open(index: number): void;
   /** What further keys do with the row under the cursor. */
@@ -12,8 +14,8 @@ interface RowKeys {
 const STEPS: Record<string, number> = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 };
 
 /** Moves a cursor over the rows by keyboard; it stays with its row when the order changes. -1: on none. */
-export function useRowKeys({ ids, reveal, open, actions }: RowKeys): number {
-  const [id, setId] = useState("");
+export function useRowKeys({ ids, initial = "", reveal, open, actions }: RowKeys): number {
+  const [id, setId] = useState(initial);
   const cursor = ids.indexOf(id);
 
   const move = (step: number) => {
