@@ -323,17 +323,17 @@ func TestAuditEvents(t *testing.T) {
 // writers says to which events each function that writes fields of an event's
 // extra contributes. A function that is not here fails the test.
 var writers = map[string][]string{
-	"eventOf":           {"start", "end", "kill", "attach"},
-	"event":             {"start", "end"},
-	"auditStart":        {"start"},
-	"auditStartFailed":  {"start"},
-	"auditRefusal":      {"start"},
-	"auditEnd":          {"end"},
-	"attachEvent":       {"attach"},
-	"auditAttached":     {"attach"},
+	"eventOf":            {"start", "end", "kill", "attach"},
+	"event":              {"start", "end"},
+	"auditStart":         {"start"},
+	"auditStartFailed":   {"start"},
+	"auditRefusal":       {"start"},
+	"auditEnd":           {"end"},
+	"attachEvent":        {"attach"},
+	"auditAttached":      {"attach"},
 	"auditAttachRefused": {"attach"},
-	"killEvent":         {"kill"},
-	"End":               {"kill"},
+	"killEvent":          {"kill"},
+	"End":                {"kill"},
 
 	"poddebug.event":     {"debug"},
 	"poddebug.requested": {"debug"},
