@@ -39,12 +39,6 @@ beforeEach(() => {
   };
   asked = [];
   answer = null;
-  window.matchMedia = ((media: string) => ({
-    matches: false,
-    media,
-    addEventListener() {},
-    removeEventListener() {},
-  })) as unknown as typeof window.matchMedia;
   vi.stubGlobal("fetch", async (path: string, init: RequestInit = {}) => {
     const method = init.method ?? "GET";
     if (method !== "GET") asked.push({ method, path, body: init.body ? JSON.parse(String(init.body)) : undefined });

@@ -65,12 +65,6 @@ beforeEach(() => {
   asked = 0;
   refuse = null;
   onOpenHere.mockClear();
-  window.matchMedia = ((media: string) => ({
-    matches: false,
-    media,
-    addEventListener() {},
-    removeEventListener() {},
-  })) as unknown as typeof window.matchMedia;
   Element.prototype.scrollIntoView = () => {};
   window.scrollTo = () => {};
   vi.stubGlobal("fetch", (path: string, { method }: RequestInit) => {
