@@ -7,7 +7,7 @@ interface RowKeys {
   initial?: string;
   reveal(index: number): void;
   open(index: number): void;
-  /** What further keys do with the row under the cursor. */
+  /** What further keys do with the row under the cursor: once, however long they are held. */
   actions: Record<string, (index: number) => void>;
 }
 
@@ -31,8 +31,9 @@ export function useRowKeys({ ids, initial = "", reveal, open, actions }: RowKeys
     const action = Object.hasOwn(actions, event.key) ? actions[event.key] : undefined;
     const onControl = event.target instanceof Element && event.target.closest("a, button") !== null;
     if (step) move(step);
-    else if (action && cursor >= 0) action(cursor);
-    else if (event.key === "Enter" && cursor >= 0 && !onControl) open(cursor);
+    else if (action && cursor >= 0) {
+      if (!event.repeat) action(cursor);
+    } else if (event.key === "Enter" && cursor >= 0 && !onControl) open(cursor);
     else return;
     event.preventDefault();
   });

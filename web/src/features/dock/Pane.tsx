@@ -64,6 +64,12 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
 /** Where the shell's own terminal element is put while it is in view. */
 function Surface({ shell }: { shell: Shell }) {
   const ref = useRef<HTMLDivElement>(null);
-  useEffect(() => (ref.current ? shell.mount(ref.current, () => wantsKeyboard(shell)) : undefined), [shell]);
-  return <div ref={ref} className="absolute inset-y-1 right-0 left-2" />;
+  useEffect(() => {
+    const place = ref.current;
+    if (!place) return;
+    // Until the terminal is there: what is typed meanwhile is lost, and not taken for the page's keys.
+    if (wantsKeyboard(shell)) place.focus();
+    return shell.mount(place, () => wantsKeyboard(shell));
+  }, [shell]);
+  return <div ref={ref} tabIndex={-1} className="absolute inset-y-1 right-0 left-2 outline-offset-[-2px]" />;
 }

@@ -26,7 +26,10 @@ export class FakeTerminal {
   constructor(readonly events: TerminalEvents) {}
 
   show = () => () => {};
-  focus = () => {};
+  focused = 0;
+  focus = () => {
+    this.focused++;
+  };
   write(bytes: Uint8Array, parsed: () => void): void {
     this.screen += new TextDecoder().decode(bytes);
     parsed();

@@ -113,6 +113,9 @@ describe("the page of a pod, for whoever may not open shells", () => {
     expect(button.getAttribute("aria-disabled")).toBe("false");
     fireEvent.click(button);
     expect(onOpenShell).toHaveBeenCalledOnce();
+    fireEvent.keyDown(window, { key: "s" });
+    fireEvent.keyDown(window, { key: "s", repeat: true });
+    expect(onOpenShell).toHaveBeenCalledTimes(2);
   });
 
   it("says who was refused the pod itself, and under which tier", async () => {
