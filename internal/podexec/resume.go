@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +30,6 @@ const (
 	maxKept = 8
 	// tokenBytes is the size of a resume token before it is written as base64url.
 	tokenBytes = 32
-	// maxVoid bounds the void tokens of one session that are told why they are.
-	maxVoid = 4
 )
 
 // Attach is a client's wish to come back to a session.
@@ -48,13 +45,9 @@ type Attach struct {
 	Redraw bool
 }
 
-// tokenSum is what is kept of a resume token.
-type tokenSum [sha256.Size]byte
-
 // resumption is what a session knows of coming back.
 type resumption struct {
-	token     tokenSum          // of the resume token; guarded by seat
-	void      [maxVoid]tokenSum // of those before it, the newest first; guarded by seat
+	token     [sha256.Size]byte // of the resume token; guarded by seat
 	confirmed atomic.Bool       // a client has spoken after hello, and so has the token
 	coming    atomic.Int32      // how many are coming back
 	came      atomic.Int32      // how often somebody has come back
@@ -86,26 +79,15 @@ func (s *session) issueToken() string {
 	var secret [tokenBytes]byte
 	rand.Read(secret[:]) // never fails: crypto/rand
 	token := base64.RawURLEncoding.EncodeToString(secret[:])
-	r := &s.resume
-	copy(r.void[1:], r.void[:])
-	r.void[0], r.token = r.token, sha256.Sum256([]byte(token))
+	s.resume.token = sha256.Sum256([]byte(token))
 	return token
 }
 
-// unlocks is an error where token is not the session's. One that was, before somebody
-// took the session over, is told so. The caller has the seat.
-func (s *session) unlocks(token string) error {
-	sum := tokenSum(sha256.Sum256([]byte(token)))
-	if sum.is(s.resume.token) {
-		return nil
-	}
-	if s.ctx.Err() == nil && slices.ContainsFunc(s.resume.void[:], sum.is) {
-		return errOvertaken
-	}
-	return noSuchShell("podexec.Attach")
+// holds reports whether token is the session's. The caller has the seat.
+func (s *session) holds(token string) bool {
+	sum := sha256.Sum256([]byte(token))
+	return token != "" && subtle.ConstantTimeCompare(sum[:], s.resume.token[:]) == 1
 }
-
-func (t tokenSum) is(other tokenSum) bool { return subtle.ConstantTimeCompare(t[:], other[:]) == 1 }
 
 // vacate is the end of a client: told is whether it has the session's end.
 func (s *session) vacate(c *client, told bool) {
@@ -175,8 +157,7 @@ func (ss *Sessions) Attach(ctx context.Context, req Request, a Attach, conn Conn
 }
 
 // errOvertaken is what became of somebody who asked to come back and was let in later
-// than one who asked after them, or with a token from before a take-over: there is a
-// newer connection.
+// than one who asked after them: theirs is the newer connection.
 var errOvertaken = fault.New(fault.Conflict, "podexec.take", "A newer connection has come back to the shell meanwhile.")
 
 func noSuchShell(op string) error {
@@ -184,8 +165,7 @@ func noSuchShell(op string) error {
 }
 
 // attachable finds the session and checks who asks for it. Each refusal sounds
-// alike, whether it does not exist or is somebody else's; only its owner's window
-// learns that it was taken over.
+// alike, whether it does not exist or is somebody else's.
 func (ss *Sessions) attachable(ctx context.Context, req Request, a Attach) (*session, error) {
 	s, err := ss.known(a.SessionID)
 	if s == nil {
@@ -195,8 +175,9 @@ func (ss *Sessions) attachable(ctx context.Context, req Request, a Attach) (*ses
 		s.resume.coming.Add(-1)
 		return nil, fault.New(fault.RateLimited, "podexec.Attach", "Too many windows come back to this shell at once. Try again in a moment.")
 	}
-	if err := s.admits(req, a); err != nil {
+	if !s.admits(req, a) {
 		s.resume.coming.Add(-1)
+		err := noSuchShell("podexec.Attach")
 		s.auditAttachRefused(ctx, req, a, audit.Denied, err)
 		return nil, err
 	}
@@ -220,19 +201,18 @@ func (ss *Sessions) known(id string) (*session, error) {
 	return s, nil
 }
 
-// admits is an error unless it is the owner who asks, about this pod, with the token
+// admits reports whether it is the owner who asks, about this pod, with the token
 // or the wish to take the session over. What has ended is not taken over.
-func (s *session) admits(req Request, a Attach) error {
-	switch {
-	case !s.Actor.Same(req.Actor) || s.Cluster != req.Cluster || s.Namespace != req.Namespace || s.Pod != req.Pod,
-		a.Token == "" && (!a.TakeOver || s.ctx.Err() != nil):
-		return noSuchShell("podexec.Attach")
-	case a.Token == "":
-		return nil
+func (s *session) admits(req Request, a Attach) bool {
+	if !s.Actor.Same(req.Actor) || s.Cluster != req.Cluster || s.Namespace != req.Namespace || s.Pod != req.Pod {
+		return false
+	}
+	if a.Token == "" {
+		return a.TakeOver && s.ctx.Err() == nil
 	}
 	s.seat.Lock()
 	defer s.seat.Unlock()
-	return s.unlocks(a.Token)
+	return s.holds(a.Token)
 }
 
 // comeBack makes the checks that an opening makes too, and seats the client.
@@ -281,13 +261,11 @@ type back struct {
 func (s *session) take(req Request, a Attach, number int64, conn Conn) (back, error) {
 	s.seat.Lock()
 	defer s.seat.Unlock()
-	if number < s.resume.seated {
+	switch {
+	case number < s.resume.seated:
 		return back{}, errOvertaken
-	}
-	if a.Token != "" { // somebody may have taken it over meanwhile
-		if err := s.unlocks(a.Token); err != nil {
-			return back{}, err
-		}
+	case a.Token != "" && !s.holds(a.Token): // somebody took it over meanwhile
+		return back{}, noSuchShell("podexec.take")
 	}
 	c := newClient(s, conn, req.RequestID)
 	c.turn.Lock() // until hello is its first frame

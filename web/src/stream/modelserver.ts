@@ -94,7 +94,6 @@ export class ModelServer {
   handedOn = 0;
   printed = 0;
   token = "";
-  #void: string[] = [];
   gone = false;
   closed = false;
   attaches = 0;
@@ -161,10 +160,6 @@ export class ModelServer {
 
   #attach(socket: ModelSocket, { resumeToken, takeOver, offset }: Record<string, unknown>): void {
     this.attaches++;
-    if (!this.gone && this.#void.includes(String(resumeToken))) {
-      this.#say(socket, { type: "closed", reason: "taken_over", exitCode: null, message: "" });
-      return;
-    }
     const allowed = resumeToken === null ? takeOver === true : resumeToken === this.token;
     if (this.gone || !allowed) {
       this.#say(socket, { type: "error", code: "E_NOT_FOUND", message: "No such shell." });
@@ -174,10 +169,7 @@ export class ModelServer {
     const old = this.#attached;
     this.#say(old, { type: "closed", reason: "taken_over", exitCode: null, message: "" });
     const token = takeOver ? `token-${this.attaches}` : null;
-    if (token !== null) {
-      this.#void.push(this.token);
-      this.token = token;
-    }
+    this.token = token ?? this.token;
     if (offset === null) {
       this.#hello(socket, Math.max(this.oldest, this.printed - WINDOW), token);
       return;

@@ -320,7 +320,7 @@ describe("a page that is loaded anew", () => {
     await connections(1);
     answer({ type: "error", code: "E_NOT_FOUND", message: "There is no such shell." });
     newestSocket().say({ type: "closed", reason: "refused", exitCode: null, message: "There is no such shell." });
-    expect(words(only())).toBe("ended: the shell is gone");
+    await vi.waitFor(() => expect(words(only())).toBe("ended: the shell is gone"));
     expect(only().state.get().ending?.detail).toBe(
       "No page was connected to it for 11 minutes; the server keeps a shell for 10 minutes.",
     );
@@ -427,14 +427,22 @@ describe("a shell that another window took", () => {
 });
 
 describe("a shell that was taken while this page had let go of it", () => {
-  it("is taken, not gone, and can be taken back", async () => {
+  async function refused(sessions: unknown[]): Promise<Shell> {
     const shell = await connected();
+    vi.stubGlobal("fetch", (path: string) =>
+      Promise.resolve(Response.json(path === "/api/exec/sessions" ? { sessions } : { subject: "ada" })),
+    );
     shell.letGo(300);
     shell.seen();
     await connections(2);
-    answer({ type: "closed", reason: "taken_over", exitCode: null, message: "" });
-    newestSocket().drop(4001);
-    expect(words(shell)).toBe("taken over elsewhere");
+    answer({ type: "error", code: "E_NOT_FOUND", message: "There is no such shell." });
+    newestSocket().say({ type: "closed", reason: "refused", exitCode: null, message: "There is no such shell." });
+    return shell;
+  }
+
+  it("is taken, not gone, and can be taken back", async () => {
+    const shell = await refused([{ sessionId: "s1", own: true }]);
+    await vi.waitFor(() => expect(words(shell)).toBe("taken over elsewhere"));
     expect(terminals[0]?.ended).toBe("");
     render(<ComebackBanner shell={shell} />);
     fireEvent.click(screen.getByRole("button", { name: "Take it back" }));
@@ -443,6 +451,14 @@ describe("a shell that was taken while this page had let go of it", () => {
     expect(newestSocket().frames[0]).toMatchObject({ type: "attach", resumeToken: null, takeOver: true, offset: 8 });
     act(() => newestSocket().say(again({ offset: 8, resumeToken: "key-2" })));
     expect(words(shell)).toBe("same shell resumed");
+  });
+
+  it.each([
+    ["another shell", [{ sessionId: "s2", own: true }]],
+    ["somebody else's", [{ sessionId: "s1", own: false }]],
+  ])("is gone where the list has only %s", async (_, sessions) => {
+    const shell = await refused(sessions);
+    await vi.waitFor(() => expect(words(shell)).toBe("ended: the shell is gone"));
   });
 });
 

@@ -1,5 +1,5 @@
 import { reachable } from "../../api/client.ts";
-import { execUrl } from "../../api/endpoints.ts";
+import { execSessions, execUrl } from "../../api/endpoints.ts";
 import { noteShellless } from "../../api/shells.ts";
 import { formatBytes } from "../../lib/bytes.ts";
 import { copyText } from "../../lib/clipboard.ts";
@@ -92,6 +92,8 @@ const DRAW_MS = 1_000;
 const REMARK_MS = 6_000;
 /** How long the old output of a shell that one comes to may take to arrive. */
 const REPLAY_MS = 1_000;
+/** How long a shell that its key does not open is looked for in the list of open shells. */
+const LIST_MS = 5_000;
 /** How long a take-over is tried, where the server's grace is not known. */
 const TAKE_OVER_SECONDS = 60;
 const INTERRUPT = 0x03;
@@ -626,8 +628,20 @@ export class Shell {
   #ended(end: ExecEnd): void {
     if (end.kind === "said" && end.closed.reason === "taken_over") {
       this.#taken();
-      return;
-    }
+    } else if (end.kind === "gone") void this.#gone(end);
+    else this.#over(end);
+  }
+
+  /** The key to a shell is void also where another window has taken it since: then it is in the list of open shells. */
+  async #gone(end: ExecEnd): Promise<void> {
+    const id = this.#stream?.key?.sessionId;
+    const open = await execSessions(AbortSignal.timeout(LIST_MS)).catch(() => null);
+    if (this.#disposed) return;
+    if (open?.sessions?.some((session) => session.own && session.sessionId === id)) this.#taken();
+    else this.#over(end);
+  }
+
+  #over(end: ExecEnd): void {
     const ending = endingOf(end, this.#awayFor(), this.state.get().hello !== null);
     this.#end(ending);
     if (inTheWay(ending, this.target.cluster).length > 0) this.#host.capped(this);
