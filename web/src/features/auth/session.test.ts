@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { askWho } from "../../api/login.ts";
-import { followLogin, recheck, session, signIn, signOut, takeCode } from "./session.ts";
+import { recheck, session, signIn, signOut, takeCode } from "./session.ts";
 
 const WHO = { subject: "dev@local" };
 const NO = { error: "E_UNAUTHENTICATED", message: "Sign in first.", requestId: "r" };
@@ -110,22 +109,24 @@ describe("signing in", () => {
 
 describe("a login that becomes another's in another tab", () => {
   const alice = { subject: "alice", email: "", tier: "read", admin: false };
-  let now = 1e6;
+  let now = 0;
   let stop = () => {};
   afterEach(() => stop());
 
-  /** A page of alice's; what becomes of the login is what the server answers from now on. */
-  function page(answer: [status: number, body: unknown]) {
+  /** A page of alice's, that has asked nothing before; what becomes of the login is what the server answers from now on. */
+  async function page(answer: [status: number, body: unknown]) {
+    vi.resetModules();
+    const { followLogin, recheck, session } = await import("./session.ts");
+    const { askWho } = await import("../../api/login.ts");
     const calls = serve({
       "/api/whoami": answer,
       "/api/auth/config": [200, { mode: "oidc", codeRequired: false, providerName: "Okta", failure: null }],
     });
-    now += 60_000;
     vi.spyOn(performance, "now").mockImplementation(() => now);
     session.set({ phase: "in", who: alice as never });
     const reload = vi.fn();
     stop = followLogin({ reload });
-    return { calls, reload };
+    return { calls, reload, session, askWho, recheck };
   }
   const settle = () => new Promise((resolve) => setTimeout(resolve));
 
@@ -134,7 +135,7 @@ describe("a login that becomes another's in another tab", () => {
     ["another tier", { tier: "admin" }],
     ["the administrator's flag", { admin: true }],
   ])("loads the page anew on coming back to it: %s", async (_, change) => {
-    const { reload } = page([200, { ...alice, ...change }]);
+    const { reload, session } = await page([200, { ...alice, ...change }]);
     window.dispatchEvent(new Event("focus"));
     await vi.waitFor(() => expect(reload).toHaveBeenCalledTimes(1));
     // One that stays, to finish a copy, says whose it is and is not asked for ever.
@@ -146,13 +147,13 @@ describe("a login that becomes another's in another tab", () => {
   });
 
   it("uses the answer that a shell without a connection asked for", async () => {
-    const { reload } = page([200, { ...alice, subject: "bob" }]);
+    const { reload, askWho } = await page([200, { ...alice, subject: "bob" }]);
     askWho();
     await vi.waitFor(() => expect(reload).toHaveBeenCalled());
   });
 
   it("draws nothing anew where it is the same, and asks rarely", async () => {
-    const { calls, reload } = page([200, { ...alice, expiresAt: "2026-01-10T12:00:00Z" }]);
+    const { calls, reload, session } = await page([200, { ...alice, expiresAt: "2026-01-10T12:00:00Z" }]);
     const drawn = vi.fn();
     const unwatch = session.watch(drawn);
     document.dispatchEvent(new Event("visibilitychange"));
@@ -168,7 +169,7 @@ describe("a login that becomes another's in another tab", () => {
   });
 
   it("leaves everything as it is where the server does not say", async () => {
-    const { calls, reload } = page([503, { error: "E_SHUTTING_DOWN", message: "wait" }]);
+    const { calls, reload, session } = await page([503, { error: "E_SHUTTING_DOWN", message: "wait" }]);
     window.dispatchEvent(new Event("focus"));
     await settle();
     expect(calls).toHaveLength(1);
@@ -177,7 +178,7 @@ describe("a login that becomes another's in another tab", () => {
   });
 
   it("asks nothing out of sight, or where nobody is signed in", async () => {
-    const { calls } = page([200, alice]);
+    const { calls, session } = await page([200, alice]);
     const hidden = vi.spyOn(document, "hidden", "get").mockReturnValue(true);
     document.dispatchEvent(new Event("visibilitychange"));
     hidden.mockReturnValue(false);
@@ -188,7 +189,7 @@ describe("a login that becomes another's in another tab", () => {
   });
 
   it("loads the page anew where a refused call finds another person", async () => {
-    const { reload } = page([200, { ...alice, subject: "bob" }]);
+    const { reload, recheck } = await page([200, { ...alice, subject: "bob" }]);
     await recheck({ reload });
     expect(reload).toHaveBeenCalled();
   });
