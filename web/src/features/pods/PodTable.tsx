@@ -1,7 +1,7 @@
 import { useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp } from "lucide-react";
-import { useCallback, useLayoutEffect, useMemo, useRef } from "react";
+import { useCallback, useEffectEvent, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { PodSummary } from "../../api/types.ts";
 import { podTone } from "../../lib/podStatus.ts";
 import { Age } from "../../ui/Age.tsx";
@@ -10,10 +10,13 @@ import { PHONE, useMedia } from "../../ui/useMedia.ts";
 import { useRowKeys } from "../../ui/useRowKeys.ts";
 import { type ColumnId, columns, features, LOOKS } from "./columns.ts";
 import { cell, PodLink, Ready, Restarts } from "./PodCells.tsx";
+import { keepPlace, placeOf, useVisit } from "./places.ts";
 import { ShellButton } from "./ShellButton.tsx";
 
 export interface PodTableProps {
   cluster: string;
+  /** Of which the pods are; empty: of all. */
+  namespace: string;
   pods: PodSummary[];
   shown: readonly ColumnId[];
   sort: { id: ColumnId; desc: boolean };
@@ -40,6 +43,8 @@ export function PodTable(props: PodTableProps) {
   const { pods, shown, sort } = props;
   const phone = useMedia(PHONE);
   const scroller = useRef<HTMLDivElement>(null);
+  const [visit, list] = [useVisit(), `${props.cluster}/${props.namespace}`];
+  const [place] = useState(() => placeOf(visit, list));
   // With 30,000 rows all of these must stay the same objects while one scrolls: a new one sorts or measures again.
   const state = useMemo(() => ({ sorting: [{ id: sort.id, desc: sort.desc }] }), [sort.id, sort.desc]);
   const table = useTable({ features, columns, data: pods, getRowId: uidOf, state });
@@ -52,6 +57,7 @@ export function PodTable(props: PodTableProps) {
     estimateSize: () => (phone ? CARD_PX : ROW_PX),
     getItemKey,
     overscan: 12,
+    initialOffset: place?.offset,
     // The header stays above the rows, in the room that they seem to have: it covers none above, and pushes them out below.
     scrollPaddingEnd: phone ? 0 : HEADER_PX,
   });
@@ -59,10 +65,16 @@ export function PodTable(props: PodTableProps) {
   useLayoutEffect(() => virtual.measure(), [virtual, phone]);
   const cursor = useRowKeys({
     ids,
+    initial: place?.rowId,
     reveal: (index) => virtual.scrollToIndex(index),
     open: (index) => rows[index] && props.onOpenPod(rows[index].original),
     actions: { s: (index) => rows[index] && props.onOpenShell(rows[index].original) },
   });
+  const leave = useEffectEvent((offset: number) => keepPlace(visit, list, { offset, rowId: ids[cursor] ?? "" }));
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    return () => leave(element?.scrollTop ?? 0);
+  }, []);
   const template = `${shown.map((id) => LOOKS[id].width).join(" ")} ${ACTIONS}`;
 
   return (

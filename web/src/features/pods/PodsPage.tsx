@@ -78,7 +78,9 @@ export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: 
       />
       {list.data && shownPods.length > 0 ? (
         <PodTable
+          key={cluster.name}
           cluster={cluster.name}
+          namespace={ns}
           pods={shownPods}
           shown={ns ? shown.filter((id) => id !== "namespace") : shown}
           sort={parseSort(sort)}
