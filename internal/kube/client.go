@@ -44,7 +44,7 @@ func NewBase(cluster string, cfg *rest.Config) (*Base, error) {
 	if err != nil {
 		return nil, badConfig(cluster, err)
 	}
-	return &Base{cluster: cluster, cfg: cfg, host: host.String(), shared: shared}, nil
+	return &Base{cluster: cluster, cfg: cfg, host: host.String(), shared: bounded{cluster, shared}}, nil
 }
 
 func badConfig(cluster string, err error) error {

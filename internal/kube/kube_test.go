@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -285,6 +287,45 @@ func TestVersion(t *testing.T) {
 	})
 	if _, err := client(t, base(t, endless), none, "").Version(t.Context()); fault.KindOf(err) != fault.ClusterUnreachable {
 		t.Fatalf("an endless answer: %v", err)
+	}
+}
+
+// TestAnEndlessAnswer: a few KiB on the wire may be an answer without end, and one
+// that says no is read as well.
+func TestAnEndlessAnswer(t *testing.T) {
+	var mebibyte bytes.Buffer // of zeros; a gzip file may have many such members
+	packed := gzip.NewWriter(&mebibyte)
+	_, _ = packed.Write(make([]byte, 1<<20))
+	_ = packed.Close()
+	for name, c := range map[string]struct {
+		status int
+		ask    func(*Client) error
+	}{
+		"a list": {http.StatusOK, func(c *Client) error {
+			_, err := c.Core.Pods("").List(t.Context(), metav1.ListOptions{})
+			return c.Fault(err, "t", "list pods")
+		}},
+		"the version": {http.StatusInternalServerError, func(c *Client) error {
+			_, err := c.Version(t.Context())
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, _ := apiserver(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.Header().Set("Content-Encoding", "gzip")
+				w.WriteHeader(c.status)
+				for range 2 * maxAnswer >> 20 {
+					if _, err := w.Write(mebibyte.Bytes()); err != nil {
+						return
+					}
+				}
+			})
+			err := c.ask(client(t, base(t, cfg), none, ""))
+			if fault.KindOf(err) != fault.ClusterUnreachable || !strings.Contains(fault.PublicOf(err), "larger than 64 MiB") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 
