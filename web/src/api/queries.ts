@@ -26,12 +26,6 @@ export const agentsQuery = () => ({
   refetchInterval: 15_000,
 });
 
-export const whoamiQuery = () => ({
-  queryKey: ["whoami"] as const,
-  queryFn: ({ signal }: QueryContext) => api.whoami(signal),
-  staleTime: 60_000,
-});
-
 export const featuresQuery = () => ({
   queryKey: ["features"] as const,
   queryFn: ({ signal }: QueryContext) => api.features(signal),
