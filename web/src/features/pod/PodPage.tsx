@@ -135,7 +135,7 @@ function PodTabs({ cluster, target, tab, onTab, who, onOpenShell, pod, whyNot, d
           <Tabs.Trigger
             key={name}
             value={name}
-            className="-mb-px h-9 border-b-2 border-transparent px-3 text-sm font-medium text-muted hover:text-text data-[state=active]:border-accent data-[state=active]:text-text"
+            className="-mb-px h-9 border-b-2 border-transparent px-3 text-sm font-medium text-muted outline-offset-[-2px] hover:text-text data-[state=active]:border-accent data-[state=active]:text-text"
           >
             {TAB_NAMES[name]}
           </Tabs.Trigger>
