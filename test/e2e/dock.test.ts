@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -353,9 +354,10 @@ test("a risky paste asks, and does what it is told", async () => {
   await start({ pasteWarning: true });
   await openShell();
   const dialog = page.getByRole("dialog", { name: /^Paste/ });
+  /** Types what clears a screen that holds more than a prompt. */
   const typed = async (line: string) => {
     await typeLine(page, line);
-    await onScreen(page, (text) => PROMPT.test(text), "a prompt");
+    await onScreen(page, (text) => /^\S*[#$]$/.test(text.trim()), "a prompt and nothing else");
   };
   // An editing bash takes a paste as marked: its lines run nothing.
   await paste("echo one; \\\necho tw''o");
@@ -373,7 +375,6 @@ test("a risky paste asks, and does what it is told", async () => {
   await page.keyboard.press("Control+C");
 
   await typed("clear; exec sh");
-  await typed("clear");
   await paste("echo fir''st \\\n  more\necho secon''d\n");
   await dialog.waitFor();
   expect(await dialog.textContent()).toContain("3 lines");
@@ -466,7 +467,8 @@ test("in full screen the browser's own keys reach the shell", async () => {
   await shot(page, "dock-full-screen");
   await dock(page).getByRole("button", { name: "Leave full screen" }).click();
   await eventually(() => page.evaluate(() => document.fullscreenElement)).toBeNull();
-  expect((await dock(page).boundingBox())?.y).toBeGreaterThan(100);
+  // The page hears of it a moment later.
+  await eventually(async () => (await dock(page).boundingBox())?.y).toBeGreaterThan(100);
   await page.keyboard.press("Control+Shift+Enter");
   await dock(page).getByText("Hold Esc to leave full screen").waitFor();
   await typeLine(page, "exit");
@@ -520,12 +522,22 @@ test("news is marked on the tab, in the bar and in the title, until it is seen",
   const title = () => page.title();
   await alpha.click(); // a shell that loses sight of its tab may draw its prompt anew
   await eventually(title).not.toMatch(/^[●(]/);
-  await typeLine(page, "sleep 1; echo out''put; sleep 2; printf '\\a'");
+  // What alpha does hangs on a file, which bravo makes and removes: both are in one container. It prints again and again,
+  // since what comes right after a terminal got another size is no news.
+  const file = `/tmp/news-${randomUUID()}`;
+  await typeLine(
+    page,
+    `echo wait''ing; until [ -e ${file} ]; do sleep 0.1; done; while [ -e ${file} ]; do echo out''put; sleep 0.1; done; printf '\\a'`,
+  );
+  await onScreen(page, (text) => /^waiting$/m.test(text), "that alpha waits");
   await dock(page)
     .getByRole("tab", { name: /^bravo/ })
     .click();
+  await eventually(focused).toContain("xterm-helper-textarea");
+  await typeLine(page, `touch ${file}`);
   await eventually(marks).toContain("new output");
   await eventually(title).toMatch(/^\(1\) /);
+  await typeLine(page, `rm ${file}`);
   await eventually(marks).toContain("bell");
   await eventually(title).toMatch(/^● \(1\) /);
   await shot(page, "dock-news");
@@ -539,14 +551,18 @@ test("news is marked on the tab, in the bar and in the title, until it is seen",
   // In view, but behind another window: marked, and seen when the page is. The same in both panes of a split.
   await page.keyboard.press("Control+Shift+Backslash");
   await page.getByRole("option", { name: /^bravo/ }).click();
-  await ask(panes().nth(0), "sleep 1; echo fro''m-alpha", () => true);
   await cover(true);
+  await ask(
+    panes().nth(0),
+    `clear; until [ -e ${file} ]; do echo fro''m-alpha; sleep 0.1; done; rm ${file}; echo agai''n`,
+    () => true,
+  );
   await eventually(title).toMatch(/^\(1\) /);
   await eventually(() => inPane(panes().nth(0))).toContain("from-alpha");
   await cover(false);
   await eventually(title).not.toMatch(/^[●(]/);
-  await ask(panes().nth(0), "sleep 1; echo agai''n", () => true);
   await panes().nth(1).locator(".xterm").click();
+  await typeLine(page, `touch ${file}`);
   await onScreen(
     page,
     (text) => /^again$/m.test(text),
@@ -648,8 +664,8 @@ describe("how it looks", () => {
     },
     paste: async () => {
       await openShell();
-      await typeLine(page, "clear; exec sh");
-      await onScreen(page, (text) => /^\S*[#$] ?$/.test(text.trimEnd()), "a plain shell");
+      await typeLine(page, "clear; echo pla''in; exec sh");
+      await onScreen(page, (text) => /^plain\n\S*[#$]$/.test(text.trim()), "a plain shell");
       await paste("kubectl delete pod web-0 \\\n  --now\nrm -rf /tmp/\u001b[31mcache\n");
       await page.getByRole("dialog", { name: /^Paste/ }).waitFor();
     },
