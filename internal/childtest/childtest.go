@@ -1,7 +1,7 @@
 // Package childtest runs the repository's own programs as children of a test.
 //
-// It owns where a program is, the wait for its line "ready", the file with its
-// output and its end. It starts no goroutines.
+// It owns where a program is, which port it may be told, the wait for its line
+// "ready", the file with its output and its end. It starts no goroutines.
 package childtest
 
 import (

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/periscope-console/periscope/internal/badnet"
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/test/console"
 )
 
@@ -33,14 +33,11 @@ const transferLimit = 5 * time.Minute
 // behind is a rig whose server is met through a bad network.
 func behind(t *testing.T, environ ...string) (*rig, *badnet.Proxy) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := childtest.FreePort() // which the network must know, whose address the server must know
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := ln.Addr().String()
-	ln.Close()
-	_, port, _ := net.SplitHostPort(server)
-	proxy := badnet.Start(t, server)
+	proxy := badnet.Start(t, "127.0.0.1:"+port)
 	return newRig(t, console.Options{
 		Environ: append([]string{"PORT=" + port, "PERISCOPE_PUBLIC_URL=http://" + proxy.Addr()}, environ...),
 	}), proxy

@@ -6,15 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/test/proc"
 )
 
@@ -81,7 +80,8 @@ func (d *demo) startLogin(ctx context.Context) error {
 		return err
 	}
 	if d.port == "0" {
-		if d.port, err = freePort(); err != nil {
+		// The provider must know where Periscope is before that starts.
+		if d.port, err = childtest.FreePort(); err != nil {
 			return err
 		}
 	}
@@ -123,17 +123,6 @@ func (d *demo) forgetLogins() error {
 		err = errors.Join(err, os.Remove(f))
 	}
 	return err
-}
-
-// freePort is one that nobody had just now: the provider must know where
-// Periscope is before that starts.
-func freePort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port), nil
 }
 
 // ready waits until Periscope has found the provider.

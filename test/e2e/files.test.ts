@@ -40,7 +40,7 @@ afterAll(async () => {
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await network.set("open");
+  network.set("open");
   await endShells(context);
   await context.close();
   rmSync(folder, { recursive: true, force: true });
@@ -288,11 +288,11 @@ for (const look of LOOKS) {
     await shot(page, `files-download-${about}`);
     expect(await faults(page)).toEqual([]);
     await down.getByRole("button", { name: "Cancel" }).click();
-    await network.set("refusing");
+    network.set("refusing");
     await phase(row("core.4711"), "reconnecting");
     await shot(page, `files-reconnecting-${about}`);
     await row("core.4711").getByRole("button", { name: "Reconnect core.4711 now" }).waitFor();
-    await network.set("open"); // from now on it may come back by itself at any moment
+    network.set("open"); // from now on it may come back by itself at any moment
     await phase(row("core.4711"), "running");
   });
 }

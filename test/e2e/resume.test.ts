@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await network.set("open");
+  network.set("open");
   await endShells(context);
   await context.close();
   expect(errors).toEqual([]);
@@ -144,12 +144,12 @@ test("vim with unsaved text and a counter: a silent network, a reload, a proxy t
   await page.keyboard.type("iunsaved words");
   await onScreen(page, (text) => /^unsaved words$/m.test(text), "the text");
 
-  await network.set("silent");
+  network.set("silent");
   const cut = Date.now();
   await page.keyboard.type(" typed in the dark");
   await phase("reconnecting");
   await page.waitForTimeout(Math.max(0, 20_000 - (Date.now() - cut)));
-  await network.set("open");
+  network.set("open");
   await page.evaluate(() => window.dispatchEvent(new Event("online")));
   await resumed();
   expect(await pill().textContent()).toBe("same shell resumed");
@@ -174,10 +174,10 @@ test("vim with unsaved text and a counter: a silent network, a reload, a proxy t
   await resumed();
   await expectWhole(before);
 
-  await network.set("refusing");
+  network.set("refusing");
   await phase("reconnecting");
   await page.getByRole("button", { name: "Reconnect now" }).waitFor();
-  await network.set("open");
+  network.set("open");
   await reconnect();
   await resumed();
   const later = await lastNumber();
@@ -338,14 +338,14 @@ test("a shell that is gone is not pretended to be there", async () => {
   await openShell();
   await page.reload();
   await resumed();
-  await network.set("refusing");
+  network.set("refusing");
   await phase("reconnecting");
   await shot(page, "resume-reconnecting");
   expect(await faults(page)).toEqual([]);
   // Ended from elsewhere, past the network that is cut; and its end is kept, but not for somebody else's token.
   const kept = await page.evaluate(() => JSON.parse(sessionStorage.getItem("periscope.shells") ?? "{}"));
   await page.evaluate(() => sessionStorage.clear());
-  await network.set("open");
+  network.set("open");
   await reconnect();
   await resumed();
   kept.shells[0].token = "not-the-token";
@@ -370,10 +370,10 @@ for (const width of [WIDE, NARROW]) {
     await openShell();
     await typeLine(page, "clear; uname -s; echo the work of an hour");
     await onScreen(page, (text) => /^the work of an hour$/m.test(text), "some output");
-    await network.set("refusing");
+    network.set("refusing");
     await page.getByRole("button", { name: "Reconnect now" }).waitFor({ timeout: 30_000 });
     expect(await looks(page, "resume-reconnecting", width)).toEqual([]);
-    await network.set("open");
+    network.set("open");
     await reconnect();
     await expect.poll(() => pill().textContent()).toBe("same shell resumed");
     await pictures(page, "resume-resumed", width);

@@ -39,7 +39,7 @@ beforeAll(async () => {
   await onScreen(page, (text) => /tick-\d/.test(text), "the ticks");
 });
 afterAll(async () => {
-  await network.set("open");
+  network.set("open");
   await endShells(context);
   await browser.close();
   await network.stop();
@@ -62,9 +62,9 @@ async function still(): Promise<void> {
 
 /** From the moment at which the network is back to the first new line on the screen. */
 async function afterCut(): Promise<number> {
-  await network.set("silent");
+  network.set("silent");
   await still();
-  await network.set("open");
+  network.set("open");
   return page.evaluate(
     () =>
       new Promise<number>((done) => {

@@ -1,15 +1,15 @@
 /** A network that can be cut: a TCP proxy between the browser and the server. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** `silent`: connections stand, and nothing passes, as on a Wi-Fi that was left. `refusing`: nobody is there, as while a proxy restarts. */
+/** `silent`: connections stand, and nothing passes, as on a Wi-Fi that was left. `refusing`: every connection is reset at once, as while a proxy restarts. */
 export type Wire = "open" | "silent" | "refusing";
 
 export class CuttableNetwork {
   readonly #target: { host: string; port: number };
   readonly #pairs = new Set<[Socket, Socket]>();
-  #server: Server | null = null;
+  /** It listens all the time: a port that is given up may be somebody else's when it is wanted again. */
+  readonly #server: Server = createServer((client) => this.#accept(client));
   #state: Wire = "open";
-  #port = 0;
   /** Connections that reached the server. */
   connections = 0;
   #breakAfter: { bytes: number; broken: () => void } | null = null;
@@ -19,20 +19,15 @@ export class CuttableNetwork {
   }
 
   get port(): number {
-    return this.#port;
+    return (this.#server.address() as AddressInfo).port;
   }
 
   async start(): Promise<void> {
-    const server = createServer((client) => this.#accept(client));
-    await new Promise<void>((ready) => server.listen(this.#port, "127.0.0.1", ready));
-    this.#port = (server.address() as AddressInfo).port;
-    this.#server = server;
+    await new Promise<void>((ready) => this.#server.listen(0, "127.0.0.1", ready));
   }
 
   async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    const closed = server && new Promise((done) => server.close(done));
+    const closed = new Promise((done) => this.#server.close(done));
     this.breakAll();
     await closed;
   }
@@ -60,18 +55,20 @@ export class CuttableNetwork {
     wanted.broken();
   }
 
-  async set(state: Wire): Promise<void> {
+  set(state: Wire): void {
     const before = this.#state;
     this.#state = state;
-    if (state === "refusing") await this.stop();
-    else if (before === "refusing") await this.start();
     // What was held meanwhile is gone, as on a network that one has left: TCP cannot go on.
-    if (before === "silent" && state === "open") this.breakAll();
+    if (state === "refusing" || (before === "silent" && state === "open")) this.breakAll();
     if (state === "silent") for (const pair of this.#pairs) for (const socket of pair) socket.pause().unpipe();
   }
 
   #accept(client: Socket): void {
     client.on("error", () => {});
+    if (this.#state === "refusing") {
+      client.resetAndDestroy();
+      return;
+    }
     if (this.#state === "silent") {
       this.#pairs.add([client, client]);
       return;

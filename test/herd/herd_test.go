@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/test/console"
 )
@@ -44,7 +45,11 @@ func TestTheHerd(t *testing.T) {
 	if *agents == 0 {
 		t.Skip("make soak has as many agents as it takes")
 	}
-	h := &herd{T: t, cluster: kubetest.Shared(t), dir: t.TempDir(), listen: "127.0.0.1:0"}
+	port, err := childtest.FreePort() // each server listens where the one before it did
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &herd{T: t, cluster: kubetest.Shared(t), dir: t.TempDir(), listen: "127.0.0.1:" + port}
 	h.ns = h.cluster.Namespace(t)
 	h.start()
 	h.enrol()
@@ -137,9 +142,6 @@ func (h *herd) join(cluster string) *remote {
 func (h *herd) leave(signal syscall.Signal) {
 	ctx, cancel := context.WithTimeout(h.Context(), wait)
 	defer cancel()
-	if h.listen == "127.0.0.1:0" {
-		h.listen = h.all[0].server
-	}
 	if err := h.server.Signal(signal); err != nil {
 		h.Fatal(err)
 	}

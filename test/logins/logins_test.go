@@ -6,12 +6,12 @@ package logins
 import (
 	"context"
 	"fmt"
-	"net"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/internal/idptest"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/internal/pgtest"
@@ -47,25 +47,24 @@ func newGroup(t *testing.T, store string) *group {
 	}
 }
 
-// port is one that nobody had just now: the provider must know where a server is.
-func port(t *testing.T) int {
+// port is one for a server: the provider must know where that is.
+func port(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := childtest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return p
 }
 
-func (g *group) start(port int) *console.Server {
+func (g *group) start(port string) *console.Server {
 	g.t.Helper()
-	back := fmt.Sprintf("http://127.0.0.1:%d/api/auth/callback", port)
+	back := "http://127.0.0.1:" + port + "/api/auth/callback"
 	g.idp.AllowRedirect(back)
 	return console.Start(g.t, g.cluster, g.at.Namespace, console.Options{
 		Auth: fmt.Sprintf("mode: oidc\nauthorization: {mode: raw}\noidc: {issuer: %q, clientID: %s, clientSecret: %q, redirectURL: %q}\n",
 			g.idp.Issuer, g.idp.ClientID, g.idp.ClientSecret, back),
-		Environ: []string{fmt.Sprintf("PORT=%d", port), "PERISCOPE_DATABASE_URL=" + g.store},
+		Environ: []string{"PORT=" + port, "PERISCOPE_DATABASE_URL=" + g.store},
 	})
 }
 

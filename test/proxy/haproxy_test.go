@@ -66,14 +66,3 @@ func haproxy(t *testing.T, ln *net.TCPListener, limit time.Duration, server stri
 	}
 	t.Cleanup(process.Stop)
 }
-
-// free is an address that was free a moment ago.
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}

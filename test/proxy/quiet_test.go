@@ -7,10 +7,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/test/console"
 )
@@ -43,8 +43,8 @@ func start(t *testing.T) rig {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
-	ln, server := listen(t), free(t)
-	_, port, err := net.SplitHostPort(server)
+	ln := listen(t)
+	port, err := childtest.FreePort() // a server does not say its own where it has a public address
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func start(t *testing.T) rig {
 		},
 		Environ: []string{"PORT=" + port, "PERISCOPE_PUBLIC_URL=http://" + ln.Addr().String()},
 	})
-	haproxy(t, ln, *limit, server)
+	haproxy(t, ln, *limit, "127.0.0.1:"+port)
 	return rig{periscope.Login(), ns, pod.Name}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/periscope-console/periscope/internal/app/server"
+	"github.com/periscope-console/periscope/internal/childtest"
 	"github.com/periscope-console/periscope/internal/idptest"
 	"github.com/periscope-console/periscope/internal/kubetest"
 	"github.com/periscope-console/periscope/internal/pgtest"
@@ -57,16 +58,15 @@ func newHouse(t *testing.T, args ...string) *house {
 	return h
 }
 
-// freePort is one that nobody had just now: the provider must know where a server
-// is before it starts.
+// freePort is one for a server: the provider must know where that is before it
+// starts.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := childtest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+	return port
 }
 
 func (h *house) write(name, text string) string {
