@@ -25,27 +25,43 @@ interface Program {
   drawn: RegExp;
   /** Keys after which the terminal's state is not the simplest one. */
   work: string[];
+  /** It has answered the last of them; the terminal has so many rows. */
+  worked: (text: string, rows: number) => boolean;
   /** Keys that it answers by scrolling and by changing parts of its screen. */
   more: string[];
+  /** It has answered the last of these. */
+  went: (text: string, rows: number) => boolean;
   /** Draws everything anew, from what the program knows alone. */
   redraw: string;
 }
 
+/** vim shows a line that was typed, and is out of its insert mode. */
+const typedIn = (line: string) => (text: string) =>
+  text.split("\n").some((row) => row.trim() === line) && !text.includes("-- INSERT --");
+
+/** less shows that line at the top, and says so at the bottom. */
+const fromLine = (n: number, text: string) =>
+  text.startsWith(`line ${n} `) && (text.split("\n").at(-1) ?? "").includes(` lines ${n}-`);
+
 const PROGRAMS: Program[] = [
   {
     name: "vim",
-    start: "vim -n -u NONE -c 'set number nowrap mouse=a laststatus=2 | syntax on' /tmp/lines-$$",
+    start: "vim -n -u NONE -c 'set number nowrap showmode mouse=a laststatus=2 | syntax on' /tmp/lines-$$",
     drawn: /^ +1 line 1 /m,
-    work: ["2", "0", "G", "o", "typed", "Escape", "Control+E"],
-    more: ["d", "d", "Control+E", "Control+Y", "O", "x", "Escape", "1", "0", "j"],
+    work: ["2", "0", "G", "Control+E", "o", "typed", "Escape"],
+    worked: typedIn("21 typed"),
+    more: ["d", "d", "Control+E", "Control+Y", "1", "0", "j", "O", "x", "Escape"],
+    went: typedIn("31 x"),
     redraw: "Control+L",
   },
   {
     name: "less",
-    start: "less -S /tmp/lines-$$",
+    start: "less -SM /tmp/lines-$$",
     drawn: /^line 1 /m,
     work: ["Space", "j", "j"],
+    worked: (text, rows) => fromLine(1 + (rows - 1) + 2, text),
     more: ["j", "k", "k", "Space", "Space", "b", "k"],
+    went: (text, rows) => fromLine(1 + 2 * (rows - 1), text),
     redraw: "r",
   },
   {
@@ -53,7 +69,9 @@ const PROGRAMS: Program[] = [
     start: "top -d 600 -p 1,$$",
     drawn: /^ *PID USER/m,
     work: ["1"],
-    more: ["c", "Shift+M"],
+    worked: (text) => /^%Cpu0/m.test(text),
+    more: ["c"], // one alone: what comes at once it takes for a single key
+    went: (text) => / devcluster-init$/m.test(text), // the whole command, and not its short name
     redraw: "Enter",
   },
 ];
@@ -71,18 +89,19 @@ async function start(program: Program): Promise<string> {
   await typeLine(page, "seq 500 | sed 's/.*/line & of a longer text/' > /tmp/lines-$$; clear");
   await typeLine(page, program.start);
   await onScreen(page, (text) => program.drawn.test(text), program.name);
-  return press(program.work);
+  return press(program.work, program.worked);
 }
 
-async function press(keys: string[]): Promise<string> {
+async function press(keys: string[], answered: Program["worked"]): Promise<string> {
   for (const key of keys) {
     if (key.length > 1 && /^[a-z]+$/.test(key)) await page.keyboard.type(key);
     else await page.keyboard.press(key);
   }
+  await onScreen(page, (text) => answered(text, text.split("\n").length), `the answer to ${keys.join(" ")}`);
   return calm();
 }
 
-/** The screen once the program has answered everything: it stays the same for a while. */
+/** The screen once it stays the same for a while. */
 async function calm(): Promise<string> {
   let last = "";
   let since = Date.now();
@@ -127,12 +146,13 @@ for (const program of PROGRAMS) {
     const picture = await looks();
     await page.reload();
     await connected();
+    await onScreen(page, (text) => text === before, "the screen as it was");
     expect(await calm()).toBe(before);
     expect(await looks()).toEqual(picture);
     await focusTerminal(page);
-    const after = await press(program.more);
+    const after = await press(program.more, program.went);
     expect(alike(after)).not.toBe(alike(before));
-    expect(alike(await press([program.redraw]))).toBe(alike(after));
+    expect(alike(await press([program.redraw], program.went))).toBe(alike(after));
   });
 
   test(`${program.name} is drawn by the program itself where its screen could not be kept`, async () => {
@@ -146,9 +166,10 @@ for (const program of PROGRAMS) {
     });
     await page.reload();
     await connected();
+    await onScreen(page, (text) => alike(text) === alike(before), "the screen, drawn anew");
     expect(alike(await calm())).toBe(alike(before));
     await focusTerminal(page);
-    const after = await press(program.more);
-    expect(alike(await press([program.redraw]))).toBe(alike(after));
+    const after = await press(program.more, program.went);
+    expect(alike(await press([program.redraw], program.went))).toBe(alike(after));
   });
 }
