@@ -196,8 +196,11 @@ test("a page hidden for long lets go of its silent shells, and comes back to the
   await pass(5 * 60 + 20);
   await expect.poll(() => state(page)).toBe("paused: the page was hidden");
   await shot(page, "hidden");
-  const list = await (await page.request.get("/api/exec/sessions")).json();
-  expect(list.sessions.map((session: { state: string }) => session.state)).toEqual(["detached"]);
+  const states = async () => {
+    const { sessions } = await (await page.request.get("/api/exec/sessions")).json();
+    return sessions.map((session: { state: string }) => session.state);
+  };
+  await expect.poll(states).toEqual(["detached"]);
   await hide(false);
   await expect.poll(() => state(page)).toBe("same shell resumed");
   await typeLine(page, "echo $KEPT");
