@@ -282,10 +282,11 @@ func nowhere(t *testing.T, path string) *url.URL {
 	return &url.URL{Scheme: "wss", Host: ln.Addr().String(), Path: path}
 }
 
-// TestTheAgentRenewsOverItsLink: a certificate of two seconds is due at once, refused
-// for a second, and then renewed.
+// TestTheAgentRenewsOverItsLink: a certificate of six seconds is due at once, refused
+// for three, and then renewed. It ends with a whole second, so there is less time than
+// that where it has hardly any.
 func TestTheAgentRenewsOverItsLink(t *testing.T) {
-	r := tunneltest.Start(t, []string{"east"}, tunneltest.Life(2*time.Second))
+	r := tunneltest.Start(t, []string{"east"}, tunneltest.Life(6*time.Second))
 	o := r.Enrolled(t, "east")
 	o.Proxy = says("east")
 	a := r.Linked(t, o)

@@ -245,8 +245,9 @@ func TestLastWordsOverSockets(t *testing.T) {
 	}
 }
 
-// TestBackAtOnce: over real sockets, a line whose connection is cut is usable again
-// within a second, the first wait of its dialling included.
+// TestBackAtOnce: over real sockets, a line whose connection is cut is usable again at
+// once: not when the silence is noticed, nine seconds later or more. Which waits that
+// takes is TestDialsAgainWithJitter's.
 func TestBackAtOnce(t *testing.T) {
 	s := newSockets(t)
 	s.dialer.first = 0 // as in production
@@ -256,7 +257,7 @@ func TestBackAtOnce(t *testing.T) {
 		began := time.Now()
 		s.net.Cut(how)
 		echo(t, a, b)
-		if d := time.Since(began); d > time.Second {
+		if d := time.Since(began); d > 5*time.Second {
 			t.Errorf("took %v", d)
 		}
 	}
