@@ -38,6 +38,8 @@ type way struct {
 	environ []string
 	// act ends all shells of the crowd.
 	act func(*crowd) error
+	// early is whether the first shells may end before the last one has opened.
+	early bool
 	// alone is the one mode that they speak; empty: both in turns.
 	alone console.Mode
 	// reason is what audit must say of each; code is what each client must see,
@@ -49,7 +51,7 @@ type way struct {
 var ways = map[string]way{
 	"dropped":      {shells: 100, environ: []string{"PERISCOPE_EXEC_RESUME_SECONDS=2"}, act: (*crowd).drop, reason: "client_lost"},
 	"detached":     {shells: 50, environ: []string{"PERISCOPE_EXEC_RESUME_SECONDS=10"}, act: (*crowd).detach, alone: console.V2, reason: "client_lost"},
-	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=20"}, act: (*crowd).leave, reason: "server_idle", code: 1000},
+	"idle":         {shells: 100, environ: []string{"PERISCOPE_EXEC_IDLE_SECONDS=20"}, act: (*crowd).leave, early: true, reason: "server_idle", code: 1000},
 	"ended":        {shells: 100, act: (*crowd).end, reason: "forced_close", code: 1000},
 	"logged out":   {shells: 100, act: (*crowd).logout, reason: "unauthorized", code: 1008},
 	"shutdown":     {shells: 20, act: (*crowd).shutdown, reason: "shutdown", code: 1012},
@@ -110,11 +112,17 @@ func gather(t *testing.T, pod place, w way) *crowd {
 		target := console.Target{Cluster: name(i % max(1, w.names)), Namespace: pod.namespace, Pod: pod.name}
 		mode := cmp.Or(w.alone, modes[i%len(modes)])
 		if g.shells[i], err = g.login.Open(ctx, target, mode); err == nil {
-			err = g.shells[i].Type(ctx, "sleep 4321\n")
+			err = g.shells[i].Type(ctx, "echo run''s; sleep 4321\n")
+		}
+		if err == nil {
+			err = g.shells[i].Await(ctx, "runs")
 		}
 		return err
 	})
 	g.opened = time.Since(begun)
+	if w.early {
+		return g
+	}
 	pod.await(t, "a command runs in each shell", func(now counts) bool { return now.commands == w.shells })
 	return g
 }

@@ -224,7 +224,9 @@ func containersEnd(t *testing.T, c *kubetest.Cluster, kinds ...string) {
 		lose func(*testing.T, *patient)
 		want end
 	}{
-		"the container ends": {func(t *testing.T, pt *patient) { inside(t, c, pt.ns, pt.pod, "sh", "-c", "echo >/tmp/end") }, exit},
+		"the container ends": {func(t *testing.T, pt *patient) {
+			_, _ = insideAnyhow(t, c, pt.ns, pt.pod, "sh", "-c", "echo >/tmp/end")
+		}, exit},
 		"the pod is deleted": {func(t *testing.T, pt *patient) {
 			if err := c.Client.CoreV1().Pods(pt.ns).Delete(t.Context(), pt.pod, metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)

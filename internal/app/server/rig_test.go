@@ -203,7 +203,7 @@ type terminal struct {
 	got  []map[string]any // control frames so far
 	seen int              // output that expect has passed
 	auto bool             // acknowledge all output at once
-	over error            // what ended the socket, once rest has read all
+	over error            // what ended the socket, once frame or rest has read all
 }
 
 // dial opens the socket; a refusal returns the HTTP answer.
@@ -338,7 +338,8 @@ func (term *terminal) expect(text string) {
 	}
 }
 
-// frame reads until a control frame of that type has come; nil at the end.
+// frame reads until a control frame of that type has come; nil at the end, of which
+// the test's log tells.
 func (term *terminal) frame(kind string) map[string]any {
 	term.t.Helper()
 	for i := 0; ; {
@@ -347,7 +348,11 @@ func (term *terminal) frame(kind string) map[string]any {
 				return term.got[i]
 			}
 		}
-		if _, err := term.next(); err != nil {
+		if term.over == nil {
+			_, term.over = term.next()
+		}
+		if term.over != nil {
+			term.t.Logf("no frame %q: %v; frames %v", kind, term.over, term.got)
 			return nil
 		}
 	}
@@ -357,6 +362,15 @@ func (term *terminal) frame(kind string) map[string]any {
 func (term *terminal) rest() {
 	for term.over == nil {
 		_, term.over = term.next()
+	}
+}
+
+// listen reads to the end, whenever that comes, and keeps nothing of it.
+func (term *terminal) listen() {
+	for {
+		if _, _, err := term.ws.Read(context.Background()); err != nil {
+			return
+		}
 	}
 }
 
@@ -385,8 +399,19 @@ func (term *terminal) cut() {
 	term.raw.Close()
 }
 
-// inside runs a command in the pod beside the product and returns its output.
+// inside runs a command in the pod beside the product and returns its output. It must
+// end with exit code 0.
 func inside(t *testing.T, c *kubetest.Cluster, ns, pod string, command ...string) string {
+	t.Helper()
+	out, result := insideAnyhow(t, c, ns, pod, command...)
+	if result.Err != nil || result.ExitCode == nil || *result.ExitCode != 0 {
+		t.Fatalf("%q in %s: %v, exit code %v; output %q", command, pod, result.Err, result.ExitCode, out)
+	}
+	return out
+}
+
+// insideAnyhow is inside for a command with any end.
+func insideAnyhow(t *testing.T, c *kubetest.Cluster, ns, pod string, command ...string) (string, transport.Result) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
@@ -401,7 +426,7 @@ func inside(t *testing.T, c *kubetest.Cluster, ns, pod string, command ...string
 		n, _, err := s.Read(buf)
 		out = append(out, buf[:n]...)
 		if err != nil {
-			return string(out)
+			return string(out), s.Result()
 		}
 	}
 }

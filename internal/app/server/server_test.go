@@ -217,9 +217,11 @@ func TestAbruptDrops(t *testing.T) {
 	name := p.clusterName()
 	before := runtime.NumGoroutine()
 	var terms []*terminal
+	var reading sync.WaitGroup
 	for range drops {
 		term := p.open(name, ns, pod.Name, nil)
 		term.send("sleep 98761\n")
+		reading.Go(term.listen) // whoever does not answers no ping while the others open
 		terms = append(terms, term)
 	}
 	eventually(t, "all commands run", func() bool { return processes(t, c, ns, pod.Name, "sleep 98761") == drops })
@@ -231,6 +233,7 @@ func TestAbruptDrops(t *testing.T) {
 		wg.Go(term.cut)
 	}
 	wg.Wait()
+	reading.Wait()
 	eventually(t, "nothing is left in the pod", func() bool { return processes(t, c, ns, pod.Name, "sleep 98761") == 0 })
 	eventually(t, "every end is in audit", func() bool { return len(p.events("pod.exec.session_end", "completed")) == drops })
 	for _, e := range p.events("pod.exec.session_end", "completed") {
