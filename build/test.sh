@@ -87,9 +87,18 @@ product() {
   return "$failed"
 }
 
-# browser NAME ARG…: runs files of test/e2e on a server of their own.
+# people NAME ARG…: runs a command on a server of its own, and tells what that said
+# last where the command failed.
+people() {
+  local failed=0
+  bin/demo --dir "$scratch/$1" --cluster "$scratch/people" "${@:2}" || failed=$?
+  [ "$failed" = 0 ] || { echo "The log of the demo $1 ends with:"; tail -n 60 "$scratch/$1/demo.log"; }
+  return "$failed"
+}
+
+# browser NAME ARG…: runs files of test/e2e in the same way.
 browser() {
-  bin/demo --dir "$scratch/$1" --cluster "$scratch/people" -- npm --prefix test/e2e run --silent test -- "${@:2}"
+  people "$1" -- npm --prefix test/e2e run --silent test -- "${@:2}"
 }
 
 # What people do waits more than it works, so it is told in two halves, on a server
@@ -116,7 +125,7 @@ shells() {
 # time counts, even where "/.." follows.
 parts() {
   say "The browser (Playwright): logins by a provider, in each tier"
-  bin/demo --dir "$scratch/logins" --cluster "$scratch/people" --oidc -- npm --prefix test/e2e run --silent test:oidc
+  people logins --oidc -- npm --prefix test/e2e run --silent test:oidc
   say "The pages (vitest)"
   npm --prefix web test --silent
   say "The dev cluster's own tests"

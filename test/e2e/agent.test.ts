@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { dock, endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { dock, focusTerminal, launch, leave, newContext, onScreen, shot, shotOfFailure, typeLine } from "./browser.ts";
 import { typing } from "./typing.ts";
 
 /** Row 3 of docs/performance.md: `make bench` asks for seven rounds; `make test` looks whether every key is answered. */
@@ -27,9 +27,8 @@ beforeEach(async () => {
   page = await context.newPage();
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await endShells(context);
-  await context.close();
+  await shotOfFailure(task, page);
+  await leave(context);
 });
 
 async function openShell(page: Page): Promise<void> {

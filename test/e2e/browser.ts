@@ -80,6 +80,15 @@ export async function endShells(context: BrowserContext): Promise<void> {
   for (const { sessionId } of own) await context.request.delete(`/api/exec/sessions/${sessionId}`);
 }
 
+/** The end of a test's browser profile and of the shells in it. */
+export async function leave(context: BrowserContext): Promise<void> {
+  try {
+    await endShells(context);
+  } finally {
+    await context.close();
+  }
+}
+
 export const dock = (page: Page): Locator => page.getByRole("region", { name: "Terminal dock" });
 
 /** The words on the terminal's screen, its rows joined by line ends. */
@@ -123,7 +132,8 @@ export async function onScreen(
   for (;;) {
     const text = await read();
     if (ok(text)) return text;
-    if (Date.now() > deadline) throw new Error(`not on the screen in time: ${what}\n${text}\n${await words(page)}`);
+    if (Date.now() > deadline)
+      throw new Error(`not on the screen in time: ${what}\n${text}\n${await words(page).catch(() => "")}`);
     await page.evaluate(nextChange);
   }
 }
@@ -185,6 +195,19 @@ export async function shot(page: Page, name: string): Promise<void> {
   // It is looked at and thrown away: to compress it well takes as long as to draw it.
   const picture = await (await devtools).send("Page.captureScreenshot", { format: "png", optimizeForSpeed: true });
   await writeFile(`${SHOTS}${name}.png`, picture.data, "base64");
+}
+
+/** A picture of the page of a test that failed. Where there is none to make, all that follows is done as well. */
+export async function shotOfFailure(task: Task, page: Page, more = ""): Promise<void> {
+  if (task.result?.state !== "fail") return;
+  await shot(page, `failed-${task.name.replace(/\W+/g, "-")}${more}`).catch((error) =>
+    console.log(`no picture of ${task.name}: ${error}`),
+  );
+}
+
+interface Task {
+  name: string;
+  result?: { state: string };
 }
 
 /** The themes differ in nothing but colours, and a narrow window has its colours in common with a wide one. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { address, launch, newContext, shot } from "./browser.ts";
+import { address, launch, newContext, shotOfFailure } from "./browser.ts";
 
 const PROGRAM = new URL("../../bin/periscope", import.meta.url).pathname;
 
@@ -25,7 +25,7 @@ beforeEach(async () => {
   page = await context.newPage();
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await shotOfFailure(task, page);
   for (const child of running.splice(0)) child.kill("SIGKILL");
   await context.close();
   rmSync(config, { recursive: true });

@@ -2,7 +2,18 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { dock, endShells, focusTerminal, type Look, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import {
+  dock,
+  focusTerminal,
+  type Look,
+  launch,
+  leave,
+  newContext,
+  onScreen,
+  shot,
+  shotOfFailure,
+  typeLine,
+} from "./browser.ts";
 
 // A pod of the demo whose image holds one program and no shell. It is nobody else's in these tests.
 const POD = /^tax-rates-/;
@@ -18,9 +29,8 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await endShells(context);
-  await context.close();
+  await shotOfFailure(task, page);
+  await leave(context);
 });
 
 async function fresh(look: Look = {}): Promise<void> {

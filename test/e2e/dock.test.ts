@@ -4,16 +4,17 @@ import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   dock,
-  endShells,
   focusTerminal,
   type Look,
   launch,
+  leave,
   looks,
   NARROW,
   newContext,
   onScreen,
   screen,
   shot,
+  shotOfFailure,
   typeLine,
   WIDE,
 } from "./browser.ts";
@@ -28,9 +29,8 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await endShells(context);
-  await context.close();
+  await shotOfFailure(task, page);
+  await leave(context);
   expect(errors).toEqual([]);
 });
 

@@ -6,14 +6,15 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import {
   address,
   dock,
-  endShells,
   faults,
   focusTerminal,
   type Look,
   launch,
+  leave,
   newContext,
   onScreen,
   shot,
+  shotOfFailure,
   typeLine,
 } from "./browser.ts";
 import { CuttableNetwork } from "./wire.ts";
@@ -39,10 +40,9 @@ afterAll(async () => {
   await network.stop();
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await shotOfFailure(task, page);
   network.set("open");
-  await endShells(context);
-  await context.close();
+  await leave(context);
   rmSync(folder, { recursive: true, force: true });
   expect(errors).toEqual([]);
 });

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Browser, CDPSession, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { endShells, focusTerminal, launch, newContext, onScreen, shotOfFailure, typeLine } from "./browser.ts";
 
 const MIB = 1 << 20;
 const SECONDS = Number(process.env.PERISCOPE_FLOOD_SECONDS || 4);
@@ -42,7 +42,7 @@ beforeAll(async () => {
   devtools = await page.context().newCDPSession(page);
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, "failed-flood");
+  await shotOfFailure(task, page);
 });
 afterAll(async () => {
   await endShells(page.context());

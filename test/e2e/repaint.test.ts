@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { dock, endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { dock, focusTerminal, launch, leave, newContext, onScreen, shotOfFailure, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -11,9 +11,8 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await endShells(context);
-  await context.close();
+  await shotOfFailure(task, page);
+  await leave(context);
 });
 
 const PROMPT = /[#$] ?$/m;

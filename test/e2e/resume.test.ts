@@ -5,11 +5,11 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import {
   address,
   dock,
-  endShells,
   faults,
   focusTerminal,
   type Look,
   launch,
+  leave,
   looks,
   NARROW,
   newContext,
@@ -17,6 +17,7 @@ import {
   pictures,
   screen,
   shot,
+  shotOfFailure,
   typeLine,
   WIDE,
 } from "./browser.ts";
@@ -40,10 +41,9 @@ afterAll(async () => {
   await network.stop();
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
+  await shotOfFailure(task, page);
   network.set("open");
-  await endShells(context);
-  await context.close();
+  await leave(context);
   expect(errors).toEqual([]);
 });
 

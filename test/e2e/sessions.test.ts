@@ -2,13 +2,14 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import {
   dock,
-  endShells,
   focusTerminal,
   launch,
+  leave,
   newContext,
   onScreen,
   screen as screenOf,
   shot,
+  shotOfFailure,
   typeLine,
 } from "./browser.ts";
 
@@ -29,9 +30,8 @@ beforeEach(async () => {
   page.on("pageerror", (error) => errors.push(String(error)));
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await endShells(context);
-  await context.close();
+  await shotOfFailure(task, page);
+  await leave(context);
   expect(errors).toEqual([]);
 });
 

@@ -1,6 +1,6 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { dock, endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import { dock, focusTerminal, launch, leave, newContext, onScreen, shot, shotOfFailure, typeLine } from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -19,9 +19,8 @@ beforeEach(async () => {
   page.on("pageerror", (error) => errors.push(String(error)));
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await endShells(context);
-  await context.close();
+  await shotOfFailure(task, page);
+  await leave(context);
   expect(errors).toEqual([]);
 });
 

@@ -1,6 +1,16 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { address, dock, endShells, focusTerminal, launch, newContext, onScreen, shot, typeLine } from "./browser.ts";
+import {
+  address,
+  dock,
+  focusTerminal,
+  launch,
+  leave,
+  newContext,
+  onScreen,
+  shotOfFailure,
+  typeLine,
+} from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -22,9 +32,8 @@ beforeEach(async () => {
   await page.request.delete("/api/auth/tokens");
 });
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") await shot(page, `failed-${task.name.replace(/\W+/g, "-")}`);
-  await endShells(context);
-  await context.close();
+  await shotOfFailure(task, page);
+  await leave(context);
   expect(errors).toEqual([]);
 });
 

@@ -8,13 +8,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import {
   address,
   dock,
-  endShells,
   focusTerminal,
   type Look,
   launch,
+  leave,
   newContext,
   onScreen,
   shot,
+  shotOfFailure,
   typeLine,
 } from "../browser.ts";
 
@@ -39,9 +40,8 @@ afterEach(async ({ task }) => {
   const open = contexts.splice(0);
   for (const [index, context] of open.entries()) {
     const page = context.pages()[0];
-    if (task.result?.state === "fail" && page) await shot(page, `failed-${task.name.replace(/\W+/g, "-")}-${index}`);
-    await endShells(context);
-    await context.close();
+    if (page) await shotOfFailure(task, page, `-${index}`);
+    await leave(context);
   }
   expect(errors).toEqual([]);
 });
