@@ -372,15 +372,11 @@ func TestAShellSurvivesItsLinksConnections(t *testing.T) {
 	pid := string(term.out)
 	began := len(term.out)
 	term.send(fmt.Sprintf("i=0; while [ $i -lt %d ]; do echo $i; i=$((i+1)); done\n", lines))
-	stop, cut := make(chan struct{}), make(chan int)
-	go func() { cut <- cutAgainAndAgain(f.net, stop) }()
 	var want strings.Builder
 	for i := range lines {
 		fmt.Fprintln(&want, i)
 	}
-	term.expectBytes(began + want.Len())
-	close(stop)
-	cuts := <-cut
+	cuts := f.cutWhile(term, began+want.Len())
 	if sha256.Sum256(term.out[began:]) != sha256.Sum256([]byte(want.String())) {
 		t.Error("the output is not as without cuts")
 	}
@@ -398,18 +394,20 @@ func TestAShellSurvivesItsLinksConnections(t *testing.T) {
 	term.closed()
 }
 
-// cutAgainAndAgain cuts whatever stands every 50 ms, and says how often.
-func cutAgainAndAgain(net *badnet.Proxy, stop <-chan struct{}) (cuts int) {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return cuts
-		case <-tick.C:
-			cuts += net.Cut(badnet.RST)
+// cutWhile reads n bytes of output and cuts whatever stands every 50 ms, but not
+// before something has come since the last cut: on a busy machine it may take longer
+// than that to connect. It says how often.
+func (f *faraway) cutWhile(term *terminal, n int) (cuts int) {
+	f.t.Helper()
+	seen, last := len(term.out), time.Now()
+	for len(term.out) < n {
+		term.expectBytes(len(term.out) + 1)
+		if len(term.out) > seen && time.Since(last) >= 50*time.Millisecond {
+			cuts += f.net.Cut(badnet.RST)
+			seen, last = len(term.out), time.Now()
 		}
 	}
+	return cuts
 }
 
 // TestTheOwnersOptOut: an agent that refuses shells is believed before a shell is
