@@ -53,17 +53,16 @@ func (l *landing) begin(folder bool) error {
 // beginFolder unpacks below a folder of its name where the path is one already,
 // as cp -r does.
 func (l *landing) beginFolder(isFolder, there bool) error {
-	dir := l.path
-	switch {
-	case isFolder && l.name != "" && l.name != "." && l.name != "..":
-		dir = filepath.Join(l.path, l.name)
-	case there && !isFolder:
+	if there && !isFolder {
 		return wrongUse("%q is there and is no folder.", l.path)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as cp does
+	if err := os.MkdirAll(l.path, 0o755); err != nil { //nolint:gosec // as cp does
 		return err
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(l.path)
+	if err == nil && isFolder && l.name != "" && l.name != "." && l.name != ".." {
+		root, err = below(root, l.name)
+	}
 	if err != nil {
 		return err
 	}
@@ -76,6 +75,23 @@ func (l *landing) beginFolder(isFolder, there bool) error {
 		_ = root.Close()
 	}()
 	return nil
+}
+
+// below is a folder of parent, which it closes. A link is not followed: the archive
+// of an earlier copy may have put it there.
+func below(parent *os.Root, name string) (*os.Root, error) {
+	defer parent.Close()
+	if err := parent.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	info, err := parent.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, wrongUse("%q is there and is no folder, or is a link. Remove it, or name another folder here.", filepath.Join(parent.Name(), name))
+	}
+	return parent.OpenRoot(name)
 }
 
 func (l *landing) Write(p []byte) (int, error) {

@@ -3,8 +3,10 @@ package cli
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -76,6 +78,57 @@ func TestUnpackStaysBelow(t *testing.T) {
 			}
 			if _, statErr := os.Lstat("/out"); statErr == nil {
 				t.Error("/out was written")
+			}
+		})
+	}
+}
+
+// TestALinkIsNotCopiedThrough: an archive may leave a link where the same copy, made
+// again, has its folder.
+func TestALinkIsNotCopiedThrough(t *testing.T) {
+	for name, target := range map[string]string{"out": "../out", "from the root": "", "within": "other"} {
+		t.Run(name, func(t *testing.T) {
+			top := t.TempDir()
+			out, here := filepath.Join(top, "out"), filepath.Join(top, "here")
+			for _, dir := range []string{out, filepath.Join(here, "other")} {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if target == "" {
+				target = out
+			}
+			copied := func(h tar.Header) error {
+				l := &landing{path: here, name: "srv"}
+				defer l.abandon()
+				err := l.begin(true)
+				if err == nil {
+					_, err = l.Write(archive(t, h))
+				}
+				return errors.Join(err, l.finish())
+			}
+			if err := unpackInto(t, here, archive(t, tar.Header{Name: "srv", Linkname: target, Typeflag: tar.TypeSymlink})); err != nil {
+				t.Fatal(err)
+			}
+			var wrong usageError
+			if err := copied(tar.Header{Name: "keys", Typeflag: tar.TypeReg}); !errors.As(err, &wrong) || !strings.Contains(string(wrong), filepath.Join(here, "srv")) {
+				t.Errorf("copied, or said %v", err)
+			}
+			for _, dir := range []string{out, filepath.Join(here, "other")} {
+				if names, err := os.ReadDir(dir); err != nil || len(names) > 0 {
+					t.Errorf("%s has %v (%v)", dir, names, err)
+				}
+			}
+			if err := os.Remove(filepath.Join(here, "srv")); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := copied(tar.Header{Name: "keys", Typeflag: tar.TypeReg}); err != nil {
+					t.Errorf("without the link: %v", err)
+				}
+			}
+			if data, err := os.ReadFile(filepath.Join(here, "srv", "keys")); err != nil || string(data) != "evil" {
+				t.Errorf("without the link there is %q (%v)", data, err)
 			}
 		})
 	}
