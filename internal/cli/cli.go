@@ -49,6 +49,7 @@ func Commands() []string { return []string{"cp", "exec", "login", "logout"} }
 
 // Run is one command to its end; it returns the exit code.
 func Run(ctx context.Context, name string, args []string, e Env) int {
+	outliveReaders()
 	err := e.run(ctx, name, args)
 	var code exitCode
 	var wrong usageError

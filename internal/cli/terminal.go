@@ -82,6 +82,11 @@ type caught struct{ signal syscall.Signal }
 
 func (c caught) Error() string { return "ended by the signal " + c.signal.String() }
 
+// outliveReaders has a write to a pipe that nobody reads any more fail, from now on:
+// it would end the program at once, its session and its terminal left as they are.
+// To ignore the signal would be handed down to children.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // signals ends ctx with caught at the first signal, and at the second the
 // program at once, its terminal in order.
 func signals(ctx context.Context, t *terminal) (context.Context, func()) {

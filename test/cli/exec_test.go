@@ -83,9 +83,10 @@ func TestPipes(t *testing.T) {
 			t.Error(err)
 		}
 		out.Close()
-		if err := cmd.Wait(); err == nil {
-			t.Error("success, though its output went nowhere")
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 255 {
+			t.Errorf("ended with %v", err)
 		}
+		r.wasLeft()
 	})
 	t.Run("Ctrl-C ends", func(t *testing.T) {
 		r := r.in(t)
@@ -159,6 +160,22 @@ func TestTerminal(t *testing.T) {
 		if code := s.exits(); code != 0 || s.mode() != before {
 			t.Errorf("exit code %d, terminal as it was: %v", code, s.mode() == before)
 		}
+	})
+	t.Run("a reader that has gone", func(t *testing.T) {
+		r := r.in(t)
+		s, out := r.screenInto("exec", console.Default, r.target(), "-it", "--", "yes")
+		before := s.mode()
+		if _, err := io.ReadFull(out, make([]byte, 1<<20)); err != nil {
+			t.Error(err)
+		}
+		if s.mode() == before {
+			t.Error("the terminal is not raw")
+		}
+		out.Close()
+		if code := s.exits(); code != 255 || s.mode() != before {
+			t.Errorf("exit code %d, terminal as it was: %v; it said %q", code, s.mode() == before, s.shown())
+		}
+		r.wasLeft()
 	})
 	for name, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT} {
 		t.Run("SIG"+name, func(t *testing.T) {

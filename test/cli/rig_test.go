@@ -108,6 +108,20 @@ func (r *rig) finish(cmd *exec.Cmd, stdin io.Reader) (code int, stdout, stderr s
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
+// wasLeft waits for the end of every session so far. The last was the command's own
+// doing: the server keeps nothing for it to come back to.
+func (r *rig) wasLeft() {
+	r.t.Helper()
+	begun := len(r.server.Events("pod.exec.session_start"))
+	over := r.server.Events("pod.exec.session_end")
+	for limit := time.Now().Add(wait); len(over) < begun && time.Now().Before(limit); <-time.After(20 * time.Millisecond) {
+		over = r.server.Events("pod.exec.session_end")
+	}
+	if len(over) < begun || over[begun-1].Extra["close_reason"] != "client_close" {
+		r.t.Errorf("%d sessions of %d have ended: %+v", len(over), begun, over)
+	}
+}
+
 // screen is periscope in a terminal of its own.
 type screen struct {
 	t     *testing.T
@@ -125,6 +139,24 @@ type screen struct {
 
 func (r *rig) screen(args ...string) *screen {
 	r.t.Helper()
+	return r.show(nil, args...)
+}
+
+// screenInto is the same, but for its stdout.
+func (r *rig) screenInto(args ...string) (s *screen, stdout *os.File) {
+	r.t.Helper()
+	stdout, w, err := os.Pipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer w.Close()
+	r.t.Cleanup(func() { stdout.Close() })
+	return r.show(w, args...), stdout
+}
+
+// show is for both; a nil stdout is the terminal.
+func (r *rig) show(stdout *os.File, args ...string) *screen {
+	r.t.Helper()
 	pt, tty, err := pty.Open()
 	if err != nil {
 		r.t.Fatal(err)
@@ -133,6 +165,9 @@ func (r *rig) screen(args ...string) *screen {
 	s.size(100, 40)
 	s.cmd = r.command(r.t.Context(), args...)
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = tty, tty, tty
+	if stdout != nil {
+		s.cmd.Stdout = stdout
+	}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := s.cmd.Start(); err != nil {
 		r.t.Fatal(err)
