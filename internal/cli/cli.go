@@ -50,7 +50,11 @@ func Commands() []string { return []string{"cp", "exec", "login", "logout"} }
 // Run is one command to its end; it returns the exit code.
 func Run(ctx context.Context, name string, args []string, e Env) int {
 	outliveReaders()
-	err := e.run(ctx, name, args)
+	return e.ended(e.run(ctx, name, args))
+}
+
+// ended says why there is no result, and returns the exit code.
+func (e Env) ended(err error) int {
 	var code exitCode
 	var wrong usageError
 	var local *localError

@@ -212,6 +212,14 @@ func notCopied(err error) error {
 // localError is trouble with a file here.
 type localError struct{ error }
 
+// local is nil for nil.
+func local(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &localError{err}
+}
+
 func (l *localError) Unwrap() error { return l.error }
 
 // lastOf is the name of a file there: paths there have slashes.

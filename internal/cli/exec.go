@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/execclient"
@@ -169,8 +170,10 @@ func (e Env) outcome(end execclient.Result, err error, c *execclient.Client) err
 		return exitCode(exitOK)
 	case errors.As(err, &by):
 		return exitCode(exitSignal + int(by.signal))
-	case errors.Is(err, execclient.ErrOutput):
+	case errors.Is(err, execclient.ErrOutput) && errors.Is(err, syscall.EPIPE):
 		return exitCode(exitFailed) // whoever reads has gone, and knows
+	case errors.Is(err, execclient.ErrOutput):
+		return err
 	case errors.As(err, &unreachable) && !errors.Is(err, execclient.ErrNoResume):
 		return fmt.Errorf("the server %s cannot be reached: %w", c.Server, err)
 	case err != nil:

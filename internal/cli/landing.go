@@ -94,18 +94,23 @@ func below(parent *os.Root, name string) (*os.Root, error) {
 	return parent.OpenRoot(name)
 }
 
+// Write fails with a localError.
 func (l *landing) Write(p []byte) (int, error) {
+	var to io.Writer = l.env.Stdout
 	switch {
 	case l.pipe != nil:
-		return l.pipe.Write(p)
+		to = l.pipe
 	case l.file != nil:
-		return l.file.Write(p)
+		to = l.file
 	}
-	return l.env.Stdout.Write(p)
+	n, err := to.Write(p)
+	return n, local(err)
 }
 
-// finish has it there whole.
-func (l *landing) finish() error {
+// finish has it there whole, or fails with a localError.
+func (l *landing) finish() error { return local(l.place()) }
+
+func (l *landing) place() error {
 	switch {
 	case l.pipe != nil:
 		_ = l.pipe.Close() // never fails

@@ -4,10 +4,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/periscope-console/periscope/internal/execclient"
 )
 
 // archive holds these, in order.
@@ -131,6 +134,34 @@ func TestALinkIsNotCopiedThrough(t *testing.T) {
 				t.Errorf("without the link there is %q (%v)", data, err)
 			}
 		})
+	}
+}
+
+// TestAFolderThatCannotBeWritten is trouble here, whether it shows while the archive
+// comes or at its end.
+func TestAFolderThatCannotBeWritten(t *testing.T) {
+	for name, data := range map[string][]byte{
+		"a folder in a file's place": archive(t, tar.Header{Name: "taken", Typeflag: tar.TypeReg}),
+		"half an archive":            archive(t, tar.Header{Name: "file", Typeflag: tar.TypeReg})[:512],
+		"no archive":                 bytes.Repeat([]byte("x"), 512),
+	} {
+		here := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(here, "taken", "by"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		l := &landing{path: here, name: "."}
+		if err := l.begin(true); err != nil {
+			t.Fatal(err)
+		}
+		_, err := l.Write(data)
+		if err == nil {
+			err = l.finish()
+		}
+		l.abandon()
+		var said bytes.Buffer
+		if code := (Env{Stderr: &said}).ended(fmt.Errorf("%w: %w", execclient.ErrOutput, err)); code != exitCopy || said.Len() < 20 {
+			t.Errorf("%s: %v: exit code %d, %q", name, err, code, said.String())
+		}
 	}
 }
 

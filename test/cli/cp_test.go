@@ -159,6 +159,16 @@ func TestCopiesThatFail(t *testing.T) {
 	big := write(t, filepath.Join(dir, "big"), make([]byte, 2<<20))
 	small := write(t, filepath.Join(dir, "small"), []byte("small"))
 	pod := r.target() + ":"
+	folder, taken := filepath.Join(t.TempDir(), "folder"), t.TempDir()
+	for _, dir := range []string{folder, filepath.Join(taken, "folder", "file", "by")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(folder, "file"), []byte("small"))
+	if code, _, said := r.cp(folder, pod+"/tmp"); code != 0 {
+		t.Fatalf("put: %d %q", code, said)
+	}
 	for name, c := range map[string]struct {
 		words []string
 		code  int
@@ -167,6 +177,7 @@ func TestCopiesThatFail(t *testing.T) {
 		"nothing there":  {[]string{pod + "/nowhere", dir}, 255, `There is no "/nowhere"`},
 		"nothing here":   {[]string{filepath.Join(dir, "nowhere"), pod + "/tmp"}, 1, "no such file"},
 		"no folder here": {[]string{pod + "/etc/passwd", filepath.Join(dir, "no", "x")}, 1, "no such file"},
+		"a place taken":  {[]string{pod + "/tmp/folder", taken}, 1, "directory not empty"},
 		"too big":        {[]string{big, pod + "/tmp"}, 255, "at most 1.0 MiB are copied"},
 		"two pods":       {[]string{pod + "/a", pod + "/b"}, 2, "must be in a pod"},
 		"no pod":         {[]string{small, filepath.Join(dir, "x")}, 2, "must be in a pod"},

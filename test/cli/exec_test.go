@@ -88,6 +88,23 @@ func TestPipes(t *testing.T) {
 		}
 		r.wasLeft()
 	})
+	t.Run("a full disk", func(t *testing.T) {
+		r := r.in(t)
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer full.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		var errs bytes.Buffer
+		cmd := r.command(ctx, "exec", console.Default, r.target(), "--", "echo", "x")
+		cmd.Stdout, cmd.Stderr = full, &errs
+		_ = cmd.Run() // its state is looked at
+		if wantWords(t, errs.String(), "could not be written", "no space left"); cmd.ProcessState.ExitCode() != 255 {
+			t.Errorf("%v %q", cmd.ProcessState, errs.String())
+		}
+	})
 	t.Run("Ctrl-C ends", func(t *testing.T) {
 		r := r.in(t)
 		ctx, cancel := context.WithTimeout(t.Context(), wait)
