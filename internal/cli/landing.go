@@ -225,7 +225,8 @@ func unpackFile(root *os.Root, name string, mode fs.FileMode, data io.Reader) er
 	return err
 }
 
-// packed is a folder of here as an archive, under its own name.
+// packed is a folder of here as an archive, under its own name. A link to one is
+// packed as what it leads to, under the link's name.
 func packed(dir string) *source {
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
@@ -249,7 +250,11 @@ func packed(dir string) *source {
 func pack(dir string, w io.Writer) error {
 	archive := tar.NewWriter(w)
 	base := filepath.Base(dir)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,6 +163,34 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 		if code := (Env{Stderr: &said}).ended(fmt.Errorf("%w: %w", execclient.ErrOutput, err)); code != exitCopy || said.Len() < 20 {
 			t.Errorf("%s: %v: exit code %d, %q", name, err, code, said.String())
 		}
+	}
+}
+
+// TestALinkToAFolderIsPackedAsTheFolder under the link's name. Links within stay links.
+func TestALinkToAFolderIsPackedAsTheFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "real", "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"link": "real", filepath.Join("real", "within"): "sub"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	if err := pack(filepath.Join(dir, "link"), &b); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for r := tar.NewReader(&b); ; {
+		h, err := r.Next()
+		if err != nil {
+			break
+		}
+		got = append(got, h.Name+" "+string(h.Typeflag))
+	}
+	if want := []string{"link 5", "link/sub 5", "link/within 2"}; !slices.Equal(got, want) {
+		t.Errorf("packed %q, want %q", got, want)
 	}
 }
 

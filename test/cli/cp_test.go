@@ -91,16 +91,29 @@ func TestFoldersAreCopied(t *testing.T) {
 	if code, _, said := r.cp(src, r.target()+":/tmp"); code != 0 {
 		t.Fatalf("put: %d %q", code, said)
 	}
+	if err := os.Symlink(src, filepath.Join(dir, "alias")); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, said := r.cp(filepath.Join(dir, "alias"), r.target()+":/tmp"); code != 0 {
+		t.Fatalf("put by a link: %d %q", code, said)
+	}
 	to := filepath.Join(dir, "to")
 	if err := os.Mkdir(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, said := r.cp(r.target()+":/tmp/src/", to); code != 0 {
-		t.Fatalf("get: %d %q", code, said)
+	for _, name := range []string{"src", "alias"} {
+		if code, _, said := r.cp(r.target()+":/tmp/"+name+"/", to); code != 0 {
+			t.Fatalf("get %s: %d %q", name, code, said)
+		}
+		wantCopied(t, filepath.Join(to, name), data)
 	}
-	back := filepath.Join(to, "src")
+}
+
+// wantCopied: back is as TestFoldersAreCopied has made it.
+func wantCopied(t *testing.T, back string, data []byte) {
+	t.Helper()
 	if !bytes.Equal(read(t, filepath.Join(back, "link")), data) || string(read(t, filepath.Join(back, "small\nname"))) != "small" {
-		t.Error("what came back is not what went")
+		t.Errorf("%s: what came back is not what went", back)
 	}
 	if info, err := os.Stat(filepath.Join(back, "deep", "empty")); err != nil || !info.IsDir() {
 		t.Errorf("the empty folder: %v", err)
