@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // landing is where a file or a folder from a container arrives. A file is written
@@ -16,6 +17,9 @@ import (
 type landing struct {
 	env        Env
 	path, name string
+
+	mu sync.Mutex
+	to io.Writer // what is written; nil before begin, where that failed, and at the end
 
 	file   *os.File // being written; nil for stdout and folders
 	final  string
@@ -34,6 +38,7 @@ func (l *landing) begin(folder bool) error {
 	case folder:
 		return l.beginFolder(there && info.IsDir(), there)
 	case l.path == "-":
+		l.write(l.env.Stdout)
 		return nil
 	}
 	l.final = l.path
@@ -47,7 +52,17 @@ func (l *landing) begin(folder bool) error {
 		return wrongUse("%q is neither a file nor a folder.", l.path)
 	}
 	l.file, err = os.CreateTemp(filepath.Dir(l.final), ".periscope-*")
+	if err == nil {
+		l.write(l.file)
+	}
 	return err
+}
+
+// write has what comes written there; nil refuses it.
+func (l *landing) write(to io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.to = to
 }
 
 // beginFolder unpacks below a folder of its name where the path is one already,
@@ -68,6 +83,7 @@ func (l *landing) beginFolder(isFolder, there bool) error {
 	}
 	r, w := io.Pipe()
 	l.pipe, l.packed = w, make(chan struct{})
+	l.write(w)
 	go func() {
 		defer close(l.packed)
 		l.failed = unpack(root, r)
@@ -94,14 +110,14 @@ func below(parent *os.Root, name string) (*os.Root, error) {
 	return parent.OpenRoot(name)
 }
 
-// Write fails with a localError.
+// Write fails with a localError, also where nothing is to be written. A session that
+// was ended may call it later than abandon (execclient).
 func (l *landing) Write(p []byte) (int, error) {
-	var to io.Writer = l.env.Stdout
-	switch {
-	case l.pipe != nil:
-		to = l.pipe
-	case l.file != nil:
-		to = l.file
+	l.mu.Lock()
+	to := l.to
+	l.mu.Unlock()
+	if to == nil {
+		return 0, local(errUnfinished)
 	}
 	n, err := to.Write(p)
 	return n, local(err)
@@ -111,6 +127,7 @@ func (l *landing) Write(p []byte) (int, error) {
 func (l *landing) finish() error { return local(l.place()) }
 
 func (l *landing) place() error {
+	l.write(nil)
 	switch {
 	case l.pipe != nil:
 		_ = l.pipe.Close() // never fails
@@ -147,6 +164,7 @@ func keepMode(tmp *os.File, final string) error {
 
 // abandon throws away what is not whole. What a folder has got stays.
 func (l *landing) abandon() {
+	l.write(nil)
 	if l.file != nil {
 		_ = l.file.Close()
 		_ = os.Remove(l.file.Name())

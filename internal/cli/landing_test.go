@@ -138,6 +138,49 @@ func TestALinkIsNotCopiedThrough(t *testing.T) {
 	}
 }
 
+// TestWhatIsRefusedHereIsNotShown: bytes of a container steer the terminal that they
+// are written to, so they go there only where stdout is the target.
+func TestWhatIsRefusedHereIsNotShown(t *testing.T) {
+	here := t.TempDir()
+	for _, c := range []struct {
+		path, name string
+		folder     bool
+		says       string
+	}{
+		{"-", "x", true, "cannot be copied to stdout"},
+		{filepath.Join(here, "no", "x"), "x", false, "no such file"},
+		{os.DevNull, "x", false, "neither a file nor a folder"},
+		{os.DevNull, "x", true, "no folder"},
+		{here, "..", false, "Name the file"},
+	} {
+		var shown bytes.Buffer
+		l := &landing{env: Env{Stdout: &shown}, path: c.path, name: c.name}
+		if _, err := l.Write([]byte("early")); err == nil {
+			t.Errorf("%s: written before it has begun", c.path)
+		}
+		if err := l.begin(c.folder); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", c.path, err)
+		}
+		if n, err := l.Write([]byte("\x1b[2J")); n != 0 || err == nil {
+			t.Errorf("%s: %d bytes taken, %v", c.path, n, err)
+		}
+		l.abandon()
+		if shown.Len() > 0 {
+			t.Errorf("%s: stdout has %q", c.path, shown.String())
+		}
+	}
+	var shown bytes.Buffer
+	l := &landing{env: Env{Stdout: &shown}, path: "-"}
+	if err := l.begin(false); err != nil {
+		t.Fatal(err)
+	}
+	_, first := l.Write([]byte("wanted"))
+	l.abandon()
+	if _, err := l.Write([]byte("late")); first != nil || err == nil || shown.String() != "wanted" {
+		t.Errorf("stdout has %q, %v, %v", shown.String(), first, err)
+	}
+}
+
 // TestAFolderThatCannotBeWritten is trouble here, whether it shows while the archive
 // comes or at its end.
 func TestAFolderThatCannotBeWritten(t *testing.T) {

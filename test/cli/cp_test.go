@@ -178,7 +178,7 @@ func TestCopiesThatFail(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(folder, "file"), []byte("small"))
+	write(t, filepath.Join(folder, "file"), make([]byte, 900<<10))
 	if code, _, said := r.cp(folder, pod+"/tmp"); code != 0 {
 		t.Fatalf("put: %d %q", code, said)
 	}
@@ -189,8 +189,10 @@ func TestCopiesThatFail(t *testing.T) {
 	}{
 		"nothing there":  {[]string{pod + "/nowhere", dir}, 255, `There is no "/nowhere"`},
 		"nothing here":   {[]string{filepath.Join(dir, "nowhere"), pod + "/tmp"}, 1, "no such file"},
-		"no folder here": {[]string{pod + "/etc/passwd", filepath.Join(dir, "no", "x")}, 1, "no such file"},
+		"no folder here": {[]string{pod + "/tmp/folder/file", filepath.Join(dir, "no", "x")}, 1, "no such file"},
 		"a place taken":  {[]string{pod + "/tmp/folder", taken}, 1, "directory not empty"},
+		"to stdout":      {[]string{pod + "/tmp/folder", "-"}, 2, "cannot be copied to stdout"},
+		"to a device":    {[]string{pod + "/tmp/folder/file", "/dev/null"}, 2, "neither a file nor a folder"},
 		"too big":        {[]string{big, pod + "/tmp"}, 255, "at most 1.0 MiB are copied"},
 		"two pods":       {[]string{pod + "/a", pod + "/b"}, 2, "must be in a pod"},
 		"no pod":         {[]string{small, filepath.Join(dir, "x")}, 2, "must be in a pod"},
@@ -198,9 +200,9 @@ func TestCopiesThatFail(t *testing.T) {
 		"a device":       {[]string{"/dev/null", pod + "/tmp/x"}, 2, "neither a file nor a folder"},
 		"to a folder":    {[]string{small, pod + "/no/where"}, 255, "There is no folder"},
 	} {
-		code, _, said := r.cp(c.words...)
-		if code != c.code || !strings.Contains(said, c.says) {
-			t.Errorf("%s: %d %q", name, code, said)
+		code, out, said := r.cp(c.words...)
+		if code != c.code || out != "" || !strings.Contains(said, c.says) {
+			t.Errorf("%s: %d, %d bytes on stdout, %q", name, code, len(out), said)
 		}
 	}
 	names, err := os.ReadDir(dir)
