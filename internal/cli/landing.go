@@ -2,6 +2,7 @@ package cli
 
 import (
 	"archive/tar"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -51,11 +52,24 @@ func (l *landing) begin(folder bool) error {
 	if there && !info.IsDir() && !info.Mode().IsRegular() {
 		return wrongUse("%q is neither a file nor a folder.", l.path)
 	}
-	l.file, err = os.CreateTemp(filepath.Dir(l.final), ".periscope-*")
-	if err == nil {
-		l.write(l.file)
+	return l.beginFile()
+}
+
+// beginFile lets nobody read what comes who may not read what it replaces, or any
+// new file.
+func (l *landing) beginFile() error {
+	mode := fs.FileMode(0o666) // the umask takes from it
+	if info, err := os.Stat(l.final); err == nil {
+		mode = info.Mode().Perm()
 	}
-	return err
+	beside := filepath.Join(filepath.Dir(l.final), ".periscope-"+rand.Text())
+	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // where the user has said
+	if err != nil {
+		return err
+	}
+	l.file = file
+	l.write(file)
+	return nil
 }
 
 // write has what comes written there; nil refuses it.
@@ -152,14 +166,13 @@ func (l *landing) place() error {
 	return err
 }
 
-// keepMode gives a new file the mode of the one that it replaces, else what any new
-// file has.
+// keepMode gives a file the mode of the one that it replaces. A new one has its own.
 func keepMode(tmp *os.File, final string) error {
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(final); err == nil {
-		mode = info.Mode().Perm()
+	info, err := os.Stat(final)
+	if err != nil {
+		return nil //nolint:nilerr // there is none
 	}
-	return tmp.Chmod(mode)
+	return tmp.Chmod(info.Mode().Perm())
 }
 
 // abandon throws away what is not whole. What a folder has got stays.

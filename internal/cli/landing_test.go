@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/periscope-console/periscope/internal/execclient"
@@ -234,6 +236,42 @@ func TestALinkToAFolderIsPackedAsTheFolder(t *testing.T) {
 	}
 	if want := []string{"link 5", "link/sub 5", "link/within 2"}; !slices.Equal(got, want) {
 		t.Errorf("packed %q, want %q", got, want)
+	}
+}
+
+// TestACopyHasTheModeOfWhatItReplaces, and a new one what the umask leaves; nobody
+// else may read it while it comes.
+func TestACopyHasTheModeOfWhatItReplaces(t *testing.T) {
+	was := syscall.Umask(0)
+	t.Cleanup(func() { syscall.Umask(was) })
+	for _, c := range []struct {
+		umask        int
+		before, want fs.FileMode // before is 0 for none
+	}{{0o077, 0, 0o600}, {0o022, 0, 0o644}, {0o002, 0, 0o664}, {0o077, 0o640, 0o640}, {0o022, 0o600, 0o600}, {0o022, 0o444, 0o444}} {
+		dir := t.TempDir()
+		final := filepath.Join(dir, "x")
+		if c.before != 0 {
+			if err := errors.Join(os.WriteFile(final, []byte("old"), 0o600), os.Chmod(final, c.before)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		syscall.Umask(c.umask)
+		l := &landing{path: dir, name: "x"}
+		err := l.begin(false)
+		beside, _ := filepath.Glob(filepath.Join(dir, ".periscope-*"))
+		if err != nil || len(beside) != 1 {
+			t.Fatal(beside, err)
+		}
+		info, statErr := os.Stat(beside[0])
+		_, err = l.Write([]byte("new"))
+		err = errors.Join(err, statErr, l.finish())
+		if err != nil || info.Mode()&^c.want != 0 {
+			t.Errorf("%+v: %v while it came, %v", c, info.Mode(), err)
+		}
+		info, err = os.Stat(final)
+		if data, _ := os.ReadFile(final); err != nil || info.Mode() != c.want || string(data) != "new" {
+			t.Errorf("%+v: %v, %q, %v", c, info.Mode(), data, err)
+		}
 	}
 }
 
