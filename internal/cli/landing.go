@@ -193,9 +193,12 @@ func (l *landing) abandon() {
 var errUnfinished = errors.New("the copy was not finished")
 
 // unpack writes what an archive holds below root, and nothing elsewhere: a name or
-// a link that leads out of it is an error, whatever the container says.
+// a link that leads out of it is an error, whatever the container says. So is a file
+// that is longer than what has come for it: a few bytes may speak of a hole of
+// terabytes.
 func unpack(root *os.Root, r io.Reader) error {
-	archive := tar.NewReader(r)
+	came := &wire{r: r}
+	archive := tar.NewReader(came)
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -203,12 +206,47 @@ func unpack(root *os.Root, r io.Reader) error {
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("the archive from the container cannot be read: %w", err)
+			return unreadable(err)
 		}
-		if err := unpackOne(root, h, archive); err != nil {
+		if err := unpackOne(root, h, &content{r: archive, of: came}); err != nil {
 			return err
 		}
 	}
+}
+
+func unreadable(err error) error {
+	return fmt.Errorf("the archive from the container cannot be read: %w", err)
+}
+
+// wire counts the bytes of an archive that have come and are not written.
+type wire struct {
+	r    io.Reader
+	left int64
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.left += int64(n)
+	return n, err
+}
+
+var errHoles = errors.New("the archive from the container unpacks to more than was sent. Copy files with holes one by one")
+
+// content is a file in an archive, never of more bytes than have come.
+type content struct {
+	r  io.Reader
+	of *wire
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.of.left -= int64(n); c.of.left < 0 {
+		return 0, errHoles
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = unreadable(err)
+	}
+	return n, err
 }
 
 func unpackOne(root *os.Root, h *tar.Header, data io.Reader) error {

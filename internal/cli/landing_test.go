@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,6 +87,56 @@ func TestUnpackStaysBelow(t *testing.T) {
 				t.Error("/out was written")
 			}
 		})
+	}
+}
+
+// hole is an archive of one file that has this size and no content (PAX, GNU.sparse).
+func hole(t *testing.T, size int64) []byte {
+	t.Helper()
+	records := paxRecord("GNU.sparse.size", fmt.Sprint(size)) + paxRecord("GNU.sparse.numblocks", "1") + paxRecord("GNU.sparse.map", fmt.Sprint(size, ",0"))
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	err := w.WriteHeader(&tar.Header{Name: "x", Typeflag: tar.TypeReg, Size: int64(len(records)), Format: tar.FormatUSTAR})
+	_, writeErr := w.Write([]byte(records))
+	err = errors.Join(err, writeErr, w.WriteHeader(&tar.Header{Name: "hole", Typeflag: tar.TypeReg, Mode: 0o644, Format: tar.FormatUSTAR}), w.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The writer makes no such archives: the first file becomes what is said of the second.
+	const kind, sum = 156, 148
+	data := b.Bytes()
+	was, err := strconv.ParseInt(string(data[sum:sum+6]), 8, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(data[sum:], fmt.Sprintf("%06o", was+tar.TypeXHeader-tar.TypeReg))
+	data[kind] = tar.TypeXHeader
+	return data
+}
+
+// paxRecord begins with its own length.
+func paxRecord(key, value string) string {
+	rest := " " + key + "=" + value + "\n"
+	n := len(rest)
+	for len(strconv.Itoa(n))+len(rest) != n {
+		n = len(strconv.Itoa(n)) + len(rest)
+	}
+	return strconv.Itoa(n) + rest
+}
+
+// TestHolesDoNotFillTheDisk: what a few bytes say of a file's size is not believed.
+// A hole that the rest of the archive outweighs does no harm.
+func TestHolesDoNotFillTheDisk(t *testing.T) {
+	for size, want := range map[int64]error{100: nil, 64 << 20: errHoles} {
+		data := hole(t, size)
+		dir := t.TempDir()
+		if err := unpackInto(t, dir, data); !errors.Is(err, want) {
+			t.Errorf("a hole of %d bytes: %v", size, err)
+		}
+		info, err := os.Stat(filepath.Join(dir, "hole"))
+		if err != nil || info.Size() > int64(len(data)) || want == nil && info.Size() != size {
+			t.Errorf("a hole of %d bytes: %d written from %d (%v)", size, info.Size(), len(data), err)
+		}
 	}
 }
 
