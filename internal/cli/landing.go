@@ -269,18 +269,36 @@ func unpackOne(root *os.Root, h *tar.Header, data io.Reader) error {
 	case tar.TypeReg:
 		return unpackFile(root, name, mode, data)
 	case tar.TypeSymlink:
-		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := vacate(root, name); err != nil {
 			return err
 		}
 		return root.Symlink(h.Linkname, name)
 	case tar.TypeLink:
-		return root.Link(filepath.Clean(filepath.FromSlash(h.Linkname)), name)
+		return unpackLink(root, filepath.Clean(filepath.FromSlash(h.Linkname)), name)
 	}
 	return nil // devices, fifos: nothing that can be copied
 }
 
-func unpackFile(root *os.Root, name string, mode fs.FileMode, data io.Reader) error {
+// vacate takes away what an earlier copy, or anybody, has left in a file's place.
+func vacate(root *os.Root, name string) error {
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// unpackLink makes a second name of a file that has come.
+func unpackLink(root *os.Root, file, name string) error {
+	if file != name {
+		if err := vacate(root, name); err != nil {
+			return err
+		}
+	}
+	return root.Link(file, name)
+}
+
+func unpackFile(root *os.Root, name string, mode fs.FileMode, data io.Reader) error {
+	if err := vacate(root, name); err != nil {
 		return err
 	}
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)

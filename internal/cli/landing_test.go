@@ -140,6 +140,29 @@ func TestHolesDoNotFillTheDisk(t *testing.T) {
 	}
 }
 
+// TestAFolderIsCopiedAgain over what it has left the last time.
+func TestAFolderIsCopiedAgain(t *testing.T) {
+	dir := t.TempDir()
+	data := archive(t, tar.Header{Name: "d/a", Typeflag: tar.TypeReg}, tar.Header{Name: "d/b", Linkname: "d/a", Typeflag: tar.TypeLink},
+		tar.Header{Name: "l", Linkname: "d", Typeflag: tar.TypeSymlink})
+	for range 2 {
+		if err := unpackInto(t, dir, data); err != nil {
+			t.Fatal(err)
+		}
+		a, errA := os.Stat(filepath.Join(dir, "d", "a"))
+		b, errB := os.Stat(filepath.Join(dir, "l", "b"))
+		if errA != nil || errB != nil || !os.SameFile(a, b) {
+			t.Errorf("not one file: %v, %v", errA, errB)
+		}
+	}
+	if err := unpackInto(t, dir, archive(t, tar.Header{Name: "d/a", Linkname: "./d/a", Typeflag: tar.TypeLink})); err == nil {
+		t.Error("a file was linked to itself")
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "d", "a")); err != nil || string(got) != "evil" {
+		t.Errorf("after a link to itself it has %q (%v)", got, err)
+	}
+}
+
 // TestALinkIsNotCopiedThrough: an archive may leave a link where the same copy, made
 // again, has its folder.
 func TestALinkIsNotCopiedThrough(t *testing.T) {
