@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -67,6 +68,12 @@ func (e Env) login(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	caFile := e.authorities(w, kept, c.Server)
+	if caFile != "" { // later commands are run elsewhere
+		if caFile, err = filepath.Abs(caFile); err != nil {
+			return err
+		}
+	}
 	ctx, stop := signals(ctx, &terminal{})
 	defer stop()
 	var got commandLogin
@@ -82,7 +89,7 @@ func (e Env) login(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return e.loggedIn(ctx, c, first(w.caFile, e.Getenv("PERISCOPE_CA_FILE"), kept.Servers[c.Server.String()].CAFile), got)
+	return e.loggedIn(ctx, c, caFile, got)
 }
 
 // loggedIn keeps what was got, and lets go of the token that was here before.

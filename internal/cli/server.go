@@ -68,12 +68,17 @@ func (e Env) address(w where, kept credentials) (*execclient.Client, error) {
 		return nil, err
 	}
 	c := &execclient.Client{Server: u, Agent: "periscope/" + e.Version}
-	if ca := first(w.caFile, e.Getenv("PERISCOPE_CA_FILE"), kept.Servers[u.String()].CAFile); ca != "" {
+	if ca := e.authorities(w, kept, u); ca != "" {
 		if c.TLS, err = trust(ca); err != nil {
 			return nil, err
 		}
 	}
 	return c, nil
+}
+
+// authorities is the file of those to trust; empty for the system's.
+func (e Env) authorities(w where, kept credentials, server *url.URL) string {
+	return first(w.caFile, e.Getenv("PERISCOPE_CA_FILE"), kept.Servers[server.String()].CAFile)
 }
 
 func first(texts ...string) string {

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var testToken = "psc_" + strings.Repeat("a", 49)
+
+// portal is a server at which everybody logs in by browser as soon as they ask.
+type portal struct {
+	*httptest.Server
+	revoking func() // called while a token is being revoked; may be nil
+
+	browsers sync.WaitGroup
+}
+
+func newPortal(t *testing.T) *portal {
+	p := &portal{}
+	p.Server = httptest.NewTLSServer(p)
+	t.Cleanup(func() {
+		p.Close()
+		p.browsers.Wait()
+	})
+	return p
+}
+
+func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/api/auth/cli/browser":
+		var ask struct {
+			State string
+			Port  int
+		}
+		_ = json.NewDecoder(r.Body).Decode(&ask)
+		p.browsers.Go(func() {
+			resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/?code=x&state=%s", ask.Port, url.QueryEscape(ask.State)))
+			if err == nil {
+				resp.Body.Close()
+			}
+		})
+		fmt.Fprint(w, `{"page":"/cli?ask=x","expiresInSeconds":60}`)
+	case "/api/auth/cli/redeem":
+		fmt.Fprintf(w, `{"state":"allowed","token":{"id":"i","subject":"ada"},"secret":%q}`, testToken)
+	case "/api/auth/token":
+		if p.revoking != nil {
+			p.revoking()
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// env is a person who trusts the portal by a file ca.pem in the folder at hand.
+func (p *portal) env(t *testing.T) (e Env, said *bytes.Buffer) {
+	t.Helper()
+	dir, said := t.TempDir(), &bytes.Buffer{}
+	t.Chdir(dir)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
+	if err := os.WriteFile("ca.pem", ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	vars := map[string]string{"PERISCOPE_URL": p.URL}
+	return Env{Stdout: said, Stderr: said, Getenv: func(name string) string { return vars[name] }, ConfigDir: filepath.Join(dir, "config")}, said
+}
+
+// TestALoginHoldsElsewhere: authorities are found from every folder.
+func TestALoginHoldsElsewhere(t *testing.T) {
+	p := newPortal(t)
+	e, said := p.env(t)
+	if code := Run(t.Context(), "login", []string{"--no-browser", "--ca-file", "ca.pem"}, e); code != 0 {
+		t.Fatalf("login: %d %q", code, said)
+	}
+	t.Chdir(t.TempDir())
+	if _, err := e.reach(where{}); err != nil {
+		t.Errorf("from another folder: %v", err)
+	}
+	if code := Run(t.Context(), "logout", nil, e); code != 0 || !strings.Contains(said.String(), "Logged out") {
+		t.Errorf("logout: %d %q", code, said)
+	}
+}
