@@ -178,15 +178,25 @@ func (e Env) logout(ctx context.Context, args []string) error {
 		e.say("the token still holds; try again, or revoke it on the page “Access tokens”")
 		return err
 	}
-	delete(kept.Servers, name)
-	if kept.Current == name {
-		kept.Current = ""
-	}
-	if err := e.keep(kept); err != nil {
+	if err := e.forget(name, is.Token); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.Stdout, "Logged out at %s\n", name)
 	return nil
+}
+
+// forget takes a token out of the file, which is read again: a login may have ended
+// meanwhile, even at the same server.
+func (e Env) forget(server, token string) error {
+	kept, err := e.credentials()
+	if err != nil || kept.Servers[server].Token != token {
+		return err
+	}
+	delete(kept.Servers, server)
+	if kept.Current == server {
+		kept.Current = ""
+	}
+	return e.keep(kept)
 }
 
 // random has 256 bits.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -86,5 +87,41 @@ func TestALoginHoldsElsewhere(t *testing.T) {
 	}
 	if code := Run(t.Context(), "logout", nil, e); code != 0 || !strings.Contains(said.String(), "Logged out") {
 		t.Errorf("logout: %d %q", code, said)
+	}
+}
+
+// TestLogoutForgetsWhatItRevoked and no login that was made while the server was asked.
+func TestLogoutForgetsWhatItRevoked(t *testing.T) {
+	p := newPortal(t)
+	e, said := p.env(t)
+	mine := account{Token: testToken, ID: "mine", CAFile: "ca.pem"}
+	again, other := mine, account{Token: testToken, ID: "other"}
+	again.Token = "psc_" + strings.Repeat("b", 49)
+	for name, c := range map[string]struct{ meanwhile, left credentials }{
+		"nothing else": {credentials{p.URL, map[string]account{p.URL: mine}}, credentials{}},
+		"a login at another server": {
+			credentials{"https://other", map[string]account{p.URL: mine, "https://other": other}},
+			credentials{"https://other", map[string]account{"https://other": other}},
+		},
+		"a login at the same server": {
+			credentials{p.URL, map[string]account{p.URL: again}},
+			credentials{p.URL, map[string]account{p.URL: again}},
+		},
+		"another logout": {},
+	} {
+		if err := e.keep(credentials{p.URL, map[string]account{p.URL: mine}}); err != nil {
+			t.Fatal(err)
+		}
+		p.revoking = func() {
+			if err := e.keep(c.meanwhile); err != nil {
+				t.Error(err)
+			}
+		}
+		if code := Run(t.Context(), "logout", nil, e); code != 0 {
+			t.Errorf("%s: %d %q", name, code, said)
+		}
+		if got, err := e.credentials(); err != nil || got.Current != c.left.Current || !maps.Equal(got.Servers, c.left.Servers) {
+			t.Errorf("%s: %+v is left, want %+v (%v)", name, got, c.left, err)
+		}
 	}
 }
