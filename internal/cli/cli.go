@@ -4,9 +4,10 @@
 // It owns flags, the words on stderr, exit codes, the terminal's raw mode, the
 // file of credentials, and the client's half of logging in. It does not own the
 // session's protocol (execclient) or anything of a server. A command's goroutines
-// end with it, but for a read of stdin that has not returned. It guarantees that
-// the terminal is as it was on every way out but SIGKILL, and that a token is
-// neither printed nor sent in the clear to another machine.
+// end with it, but for a read of stdin that has not returned and the wait for a
+// browser that was opened. It guarantees that the terminal is as it was on every way
+// out but SIGKILL, and that a token is neither printed nor sent in the clear to
+// another machine.
 package cli
 
 import (

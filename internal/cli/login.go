@@ -255,7 +255,8 @@ func hostname() string {
 	return name
 }
 
-// browse opens an address in the person's browser.
+// browse opens an address in the person's browser. Where none was running, what opens
+// it may be the browser: it is neither waited for nor ended.
 func (e Env) browse(ctx context.Context, address string) error {
 	if e.Browse != nil {
 		return e.Browse(ctx, address)
@@ -266,8 +267,12 @@ func (e Env) browse(ctx context.Context, address string) error {
 	} else if e.Getenv("DISPLAY") == "" && e.Getenv("WAYLAND_DISPLAY") == "" {
 		return errors.New("no screen")
 	}
-	cmd := exec.CommandContext(ctx, program, address)
-	return cmd.Run()
+	cmd := exec.Command(program, address) //nolint:gosec // an address of the server's, from pageOf
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go cmd.Wait() //nolint:errcheck // the person sees what has opened
+	return nil
 }
 
 // byDevice has the person type a code wherever they have a browser.

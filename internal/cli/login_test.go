@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 var testToken = "psc_" + strings.Repeat("a", 49)
@@ -87,6 +89,43 @@ func TestALoginHoldsElsewhere(t *testing.T) {
 	}
 	if code := Run(t.Context(), "logout", nil, e); code != 0 || !strings.Contains(said.String(), "Logged out") {
 		t.Errorf("logout: %d %q", code, said)
+	}
+}
+
+// TestTheBrowserIsNotWaitedFor: where none was running, it runs until somebody closes
+// it, which the login's end is not.
+func TestTheBrowserIsNotWaitedFor(t *testing.T) {
+	p := newPortal(t)
+	e, said := p.env(t)
+	bin, vars := t.TempDir(), e.Getenv
+	e.Getenv = func(name string) string {
+		if name == "DISPLAY" {
+			return ":0"
+		}
+		return vars(name)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	closing, closed := filepath.Join(bin, "closing"), filepath.Join(bin, "closed")
+	script := fmt.Sprintf("#!/bin/sh\nuntil [ -e %s ]; do sleep 0.01; done\n: >%s\n", closing, closed)
+	for _, name := range []string{"xdg-open", "open"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if code := Run(ctx, "login", []string{"--ca-file", "ca.pem"}, e); code != 0 || !strings.Contains(said.String(), "if none has, open "+p.URL) {
+		t.Errorf("login: %d %q", code, said)
+	}
+	if err := os.WriteFile(closing, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := os.Stat(closed); err != nil; _, err = os.Stat(closed) {
+		select {
+		case <-ctx.Done():
+			t.Fatal("the login has ended the browser")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 
