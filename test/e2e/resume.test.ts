@@ -342,12 +342,14 @@ test("a shell that is gone is not pretended to be there", async () => {
   await phase("reconnecting");
   await shot(page, "resume-reconnecting");
   expect(await faults(page)).toEqual([]);
-  // Ended from elsewhere, past the network that is cut; and its end is kept, but not for somebody else's token.
+  // Ended from elsewhere; its end is not for somebody else's token.
   const kept = await page.evaluate(() => JSON.parse(sessionStorage.getItem("periscope.shells") ?? "{}"));
   await page.evaluate(() => sessionStorage.clear());
   network.set("open");
   await reconnect();
   await resumed();
+  await context.request.delete(`/api/exec/sessions/${kept.shells[0].sessionId}`);
+  await phase("ended");
   kept.shells[0].token = "not-the-token";
   await page.route("**/api/**", (route) => route.continue());
   await context.addInitScript((index) => sessionStorage.setItem("periscope.shells", index), JSON.stringify(kept));
