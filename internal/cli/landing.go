@@ -110,7 +110,7 @@ func (l *landing) beginFolder(isFolder, there bool) error {
 // below is a folder of parent, which it closes. A link is not followed: the archive
 // of an earlier copy may have put it there.
 func below(parent *os.Root, name string) (*os.Root, error) {
-	defer parent.Close()
+	defer func() { _ = parent.Close() }()
 	if err := parent.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
