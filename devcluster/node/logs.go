@@ -198,7 +198,7 @@ func (l *containerLog) copyTo(ctx context.Context, out io.Writer, flush func(), 
 // copySegments goes from one segment to the next, and waits at the end of the
 // last one if the reader follows.
 func (l *containerLog) copySegments(ctx context.Context, w *logPrinter, flush func(), segment int, offset int64) error {
-	for {
+	for ctx.Err() == nil {
 		more, err := l.copySegment(ctx, w, flush, segment, offset)
 		if err != nil || !more {
 			return err
@@ -208,12 +208,14 @@ func (l *containerLog) copySegments(ctx context.Context, w *logPrinter, flush fu
 			segment = first // too slow: the log has moved on
 		}
 	}
+	return nil
 }
 
 func (l *containerLog) copySegment(ctx context.Context, w *logPrinter, flush func(), segment int, offset int64) (more bool, err error) {
 	f, err := os.Open(l.segment(segment))
 	if errors.Is(err, os.ErrNotExist) {
-		return true, nil
+		_, last, _, _ := l.state()
+		return segment < last, nil // rotated away, or the folder is gone
 	}
 	if err != nil {
 		return false, err

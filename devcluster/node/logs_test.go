@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,34 @@ func TestRotation(t *testing.T) {
 	kept := strings.Count(read(t, l, all()), line)
 	if kept*len(line) > segmentKeep*segmentSize || kept == 0 {
 		t.Errorf("%d lines of %d bytes are kept", kept, len(line))
+	}
+}
+
+// TestTheFolderOfALogIsGone: whoever reads it comes to an end.
+func TestTheFolderOfALogIsGone(t *testing.T) {
+	for _, segments := range []int{1, 3} {
+		l := newTestLog(t)
+		for range segments - 1 {
+			if err := l.rotate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.RemoveAll(l.dir); err != nil {
+			t.Fatal(err)
+		}
+		l.close()
+		o := all()
+		o.follow = true
+		done := make(chan error, 1)
+		go func() { done <- l.copyTo(t.Context(), &bytes.Buffer{}, func() {}, o) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%d segments: %v", segments, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d segments: the reader goes on for ever", segments)
+		}
 	}
 }
 
