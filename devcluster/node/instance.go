@@ -16,7 +16,8 @@ import (
 	"github.com/periscope-console/periscope/devcluster/shim"
 )
 
-// drainPatience bounds the wait for output after the whole container is gone.
+// drainPatience bounds the wait for clients to take output after the whole
+// container is gone.
 const drainPatience = 2 * time.Second
 
 // instance is one run of a pod's container, from its start to its end.
@@ -165,9 +166,15 @@ func (in *instance) wait(drained <-chan struct{}) {
 	<-in.main.done
 	in.c.kill()
 	<-in.c.gone
+	// The log gets all that was printed, whatever a client does.
+	late := time.AfterFunc(drainPatience, func() {
+		in.out.close()
+		in.err.close()
+	})
+	defer late.Stop()
 	select {
 	case <-drained:
-	case <-time.After(drainPatience): // a client takes nothing any more
+	case <-time.After(2 * drainPatience): // a process that has got away holds the output
 	}
 	in.closeStdin()
 	in.log.close()
@@ -287,6 +294,11 @@ func (in *instance) execTerminal(spec shim.Process, stdin io.Reader, stdout io.W
 	if err != nil {
 		return 0, err
 	}
+	return in.terminal(p, stdin, stdout, resize), nil
+}
+
+// terminal connects a client to a process that has one, until both are done.
+func (in *instance) terminal(p *process, stdin io.Reader, stdout io.Writer, resize <-chan remotecommand.TerminalSize) (code int) {
 	defer p.master.Close()
 	if resize != nil {
 		go resizeFrom(resize, p.master, p.done)
@@ -299,17 +311,26 @@ func (in *instance) execTerminal(spec shim.Process, stdin io.Reader, stdout io.W
 	go func() {
 		defer close(drained)
 		if stdout != nil {
-			pump(stdout, p.master)
+			pump(stdout, untilQuiet{p.master, p.done})
 		}
 	}()
 	<-p.done
-	// The kernel hangs the terminal up when its session ends, so what is left
-	// to read is bounded; a client that is gone must not hold it for ever.
+	p.master.SetReadDeadline(time.Now().Add(drainPatience)) // for a read under way
+	in.awaitOutput(drained)
+	return p.code
+}
+
+// awaitOutput waits until a client has taken all output of a command. One that
+// pauses keeps the exec open, unless the container ends.
+func (in *instance) awaitOutput(drained <-chan struct{}) {
 	select {
 	case <-drained:
-	case <-time.After(drainPatience):
+	case <-in.c.gone:
+		select {
+		case <-drained:
+		case <-time.After(drainPatience):
+		}
 	}
-	return p.code, nil
 }
 
 func (in *instance) execPipes(spec shim.Process, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
@@ -331,15 +352,8 @@ func (in *instance) execPipes(spec shim.Process, stdin io.Reader, stdout, stderr
 	drained := s.pump(stdout, stderr)
 	<-p.done
 	// As with containerd, a process left in the background that holds the
-	// output keeps the exec open, unless the container ends.
-	select {
-	case <-drained:
-	case <-in.c.gone:
-		select {
-		case <-drained:
-		case <-time.After(drainPatience):
-		}
-	}
+	// output keeps the exec open too.
+	in.awaitOutput(drained)
 	return p.code, nil
 }
 

@@ -1,9 +1,12 @@
 package node
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
@@ -75,11 +78,28 @@ func setSize(terminal *os.File, size remotecommand.TerminalSize) {
 	})
 }
 
+// untilQuiet reads a terminal. Once its command has ended it is read until
+// nothing comes any more: a process in the background may hold it open.
+type untilQuiet struct {
+	terminal *os.File
+	ended    <-chan struct{}
+}
+
+func (r untilQuiet) Read(p []byte) (int, error) {
+	select {
+	case <-r.ended:
+		r.terminal.SetReadDeadline(time.Now().Add(drainPatience))
+	default:
+	}
+	return r.terminal.Read(p)
+}
+
 // fanOut writes to all who are attached. As with containerd, a slow one slows
 // the container; one that fails is dropped.
 type fanOut struct {
-	mu      sync.Mutex // guards writers, not the writing
+	mu      sync.Mutex // guards what follows, not the writing
 	writers map[*attached]struct{}
+	closed  bool
 }
 
 type attached struct {
@@ -88,12 +108,34 @@ type attached struct {
 	once   sync.Once
 }
 
+var errGivenUp = errors.New("the client takes nothing any more")
+
 func (a *attached) fail() { a.once.Do(func() { close(a.failed) }) }
+
+// write returns when the client has taken p, or was given up.
+func (a *attached) write(p []byte) error {
+	mine := bytes.Clone(p) // a client that was given up may still take from it
+	written := make(chan error, 1)
+	go func() {
+		_, err := a.w.Write(mine)
+		written <- err
+	}()
+	select {
+	case err := <-written:
+		return err
+	case <-a.failed:
+		return errGivenUp
+	}
+}
 
 func (f *fanOut) add(w io.Writer) *attached {
 	a := &attached{w: w, failed: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		a.fail()
+		return a
+	}
 	if f.writers == nil {
 		f.writers = map[*attached]struct{}{}
 	}
@@ -105,6 +147,16 @@ func (f *fanOut) remove(a *attached) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.writers, a)
+}
+
+// close gives up all who are attached, also those that a Write waits for.
+func (f *fanOut) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	for a := range f.writers {
+		a.fail()
+	}
 }
 
 func (f *fanOut) snapshot() []*attached {
@@ -122,7 +174,7 @@ func (f *fanOut) snapshot() []*attached {
 
 func (f *fanOut) Write(p []byte) (int, error) {
 	for _, a := range f.snapshot() {
-		if _, err := a.w.Write(p); err != nil {
+		if a.write(p) != nil {
 			f.remove(a)
 			a.fail()
 		}
