@@ -123,7 +123,12 @@ func testExecFails(t *testing.T, c *cluster) {
 		wantIn(t, "message", r.err, "Internal error occurred")
 		wantIn(t, "message", r.err, "OCI runtime exec failed: exec failed: unable to start container process: exec: \""+command+"\"")
 	}
-	r := c.try(nil, "exec", "exec", "-c", "nobody", "--", "true")
+	// The error quotes the command; the container lives on.
+	r := c.try(nil, "exec", "exec", "--", strings.Repeat("x", 40_000))
+	wantIn(t, "long name", r.err, "OCI runtime exec failed")
+	c.kubectl("exec", "exec", "--", "true")
+	want(t, "restarts", c.kubectl("get", "pod", "exec", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"), "0")
+	r = c.try(nil, "exec", "exec", "-c", "nobody", "--", "true")
 	wantIn(t, "unknown container", r.err, "container nobody is not valid for pod exec")
 	c.kubectl("run", "done", "--image=registry.local/test:1", "--restart=Never", "--", "true")
 	c.waitFor("pod/done", "{.status.phase}", "Succeeded")

@@ -147,7 +147,7 @@ func (s *shim) handle(r Request, fds []int) {
 }
 
 func (s *shim) send(r Reply, fd int) {
-	data, _ := json.Marshal(r) // a Reply always marshals
+	data := r.packet()
 	var rights []byte
 	if fd >= 0 {
 		rights = syscall.UnixRights(fd)

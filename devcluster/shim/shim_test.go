@@ -1,10 +1,12 @@
 package shim
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -58,6 +60,24 @@ func TestLookPath(t *testing.T) {
 			t.Errorf("%s: %s, %v", test.name, path, err)
 		case test.says != "" && (err == nil || err.Error() != test.says):
 			t.Errorf("%s: %v, want %s", test.name, err, test.says)
+		}
+	}
+}
+
+// TestAnErrorFitsIntoAPacket: a node that gets half a reply ends the container.
+func TestAnErrorFitsIntoAPacket(t *testing.T) {
+	for _, name := range []string{"x", "\x01/", "\xff", "字"} {
+		_, err := lookPath(strings.Repeat(name, 100_000/len(name)), []string{"PATH=/usr/bin"}, "/")
+		if err == nil {
+			t.Fatalf("%q is found", name)
+		}
+		data := Reply{ID: 1<<64 - 1, Kind: Failed, PID: 1 << 30, Code: 255, Error: err.Error()}.packet()
+		if len(data) >= MaxPacket {
+			t.Errorf("%q: a packet of %d bytes", name, len(data))
+		}
+		var back Reply
+		if err := json.Unmarshal(data, &back); err != nil || !strings.HasPrefix(back.Error, "exec: ") {
+			t.Errorf("%q: %.20q, %v", name, back.Error, err)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package shim
 
+import "encoding/json"
+
 // The node speaks to the shim over one SOCK_SEQPACKET pair: a packet is a JSON
 // object, with file descriptors beside it. What may be large (environment,
 // command) is handed over as a file instead.
@@ -15,6 +17,10 @@ const (
 
 // MaxPacket bounds a packet in both directions, in bytes.
 const MaxPacket = 32 << 10
+
+// maxError bounds the text of an error, which may quote a command: six bytes
+// for each of it, as JSON may need them, leave room in a packet.
+const maxError = 4 << 10
 
 // Boot is what a shim needs before the first process starts.
 type Boot struct {
@@ -109,4 +115,12 @@ type Reply struct {
 	PID   int    `json:"pid,omitempty"`
 	Code  int    `json:"code,omitempty"`
 	Error string `json:"error,omitempty"`
+}
+
+func (r Reply) packet() []byte {
+	if len(r.Error) > maxError {
+		r.Error = r.Error[:maxError] + "…"
+	}
+	data, _ := json.Marshal(r) // a Reply always marshals
+	return data
 }
