@@ -40,8 +40,13 @@ func TestCrash(t *testing.T) {
 // refuses a second one in a folder.
 func TestSideBySide(t *testing.T) {
 	a, b := start(t, t.TempDir()), start(t, t.TempDir(), "--nodes", "3")
+	// They share the machine's network; their pods have addresses of their own.
+	a.serve("web-of-a")
+	b.serve("web-of-b")
+	a.wantForwarded("web-of-a")
+	b.wantForwarded("web-of-b")
 	a.run("only-in-a", "sleep", "infinity")
-	want(t, "pods in b", b.kubectl("get", "pods", "-o", "name"), "")
+	want(t, "pods in b", b.kubectl("get", "pods", "-o", "name"), "pod/web-of-b\n")
 	want(t, "nodes in b", b.kubectl("get", "nodes", "-o", "name"), "node/node-1\nnode/node-2\nnode/node-3\n")
 	second := exec.Command(devclusterBin, "--dir", a.dir)
 	out, err := second.CombinedOutput()

@@ -315,21 +315,34 @@ func testCopy(t *testing.T, c *cluster) {
 	}
 }
 
-func testPortForward(t *testing.T, c *cluster) {
-	c.apply(`{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: web, image: "registry.local/test:1",
+// serve starts a pod on the first node that listens on its own address at port 8731
+// and answers its name at /hostname.
+func (c *cluster) serve(name string) {
+	c.t.Helper()
+	c.apply(strings.ReplaceAll(`{apiVersion: v1, kind: Pod, metadata: {name: NAME}, spec: {nodeName: node-1, containers: [{name: web, image: "registry.local/test:1",
 		command: [python3, -m, http.server, "8731", --bind, $(IP)], workingDir: /etc,
 		env: [{name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}],
-		readinessProbe: {tcpSocket: {port: 8731}, periodSeconds: 1}}]}}`)
-	c.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
-	ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+		readinessProbe: {tcpSocket: {port: 8731}, periodSeconds: 1}}]}}`, "NAME", name))
+	c.kubectl("wait", "--for=condition=Ready", "pod/"+name, "--timeout=30s")
+}
+
+func testPortForward(t *testing.T, c *cluster) {
+	c.serve("web")
+	c.wantForwarded("web")
+}
+
+// wantForwarded reaches such a pod by port-forward.
+func (c *cluster) wantForwarded(pod string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), callTimeout)
 	defer cancel()
-	forward := c.command(ctx, "port-forward", "pod/web", ":8731")
+	forward := c.command(ctx, "port-forward", "pod/"+pod, ":8731")
 	out, err := forward.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	if err := forward.Start(); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	defer forward.Wait()
 	defer forward.Process.Kill()
@@ -337,17 +350,17 @@ func testPortForward(t *testing.T, c *cluster) {
 	n, err := out.Read(buf)
 	m := regexp.MustCompile(`127\.0\.0\.1:(\d+)`).FindSubmatch(buf[:n])
 	if m == nil {
-		t.Fatalf("no port in %q, %v", buf[:n], err)
+		c.t.Fatalf("no port in %q, %v", buf[:n], err)
 	}
 	for range 3 {
 		response, err := http.Get("http://127.0.0.1:" + string(m[1]) + "/hostname")
 		if err != nil {
-			t.Fatal(err)
+			c.t.Fatal(err)
 		}
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
-		if err != nil || string(body) != "web\n" {
-			t.Errorf("got %q, %v", body, err)
+		if err != nil || string(body) != pod+"\n" {
+			c.t.Errorf("got %q, %v", body, err)
 		}
 	}
 }

@@ -47,7 +47,7 @@ const (
 // Options describes one node.
 type Options struct {
 	Name       string
-	Index      int // from 0; makes pod addresses of several nodes differ
+	Index      int // from 0
 	Dir        string
 	Client     *rest.Config
 	Serving    pki.Pair
@@ -79,6 +79,7 @@ type Node struct {
 	client    kubernetes.Interface
 	recorder  record.EventRecorder
 	isolation isolation
+	addresses addresses
 
 	mu     sync.Mutex // guards what follows
 	pods   map[types.UID]*pod
@@ -91,6 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	defer n.addresses.release()
 	stopEvents := n.startEvents()
 	defer stopEvents()
 	server, err := n.newServer()
@@ -119,7 +121,8 @@ func newNode(o Options) (*Node, error) {
 		return nil, err
 	}
 	n.isolation = chooseIsolation(o.Processes, n.scratch(), o.Log)
-	return n, nil
+	n.addresses, err = claimAddresses(firstAddresses + o.Index)
+	return n, err
 }
 
 // scratch is a folder to mount on, inside each container's own mount namespace.
@@ -252,7 +255,7 @@ func (n *Node) nextPodIP() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.nextIP = n.nextIP%65000 + 1
-	return fmt.Sprintf("127.%d.%d.%d", 10+n.o.Index%200, (n.nextIP+256)>>8&0xff, n.nextIP&0xff)
+	return fmt.Sprintf("127.%d.%d.%d", n.addresses.octet, (n.nextIP+256)>>8&0xff, n.nextIP&0xff)
 }
 
 // confirmDeletion tells the API that nothing of the pod is left.
