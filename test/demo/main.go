@@ -98,15 +98,21 @@ func run(ctx context.Context, args []string) error {
 	if flags.NArg() > 0 {
 		return d.beside(ctx, flags.Args())
 	}
-	if d.login == nil {
-		fmt.Printf("\nAny program on this machine may use this demo: it has no login. Ctrl-C ends everything.\n\n")
-	} else {
-		fmt.Printf("\n%s\n", d.login.users())
-	}
-	fmt.Printf("periscope ready: %s\nkubeconfig: %s\n", d.url, d.kubeconfig())
-	program := filepath.Join(d.bin, "periscope")
-	fmt.Printf("in a terminal: %s login --server %s && %s exec demo tools/toolbox\n", program, strings.TrimSuffix(d.url, "/"), program)
+	d.announce(os.Stdout)
 	return d.wait(ctx)
+}
+
+// announce tells people how to go on. The addresses come last, for those who wait
+// for them.
+func (d *demo) announce(w io.Writer) {
+	if d.login == nil {
+		fmt.Fprintf(w, "\nAny program on this machine may use this demo: it has no login. Ctrl-C ends everything.\n\n")
+	} else {
+		fmt.Fprintf(w, "\n%s\n", d.login.users())
+	}
+	program := filepath.Join(d.bin, "periscope")
+	fmt.Fprintf(w, "in a terminal: %s login --server %s && %s exec demo tools/toolbox\n", program, strings.TrimSuffix(d.url, "/"), program)
+	fmt.Fprintf(w, "periscope ready: %s\nkubeconfig: %s\n", d.url, d.kubeconfig())
 }
 
 func (d *demo) prepare() (err error) {
