@@ -27,7 +27,7 @@ demo: build devcluster $(if $(DEMO_OIDC),devidp) bin/demo ## run the whole produ
 	@exec bin/demo --dir "$(DEMO_DIR)" --port "$(DEMO_PORT)" $(if $(DEMO_OIDC),--oidc)
 
 .PHONY: test
-test: build devcluster devidp ekswebhook bin/demo bin/tests/.compiled test/e2e/node_modules/.package-lock.json ## run every test: Go with -race, vitest, the browser
+test: deps build devcluster devidp ekswebhook bin/demo bin/tests/.compiled test/e2e/node_modules/.package-lock.json ## run every test: Go with -race, vitest, the browser
 	@build/test.sh
 
 .PHONY: check
@@ -35,13 +35,13 @@ check: deps web/node_modules/.package-lock.json test/e2e/node_modules/.package-l
 	@build/check.sh "$(LINT)"
 
 .PHONY: bench
-bench: build devcluster bin/demo ## print the ratios of docs/performance.md
+bench: deps build devcluster bin/demo ## print the ratios of docs/performance.md
 	@go run ./test/bench
 	@cd test/bench/tunnel && go run .
 	@build/bench-browser.sh
 
 .PHONY: soak
-soak: build devcluster bin/demo test/e2e/node_modules/.package-lock.json ## flood a browser for a minute, restart the server of 200 agents, leave shells alone behind a proxy with an idle limit for 15
+soak: deps build devcluster bin/demo test/e2e/node_modules/.package-lock.json ## flood a browser for a minute, restart the server of 200 agents, leave shells alone behind a proxy with an idle limit for 15
 	@build/soak.sh "$(SOAK)"
 
 .PHONY: e2e-real
@@ -49,27 +49,31 @@ e2e-real: build devcluster devidp images ## what holds on a real node: container
 	@build/e2e-real.sh
 
 .PHONY: build
-build: deps bin/periscope bin/periscope-agent ## build bin/periscope with its pages, and bin/periscope-agent
+build: tools bin/periscope bin/periscope-agent ## build bin/periscope with its pages, and bin/periscope-agent
 
 .PHONY: images
 images: build bin/ca-certificates.crt ## build what the Dockerfiles in deploy copy
 
 .PHONY: devcluster
-devcluster: deps bin/devcluster bin/kubectl ## build the cluster of the demo and the tests
+devcluster: tools bin/devcluster bin/kubectl ## build the cluster of the demo and the tests
 
 .PHONY: devidp
-devidp: deps bin/devidp ## build the OpenID provider of the demo and the tests
+devidp: tools bin/devidp ## build the OpenID provider of the demo and the tests
 
 .PHONY: ekswebhook
-ekswebhook: deps bin/ekswebhook ## build what stands before an EKS cluster's apiserver, for the tests
+ekswebhook: tools bin/ekswebhook ## build what stands before an EKS cluster's apiserver, for the tests
 
 .PHONY: generate
-generate: deps ## write api/, docs/configuration.md and the browser's types anew
+generate: tools ## write api/, docs/configuration.md and the browser's types anew
 	@build/generate.sh
+
+.PHONY: tools
+tools:
+	@build/deps.sh build
 
 .PHONY: deps
 deps:
-	@build/deps.sh
+	@build/deps.sh test
 
 .PHONY: clean
 clean: ## remove what was built

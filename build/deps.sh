@@ -1,32 +1,49 @@
 #!/usr/bin/env bash
-# deps.sh [real]: makes sure that the tools the build and the tests need are on
-# this machine; with real also those of a real node.
+# deps.sh build|test|real: makes sure that the tools that the build and the demo need
+# are on this machine; with test also those of the tests, with real those of a real
+# node too.
 set -euo pipefail
 
 need_go=1.26
+need_node=20.19
 missing=()
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+# older FOUND NEEDED: compares versions.
+older() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" != "$2" ]; }
+
+check_node() {
+  local found
+  found=$(node --version | sed 's/^v//')
+  if older "$found" "$need_node"; then
+    echo "Node.js $need_node or newer is needed; this machine has $found. Install a newer one from nodejs.org, then run this again." >&2
+    exit 1
+  fi
+}
 
 if ! have go; then
   echo "Go $need_go or newer is needed and there is none on this machine. Install it from go.dev/dl, then run this again." >&2
   exit 1
 fi
 found=$(go env GOVERSION | sed 's/^go//')
-if [ "$(printf '%s\n%s\n' "$need_go" "$found" | sort -V | head -n1)" != "$need_go" ]; then
+if older "$found" "$need_go"; then
   echo "Go $need_go or newer is needed; this machine has $found. Install a newer one from go.dev/dl, then run this again." >&2
   exit 1
 fi
-have gcc || missing+=(gcc libc6-dev)
 have git || missing+=(git)
 { have node && have npm; } || missing+=(nodejs npm)
-# Both at once: they share a package, of one version.
-{ have chromium && have chromium-headless-shell; } || missing+=(chromium chromium-headless-shell)
-[ -x /usr/sbin/haproxy ] || missing+=(haproxy)
-compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
-have fc-list && fc-list : family 2>/dev/null | grep -qi 'cjk' || missing+=(fontconfig fonts-noto-cjk)
-have fc-list && fc-list : family 2>/dev/null | grep -qi 'emoji' || missing+=(fonts-noto-color-emoji)
-if [ "${1:-}" = real ]; then
+! have node || check_node
+if [ "$1" != build ]; then
+  have gcc || missing+=(gcc libc6-dev)
+  # Both at once: they share a package, of one version.
+  { have chromium && have chromium-headless-shell; } || missing+=(chromium chromium-headless-shell)
+  [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+  compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
+  have fc-list && fc-list : family 2>/dev/null | grep -qi 'cjk' || missing+=(fontconfig fonts-noto-cjk)
+  have fc-list && fc-list : family 2>/dev/null | grep -qi 'emoji' || missing+=(fonts-noto-color-emoji)
+fi
+if [ "$1" = real ]; then
   have containerd || missing+=(containerd)
   have runc || missing+=(runc)
   have ip || missing+=(iproute2)
@@ -45,3 +62,4 @@ echo "Installing ${missing[*]} with apt-get"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" | sed -n '/^Setting up/p'
+check_node

@@ -1,0 +1,66 @@
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// machine is a PATH that holds these programs and what every machine has, without
+// a way to install more.
+func machine(t *testing.T, programs map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"head", "sed", "sort"} {
+		real, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(real, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, says := range programs {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho "+says+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestNeeded: a build and the demo need what README.md says, and are content with it.
+func TestNeeded(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, purpose, goes, node, says string
+		npm                             bool
+	}{
+		{"all of it", "build", "go1.26.0", "v20.19.0", "", true},
+		{"newer ones", "build", "go1.27.1", "v24.1.0", "", true},
+		{"the tests need more", "test", "go1.26.0", "v20.19.0", "this machine has no apt-get to install them: gcc libc6-dev chromium", true},
+		{"an old Go", "build", "go1.25.9", "v20.19.0", "Go 1.26 or newer is needed; this machine has 1.25.9.", true},
+		{"an old Node.js", "build", "go1.26.0", "v20.9.0", "Node.js 20.19 or newer is needed; this machine has 20.9.0.", true},
+		{"no npm", "build", "go1.26.0", "v20.19.0", "no apt-get to install them: nodejs npm.", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			programs := map[string]string{"go": test.goes, "git": "", "node": test.node}
+			if test.npm {
+				programs["npm"] = ""
+			}
+			cmd := exec.Command(bash, "../../build/deps.sh", test.purpose)
+			cmd.Env = []string{"PATH=" + machine(t, programs)}
+			out, err := cmd.CombinedOutput()
+			if test.says == "" && (err != nil || len(out) > 0) || test.says != "" && err == nil {
+				t.Errorf("%v: %s", err, out)
+			}
+			if !strings.Contains(string(out), test.says) || strings.Count(string(out), "\n") > 1 {
+				t.Errorf("says\n%s", out)
+			}
+		})
+	}
+}
