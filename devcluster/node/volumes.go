@@ -70,8 +70,12 @@ func (v *volumes) syncOne(ctx context.Context, pod *corev1.Pod, volume *corev1.V
 	return w.Write(payload, nil)
 }
 
-// makeShared makes a folder that any user of the pod may write to.
+// makeShared makes a folder that any user of the pod may write to. One that is
+// there already is the pod's, with the rights that it gave it.
 func makeShared(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
