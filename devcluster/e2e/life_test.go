@@ -17,9 +17,10 @@ func TestCrash(t *testing.T) {
 	mark := fmt.Sprintf("DEVCLUSTER_TEST_MARK=%d", time.Now().UnixNano())
 	c := start(t, dir)
 	c.kubectl("create", "configmap", "kept", "--from-literal=a=b")
-	c.kubectl("run", "survivor", "--image=registry.local/test:1", "--env="+mark, "--", "sh", "-c", "sleep infinity & sleep infinity")
-	c.kubectl("run", "finished", "--image=registry.local/test:1", "--restart=Never", "--", "true")
+	c.kubectl("run", "survivor", "--image=registry.local/test:1", "--env="+mark, "--", "sh", "-c", "echo first life; sleep infinity & sleep infinity")
+	c.kubectl("run", "finished", "--image=registry.local/test:1", "--restart=Never", "--", "echo", "last words")
 	c.kubectl("wait", "--for=condition=Ready", "pod/survivor", "--timeout=30s")
+	c.waitLog("survivor", "first life\n")
 	c.waitFor("pod/finished", "{.status.phase}", "Succeeded")
 	if marked(t, mark) == 0 {
 		t.Fatal("the pod's processes are not found")
@@ -32,6 +33,8 @@ func TestCrash(t *testing.T) {
 	c.waitFor("pod/survivor", "{.status.containerStatuses[0].restartCount}", "1")
 	c.kubectl("exec", "survivor", "--", "true")
 	want(t, "finished pod", c.kubectl("get", "pod", "finished", "-o", "jsonpath={.status.phase}"), "Succeeded")
+	want(t, "its log", c.kubectl("logs", "finished"), "last words\n")
+	want(t, "log of the earlier run", c.kubectl("logs", "survivor", "--previous"), "first life\n")
 	c.stop()
 	wantGone(t, mark)
 }

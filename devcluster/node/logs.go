@@ -9,6 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,6 +49,36 @@ func newContainerLog(dir string) (*containerLog, error) {
 	var err error
 	l.f, err = os.OpenFile(l.segment(1), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	return l, err
+}
+
+// openContainerLog is the log of a run that has ended, perhaps with an earlier
+// life of the node.
+func openContainerLog(dir string) (*containerLog, error) {
+	segments, err := numbered(dir, ".log")
+	if err != nil {
+		return nil, err
+	}
+	if len(segments) == 0 {
+		return nil, fmt.Errorf("no log in %s", dir)
+	}
+	return &containerLog{dir: dir, first: segments[0], last: segments[len(segments)-1], closed: true}, nil
+}
+
+// numbered answers the numbers that name what is in a folder, in order.
+func numbered(dir, suffix string) ([]int, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), suffix)
+		if n, err := strconv.Atoi(name); ok && err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
 }
 
 func (l *containerLog) segment(n int) string { return filepath.Join(l.dir, fmt.Sprintf("%06d.log", n)) }

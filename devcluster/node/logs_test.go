@@ -142,6 +142,30 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestReopen: a log outlives the node that wrote it.
+func TestReopen(t *testing.T) {
+	l := newTestLog(t)
+	w := &lineWriter{log: l, stream: "stdout"}
+	for i := range 3 {
+		fmt.Fprintf(w, "line %d\n", i)
+		if err := l.rotate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := openContainerLog(l.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := all()
+	o.follow = true
+	if got := read(t, again, o); got != "line 0\nline 1\nline 2\n" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := openContainerLog(t.TempDir()); err == nil {
+		t.Error("an empty folder is a log")
+	}
+}
+
 // TestTheFolderOfALogIsGone: whoever reads it comes to an end.
 func TestTheFolderOfALogIsGone(t *testing.T) {
 	for _, segments := range []int{1, 3} {

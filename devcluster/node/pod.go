@@ -50,7 +50,7 @@ type pod struct {
 
 // view is what requests from outside may use of a container.
 type view struct {
-	current  *instance
+	current  *instance // nil: it has not run in this life of the node
 	log      *containerLog
 	previous *containerLog
 }

@@ -112,7 +112,7 @@ func (s *server) target(r *http.Request) (*instance, int, error) {
 	if !ok {
 		return nil, http.StatusInternalServerError, fmt.Errorf("container not found (%q)", name)
 	}
-	if !v.current.running() {
+	if v.current == nil || !v.current.running() {
 		return nil, http.StatusInternalServerError, errors.New("container is in CONTAINER_EXITED state")
 	}
 	return v.current, 0, nil

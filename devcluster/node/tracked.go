@@ -111,12 +111,40 @@ func (p *pod) resume(spec *corev1.Pod) {
 		p.failure, p.failureMsg = failureOf(spec.Status)
 	}
 	for _, t := range p.containers {
+		p.resumeLogs(t)
 		for _, s := range statuses {
 			if s.Name == t.spec.Name {
 				t.resume(s, spec.Spec.RestartPolicy, over)
 			}
 		}
 	}
+}
+
+// resumeLogs serves what the newest runs of the earlier life have printed.
+func (p *pod) resumeLogs(t *tracked) {
+	runs, err := numbered(p.logs(t), "")
+	if err != nil || len(runs) == 0 {
+		return // it never ran
+	}
+	newest := runs[len(runs)-1]
+	t.runs = newest + 1
+	log, err := openContainerLog(p.logFolder(t, newest))
+	if err != nil {
+		p.log.Warn("the log of the earlier run is lost", "container", t.spec.Name, "error", err)
+		return
+	}
+	v := view{log: log}
+	if before, err := openContainerLog(p.logFolder(t, newest-1)); err == nil {
+		v.previous = before
+	}
+	p.setView(t.spec.Name, v)
+}
+
+// logs has a folder for each run, see logFolder.
+func (p *pod) logs(t *tracked) string { return filepath.Join(p.dir, "logs", t.spec.Name) }
+
+func (p *pod) logFolder(t *tracked, run int) string {
+	return filepath.Join(p.logs(t), strconv.Itoa(run))
 }
 
 func failureOf(s corev1.PodStatus) (reason, message string) {
@@ -132,7 +160,6 @@ func (t *tracked) resume(s corev1.ContainerStatus, policy corev1.RestartPolicy, 
 		return
 	}
 	t.id, t.imageID, t.restarts, t.last = id, s.ImageID, s.RestartCount, s.LastTerminationState
-	t.runs = int(s.RestartCount) + 1
 	ended := s.State.Terminated
 	if ended == nil {
 		ended = &corev1.ContainerStateTerminated{
@@ -319,8 +346,7 @@ func (p *pod) startContainer(ctx context.Context, spec *corev1.Pod, t *tracked) 
 
 // startLogged gives the run a log of its own and keeps the one before.
 func (p *pod) startLogged(t *tracked, r run) (*instance, error) {
-	folder := func(run int) string { return filepath.Join(p.dir, "logs", t.spec.Name, strconv.Itoa(run)) }
-	log, err := newContainerLog(folder(t.runs))
+	log, err := newContainerLog(p.logFolder(t, t.runs))
 	if err != nil {
 		return nil, err
 	}
@@ -328,12 +354,12 @@ func (p *pod) startLogged(t *tracked, r run) (*instance, error) {
 	in, err := startInstance(r)
 	if err != nil {
 		log.close()
-		os.RemoveAll(folder(t.runs))
+		os.RemoveAll(p.logFolder(t, t.runs))
 		return nil, err
 	}
 	before, _ := p.view(t.spec.Name)
 	p.setView(t.spec.Name, view{current: in, log: log, previous: before.log})
-	os.RemoveAll(folder(t.runs - 2))
+	os.RemoveAll(p.logFolder(t, t.runs-2))
 	t.runs++
 	return in, nil
 }
@@ -369,7 +395,7 @@ func (p *pod) joins(spec *corev1.Pod, t *tracked) (int, error) {
 		return 0, nil
 	}
 	v, ok := p.view(t.target)
-	if !ok || !v.current.running() {
+	if !ok || v.current == nil || !v.current.running() {
 		return 0, fmt.Errorf("target container %q does not run", t.target)
 	}
 	return v.current.c.pid(), nil
