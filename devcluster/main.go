@@ -13,12 +13,18 @@ import (
 	"syscall"
 
 	"github.com/periscope-console/periscope/devcluster/cluster"
+	"github.com/periscope-console/periscope/devcluster/controlplane"
 	// Becomes the first process of a container, when started as one; before
 	// the packages of Kubernetes are initialised.
 	_ "github.com/periscope-console/periscope/devcluster/shim"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if controlplane.IsTrial(os.Args) {
+		os.Exit(controlplane.RunTrial(os.Args))
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
 	o, err := parseFlags(args)

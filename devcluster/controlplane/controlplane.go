@@ -171,6 +171,8 @@ func (c *controlPlane) waitReady(ctx context.Context, api *component) error {
 	}
 }
 
+// closeEtcd marks the data of an etcd that has closed them in time. Without the
+// mark the next start tries them first.
 func closeEtcd(e *embed.Etcd) {
 	done := make(chan struct{})
 	go func() {
@@ -179,6 +181,7 @@ func closeEtcd(e *embed.Etcd) {
 	}()
 	select {
 	case <-done:
+		_ = os.WriteFile(closedMark(e.Config().Dir), nil, 0o600)
 	case <-time.After(stopPatience):
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,27 +21,101 @@ const etcdStart = 30 * time.Second
 const maxSocketPath = 100
 
 // startEtcd runs etcd on the data kept in dir. Data that a crash has spoilt is
-// set aside, and the cluster begins anew.
+// set aside, and the cluster begins anew. Etcd ends its process over such data, so
+// what was not closed in good order is tried in another one.
 func startEtcd(ctx context.Context, o Options) (*embed.Etcd, string, error) {
 	socket, err := etcdSocket(o.Dir)
 	if err != nil {
 		return nil, "", err
 	}
 	data := filepath.Join(o.Dir, "etcd")
-	e, err := tryEtcd(ctx, data, socket, o.Logs)
-	if err == nil || ctx.Err() != nil {
-		return e, socket, err
+	if !closedInOrder(data) {
+		if err := tryData(ctx, data, socket, o); err != nil {
+			return nil, "", err
+		}
 	}
-	if _, statErr := os.Stat(filepath.Join(data, "member")); statErr != nil {
+	if err := removeIfThere(closedMark(data)); err != nil {
 		return nil, "", err
 	}
-	o.Log.Warn("the state of the earlier run cannot be used; starting with an empty cluster", "cause", err)
-	spoilt := data + ".spoilt"
-	if err := errors.Join(os.RemoveAll(spoilt), os.Rename(data, spoilt)); err != nil {
-		return nil, "", err
-	}
-	e, err = tryEtcd(ctx, data, socket, o.Logs)
+	e, err := runEtcd(ctx, data, socket, o.Logs)
 	return e, socket, err
+}
+
+// closedMark is a file beside the data while nobody uses them.
+func closedMark(data string) string { return data + ".closed" }
+
+// closedInOrder is also true of data that are not there.
+func closedInOrder(data string) bool {
+	if _, err := os.Stat(filepath.Join(data, "member")); err != nil {
+		return true
+	}
+	_, err := os.Stat(closedMark(data))
+	return err == nil
+}
+
+// tryData sets data aside that the trial dies of, under a name by the time: they
+// may be all that somebody has.
+func tryData(ctx context.Context, data, socket string, o Options) error {
+	cause := trial(ctx, data, socket, o.Logs)
+	if err := errors.Join(ctx.Err(), removeIfThere(socket)); err != nil {
+		return err
+	}
+	if cause == nil {
+		return nil
+	}
+	spoilt := data + ".spoilt-" + time.Now().UTC().Format("20060102-150405.000")
+	o.Log.Warn("the state of the earlier run cannot be used; starting with an empty cluster", "cause", cause, "kept", spoilt)
+	return os.Rename(data, spoilt)
+}
+
+const (
+	// trialArg0 is the name under which the program is a trial.
+	trialArg0 = "devcluster-etcd-trial"
+	// trialLate is the exit code of a trial that saw nothing wrong, but no end.
+	trialLate = 3
+)
+
+// trial answers what a process died of that opened the data. One that was late or
+// was killed says nothing of them.
+func trial(ctx context.Context, data, socket, logs string) error {
+	said, err := os.Create(filepath.Join(logs, "etcd-trial.log"))
+	if err != nil {
+		return nil // what else it may be, the data are not at fault
+	}
+	defer said.Close()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", data, socket, logs)
+	cmd.Args[0] = trialArg0
+	cmd.Stdout, cmd.Stderr = said, said
+	var exit *exec.ExitError
+	err = cmd.Run()
+	if !errors.As(err, &exit) || exit.ExitCode() == trialLate || exit.ExitCode() < 0 {
+		return nil
+	}
+	return fmt.Errorf("etcd does not open it: %w, see %s", err, said.Name())
+}
+
+// IsTrial says whether this process is one, see RunTrial.
+func IsTrial(args []string) bool { return len(args) == 4 && args[0] == trialArg0 }
+
+// RunTrial opens etcd's data and closes it again; the exit code is 0 then.
+func RunTrial(args []string) int {
+	e, err := runEtcd(context.Background(), args[1], args[2], args[3])
+	switch {
+	case errors.Is(err, errLate):
+		return trialLate
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	e.Close()
+	return 0
+}
+
+func removeIfThere(file string) error {
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // awkward characters mean something in the list of addresses that the
@@ -60,11 +135,7 @@ func etcdSocket(dir string) (string, error) {
 		}
 		socket = filepath.Join(short, "etcd.sock")
 	}
-	err := os.Remove(socket)
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	return socket, err
+	return socket, removeIfThere(socket)
 }
 
 // removeSocket takes a temporary folder away again.
@@ -74,7 +145,9 @@ func removeSocket(dir, socket string) {
 	}
 }
 
-func tryEtcd(ctx context.Context, data, socket, logs string) (*embed.Etcd, error) {
+var errLate = errors.New("etcd is not ready in time")
+
+func runEtcd(ctx context.Context, data, socket, logs string) (*embed.Etcd, error) {
 	e, err := embed.StartEtcd(etcdConfig(data, socket, logs))
 	if err != nil {
 		return nil, fmt.Errorf("etcd does not start: %w", err)
@@ -87,7 +160,7 @@ func tryEtcd(ctx context.Context, data, socket, logs string) (*embed.Etcd, error
 		return nil, fmt.Errorf("etcd ended: %w", err)
 	case <-time.After(etcdStart):
 		e.Close()
-		return nil, fmt.Errorf("etcd is not ready after %s, see %s", etcdStart, filepath.Join(logs, "etcd.log"))
+		return nil, fmt.Errorf("%w, which is %s, see %s", errLate, etcdStart, filepath.Join(logs, "etcd.log"))
 	case <-ctx.Done():
 		e.Close()
 		return nil, ctx.Err()

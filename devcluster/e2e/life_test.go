@@ -39,6 +39,32 @@ func TestCrash(t *testing.T) {
 	wantGone(t, mark)
 }
 
+// TestSpoiltState: what a crash has spoilt is set aside, and sound state is kept,
+// however the cluster ended.
+func TestSpoiltState(t *testing.T) {
+	dir := t.TempDir()
+	c := start(t, dir)
+	c.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+	c.kill()
+	c = start(t, dir)
+	want(t, "state", c.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}"), "b")
+	c.kill()
+	if err := os.WriteFile(filepath.Join(dir, "etcd", "member", "snap", "db"), []byte(strings.Repeat("spoilt", 10_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c = start(t, dir)
+	if found, err := filepath.Glob(filepath.Join(dir, "etcd.spoilt-*", "member")); err != nil || len(found) != 1 {
+		t.Errorf("set aside: %q, %v", found, err)
+	}
+	if r := c.try(nil, "get", "configmap", "kept"); r.code == 0 {
+		t.Error("the state is still there")
+	}
+	c.stop()
+	if _, err := os.Stat(filepath.Join(dir, "etcd.closed")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSideBySide runs two clusters that know nothing of each other, and
 // refuses a second one in a folder.
 func TestSideBySide(t *testing.T) {
