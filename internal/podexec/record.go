@@ -71,7 +71,12 @@ func (s *session) auditStartFailed(ctx context.Context, why error) {
 		"pod", s.Pod, "requestId", s.RequestID, "error", why)
 }
 
-// auditRefusal records a session that was not admitted.
+// maxNamed bounds a name in the log that nobody has checked yet, in bytes: no name
+// of Kubernetes is longer.
+const maxNamed = 253
+
+// auditRefusal records a session that was not admitted, and logs why: its client is
+// told what to do, not what the cluster said.
 func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	e := eventOf(req, newID())
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
@@ -81,6 +86,8 @@ func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	e.Reason = audit.OneLine(req.Reason, maxReason)
 	ss.emit(ctx, e)
 	ss.Metrics.refused(why)
+	ss.Log.Info("exec.refused", "actor", req.Actor.Subject, "cluster", audit.OneLine(req.Cluster, maxNamed),
+		"namespace", audit.OneLine(req.Namespace, maxNamed), "pod", audit.OneLine(req.Pod, maxNamed), "requestId", req.RequestID, "error", why)
 }
 
 // attachEvent is the first record of somebody's coming back to s.

@@ -75,6 +75,7 @@ func TestLogLines(t *testing.T) {
 			"exec.session.start":    "actor cluster container namespace pod requestId sessionId transport tty",
 			"exec.session.end": "actor bytes_stdin bytes_stdout close_reason cluster container duration_ms ended exit_code " +
 				"namespace pod requestId sessionId transport",
+			"exec.refused":       "actor cluster error namespace pod requestId",
 			"exec.cap.hit":       "actor cap cluster cluster_sessions limit requestId user_sessions",
 			"exec.upgrade.error": "circuit_breaker_state cluster namespace pod requestId sessionId transport upgrade_error",
 			"exec.open.failed":   "cluster error namespace pod requestId sessionId",

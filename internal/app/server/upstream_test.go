@@ -31,7 +31,8 @@ func newWitness(t *testing.T, c *kubetest.Cluster) *witness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, upstream := &witness{}, &http.Transport{}
+	// A connection for each: one that is closed as it is used again would lose a request.
+	w, upstream := &witness{}, &http.Transport{DisableKeepAlives: true}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: upstream, FlushInterval: -1}
 	var handling sync.WaitGroup
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
