@@ -360,7 +360,7 @@ func TestAClientThatGoesBeforeTheShell(t *testing.T) {
 // again and again: the output is as without cuts, and the shell the same.
 func TestAShellSurvivesItsLinksConnections(t *testing.T) {
 	t.Parallel()
-	const lines = 200000
+	const lines, rounds = 200000, 20
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
 	pod := c.Pod(t, ns)
@@ -371,12 +371,16 @@ func TestAShellSurvivesItsLinksConnections(t *testing.T) {
 	term.expect("end\n")
 	pid := string(term.out)
 	began := len(term.out)
-	term.send(fmt.Sprintf("i=0; while [ $i -lt %d ]; do echo $i; i=$((i+1)); done\n", lines))
+	term.send("count() { i=$1; while [ $i -lt $2 ]; do echo $i; i=$((i+1)); done; }\n")
 	var want strings.Builder
+	cuts := 0
 	for i := range lines {
 		fmt.Fprintln(&want, i)
+		if n := lines / rounds; (i+1)%n == 0 {
+			term.send(fmt.Sprintf("count %d %d\n", i+1-n, i+1))
+			cuts += f.cutAmid(term, began+want.Len())
+		}
 	}
-	cuts := f.cutWhile(term, began+want.Len())
 	if sha256.Sum256(term.out[began:]) != sha256.Sum256([]byte(want.String())) {
 		t.Error("the output is not as without cuts")
 	}
@@ -386,28 +390,22 @@ func TestAShellSurvivesItsLinksConnections(t *testing.T) {
 	if !bytes.HasSuffix(term.out, []byte(pid)) {
 		t.Errorf("it was %q before, and is %q", pid, term.out[max(0, len(term.out)-20):])
 	}
-	if cuts < 5 {
-		t.Errorf("%d cuts prove nothing", cuts)
+	if cuts < rounds {
+		t.Errorf("%d cuts in %d rounds", cuts, rounds)
 	}
 	t.Logf("%d lines through %d cuts", lines, cuts)
 	term.control(map[string]string{"type": "close"})
 	term.closed()
 }
 
-// cutWhile reads n bytes of output and cuts whatever stands every 50 ms, but not
-// before something has come since the last cut: on a busy machine it may take longer
-// than that to connect. It says how often.
-func (f *faraway) cutWhile(term *terminal, n int) (cuts int) {
+// cutAmid reads until there are n bytes of output, and cuts whatever stands once the
+// first of them have come. It says how many connections that were.
+func (f *faraway) cutAmid(term *terminal, n int) (cut int) {
 	f.t.Helper()
-	seen, last := len(term.out), time.Now()
-	for len(term.out) < n {
-		term.expectBytes(len(term.out) + 1)
-		if len(term.out) > seen && time.Since(last) >= 50*time.Millisecond {
-			cuts += f.net.Cut(badnet.RST)
-			seen, last = len(term.out), time.Now()
-		}
-	}
-	return cuts
+	term.expectBytes(len(term.out) + 1)
+	cut = f.net.Cut(badnet.RST)
+	term.expectBytes(n)
+	return cut
 }
 
 // TestTheOwnersOptOut: an agent that refuses shells is believed before a shell is
