@@ -154,6 +154,7 @@ func TestFilesBothWays(t *testing.T) {
 					term.cut()
 					term = p.attach(name, ns, pod, hello, 0)
 					sent = int(term.frame("hello")["stdinOffset"].(float64))
+					continue // the server may have got nothing, and would have nothing to acknowledge
 				}
 				acked = term.stdinAck(acked)
 			}
