@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test, in three lanes beside each other: the product's Go tests with the
-# parts that stand alone, and what people do in a browser in two halves.
+# logins and the programs beside it, and what people do in a browser in two halves,
+# the first with the pages' own tests, so that all three end at about one time.
 # Each part is told whole, one after the other. One dev cluster serves all
 # Go packages, each test in a namespace of its own, and one all that is done in a
 # browser, on a server for each lane; tests that break nodes or apiservers start
@@ -110,8 +111,12 @@ export CHROMIUM=/usr/bin/chromium-headless-shell
 dock=(dock debug tokens agent gallery picture)
 
 deeds() {
+  local failed=0
   say "The browser (Playwright): the dock, and every page"
-  browser dock "${dock[@]/%/.test.ts}"
+  browser dock "${dock[@]/%/.test.ts}" || failed=$?
+  say "The pages (vitest)"
+  npm --prefix web test --silent || failed=$?
+  return "$failed"
 }
 
 shells() {
@@ -126,8 +131,6 @@ shells() {
 parts() {
   say "The browser (Playwright): logins by a provider, in each tier"
   people logins --oidc -- npm --prefix test/e2e run --silent test:oidc
-  say "The pages (vitest)"
-  npm --prefix web test --silent
   say "The dev cluster's own tests"
   (bin=$PWD/bin && cd devcluster && DEVCLUSTER_BIN="$bin/devcluster" KUBECTL_BIN="$bin/kubectl" \
     DEVCLUSTER_SUM=$(cat "$bin/devcluster" "$bin/kubectl" | sha256sum) CGO_ENABLED=0 go test ./...)
