@@ -12,15 +12,28 @@ cd "$(dirname "$0")/.."
 say() { printf '\n== %s\n' "$*"; }
 
 scratch=$(mktemp -d)
-trap 'stop_lanes; stop_clusters; rm -rf "$scratch"' EXIT
+trap 'stop_lanes; stop_clusters; rm -rf "$scratch" "${tests:-}"' EXIT
 declare -A lanes
 clusters=()
 
-# cluster NAME: starts a control plane and a node beside this script.
+# Go remembers a package's result as long as all that its tests asked for is the same,
+# the environment too, so the Go tests' cluster is at the same place each time: outside
+# this folder, whose files count by their time. Another devcluster is another place, and
+# so is one whose place is taken, by another run or one that was killed.
+place() {
+  local known=bin/tests/place
+  tests=$(cat $known 2>/dev/null) || true
+  if [ bin/devcluster -nt $known ] || ! mkdir -m 700 "$tests" 2>/dev/null; then
+    tests=$(mktemp -d)
+    echo "$tests" >$known
+  fi
+}
+
+# cluster NAME FOLDER: starts a control plane and a node beside this script.
 cluster() {
   mkfifo "$scratch/$1.ready"
   # It has room, and would spend a seventh of its time on collecting garbage.
-  GOGC=300 bin/devcluster --dir "$scratch/$1" --addr 127.0.0.1:0 --exit-with-parent >"$scratch/$1.ready" 2>"$scratch/$1.log" &
+  GOGC=300 bin/devcluster --dir "$2" --addr 127.0.0.1:0 --exit-with-parent >"$scratch/$1.ready" 2>"$scratch/$1.log" &
   clusters+=($!)
 }
 
@@ -66,24 +79,11 @@ stop_lanes() {
 # there are processors. The longest packages begin first.
 long=(./internal/app/server ./internal/podexec/transport ./test/endings ./test/logins ./test/proxy ./internal/clusters/eks)
 
-# What meets the shared cluster is asked each time, and Go would link it each time,
-# which costs four seconds of a processor: -o keeps these programs, and links only
-# those that changed. Of all others Go remembers the result, and need not link them.
-product_tests() {
-  local flags=(-race '-ldflags=-s -w' -parallel 4 -timeout 20m) shared others failed=0
-  shared=$(grep -rlF --include='*_test.go' '/internal/kubetest"' internal test | xargs dirname | sort -u | sed 's,^,./,')
-  shared+=" ./internal/kubetest"
-  others=$(go list ./... | grep -vxF "$(go list $shared)")
-  mkdir -p bin/tests
-  go test "${flags[@]}" -o bin/tests/ "${long[@]}" $shared || failed=$?
-  go test "${flags[@]}" $others || failed=$?
-  return "$failed"
-}
-
 product() {
   say "Go, with -race, against a real control plane"
   local failed=0
-  PERISCOPE_TEST_KUBECONFIG="$scratch/tests/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" product_tests || failed=$?
+  PERISCOPE_TEST_KUBECONFIG="$tests/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
+    go test -race '-ldflags=-s -w' -parallel 4 -timeout 20m "${long[@]}" ./... || failed=$?
   parts
   return "$failed"
 }
@@ -139,8 +139,9 @@ parts() {
 }
 
 say "Starting two control planes, one of them with the demo's workloads"
-cluster tests
-cluster people
+place
+cluster tests "$tests"
+cluster people "$scratch/people"
 ready tests
 ready people
 bin/kubectl --kubeconfig "$scratch/people/kubeconfig" apply -f devcluster/seed >/dev/null
