@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -171,6 +173,31 @@ func TestServerURL(t *testing.T) {
 		if (err == nil) != (want != "") || err == nil && got.String() != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
+	}
+}
+
+// TestLoginsThatEndAtOnce are all kept.
+func TestLoginsThatEndAtOnce(t *testing.T) {
+	e := Env{ConfigDir: t.TempDir(), Getenv: func(string) string { return "" }}
+	const logins = 40
+	var all sync.WaitGroup
+	for i := range logins {
+		all.Go(func() {
+			err := e.change(func(c *credentials) bool {
+				if c.Servers == nil {
+					c.Servers = map[string]account{}
+				}
+				c.Servers[strconv.Itoa(i)] = account{ID: "i"}
+				return true
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if c, err := e.credentials(); err != nil || len(c.Servers) != logins {
+		t.Errorf("%d of %d are left (%v)", len(c.Servers), logins, err)
 	}
 }
 

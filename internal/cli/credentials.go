@@ -64,6 +64,31 @@ func (e Env) credentials() (credentials, error) {
 	return c, nil
 }
 
+// change has f change the logins and keeps them, while no other command of this user
+// does: of two that end at once, the second would forget what the first has got. Where
+// f says that nothing has changed, nothing is written.
+func (e Env) change(f func(*credentials) bool) error {
+	name, err := e.credentialsFile()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer folder.Close() //nolint:errcheck // read only; it lets go of the lock
+	// A few file systems have no locks, and there are logins to be kept all the same.
+	_ = syscall.Flock(int(folder.Fd()), syscall.LOCK_EX)
+	c, err := e.credentials()
+	if err != nil || !f(&c) {
+		return err
+	}
+	return e.keep(c)
+}
+
 // keep writes the file anew, whole or not at all.
 func (e Env) keep(c credentials) error {
 	name, err := e.credentialsFile()

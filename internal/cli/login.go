@@ -97,21 +97,21 @@ func (e Env) loggedIn(ctx context.Context, c *execclient.Client, caFile string, 
 	if got.Token == nil || !wellFormed(got.Secret) {
 		return fmt.Errorf("%s did not give a token. Try again", c.Server)
 	}
-	kept, err := e.credentials() // again: another login may have ended meanwhile
-	if err != nil {
-		return err
-	}
 	name := c.Server.String()
-	before := kept.Servers[name]
 	is := account{Token: got.Secret, ID: got.Token.ID, Subject: first(got.Token.Email, got.Token.Subject), CAFile: caFile}
 	if got.Token.ExpiresAt != nil {
 		is.Expires = *got.Token.ExpiresAt
 	}
-	if kept.Servers == nil {
-		kept.Servers = map[string]account{}
-	}
-	kept.Servers[name], kept.Current = is, name
-	if err := e.keep(kept); err != nil {
+	var before account
+	err := e.change(func(kept *credentials) bool {
+		before = kept.Servers[name]
+		if kept.Servers == nil {
+			kept.Servers = map[string]account{}
+		}
+		kept.Servers[name], kept.Current = is, name
+		return true
+	})
+	if err != nil {
 		c.Bearer = got.Secret
 		return errors.Join(fmt.Errorf("the login cannot be kept: %w", err), revoke(ctx, c))
 	}
@@ -188,15 +188,16 @@ func (e Env) logout(ctx context.Context, args []string) error {
 // forget takes a token out of the file, which is read again: a login may have ended
 // meanwhile, even at the same server.
 func (e Env) forget(server, token string) error {
-	kept, err := e.credentials()
-	if err != nil || kept.Servers[server].Token != token {
-		return err
-	}
-	delete(kept.Servers, server)
-	if kept.Current == server {
-		kept.Current = ""
-	}
-	return e.keep(kept)
+	return e.change(func(kept *credentials) bool {
+		if kept.Servers[server].Token != token {
+			return false
+		}
+		delete(kept.Servers, server)
+		if kept.Current == server {
+			kept.Current = ""
+		}
+		return true
+	})
 }
 
 // random has 256 bits.
