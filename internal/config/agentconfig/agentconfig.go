@@ -50,7 +50,7 @@ type Config struct {
 	// Exec false refuses every way into a container.
 	Exec bool
 	// GiveUp is how long the agent is without a link before it ends, so that it is
-	// started again; 0: never.
+	// started again; 0: never. A standby goes on waiting.
 	GiveUp   time.Duration
 	LogLevel slog.Level
 }
@@ -90,7 +90,7 @@ var settings = []Setting{
 		read: func(a *Config, v string) error { return setting.Address(v, &a.HealthAddress) }},
 	{Env: "PERISCOPE_AGENT_EXEC", Default: "true", Meaning: "Whether shells may be opened in this cluster; false: the agent refuses exec, attach, ephemeral containers and the proxies of nodes, whatever the server asks",
 		read: func(a *Config, v string) error { return setting.Truth(v, &a.Exec) }},
-	{Env: "PERISCOPE_AGENT_GIVE_UP_SECONDS", Default: "900", Unit: "s", Meaning: "How long the agent is without a link before it ends with exit code 1, to be started again; 0: never",
+	{Env: "PERISCOPE_AGENT_GIVE_UP_SECONDS", Default: "900", Unit: "s", Meaning: "How long the agent is without a link before it ends with exit code 1, to be started again; 0: never. A standby, in whose place another agent of the cluster stands, goes on waiting",
 		read: func(a *Config, v string) error { return setting.Seconds(v, 0, maxGiveUp, &a.GiveUp) }},
 	{Env: "PERISCOPE_LOG_LEVEL", Default: "info", Meaning: "debug, info, warn or error",
 		read: func(a *Config, v string) error { return setting.Level(v, &a.LogLevel) }},
