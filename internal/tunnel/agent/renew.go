@@ -27,7 +27,11 @@ const (
 // renewals renews the certificate at two thirds of its life, as long as there is a
 // link to do it over.
 func (a *Agent) renewals(ctx context.Context, link *tunnel.Link) {
-	for wait := a.untilRenewal(); ; {
+	wait := a.untilRenewal()
+	if a.unkept != nil {
+		wait = a.untilNextTry()
+	}
+	for {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -63,25 +67,36 @@ func (a *Agent) life() (from, to time.Time) {
 	return cert.Leaf.NotBefore, cert.Leaf.NotAfter
 }
 
-// renew asks for a certificate of a new key, and keeps it before it uses it. One that
-// could not be kept is what the next call begins with: the server gives no other soon.
+// renew asks for a certificate of a new key, and uses it from then on, also where it
+// cannot be kept. That is tried first the next time, since the server gives no other
+// before half of its life: what is kept until then holds to its own end.
 func (a *Agent) renew(ctx context.Context, link *tunnel.Link) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTime)
 	defer cancel()
-	if a.unkept == nil {
-		c, err := a.renewed(ctx, link)
-		if err != nil {
+	if a.unkept != nil {
+		if err := a.save(ctx); err == nil || a.untilRenewal() > 0 {
 			return err
 		}
-		a.unkept = &c
 	}
-	c := *a.unkept
-	if err := a.o.Keeper.Save(ctx, c); err != nil {
-		return fmt.Errorf("the new certificate cannot be kept: %w", err)
+	c, err := a.renewed(ctx, link)
+	if err != nil {
+		return err
+	}
+	if err := a.adopt(c); err != nil {
+		return err
+	}
+	a.unkept = &c
+	return a.save(ctx)
+}
+
+// save keeps what is not kept yet, for a restart.
+func (a *Agent) save(ctx context.Context) error {
+	if err := a.o.Keeper.Save(ctx, *a.unkept); err != nil {
+		return fmt.Errorf("the new certificate is used, and cannot be kept: %w", err)
 	}
 	a.unkept = nil
 	a.o.Log.Info("agent.renewed", "kept", a.o.Keeper.String())
-	return a.adopt(c)
+	return nil
 }
 
 // renewed are new credentials, which have been checked.

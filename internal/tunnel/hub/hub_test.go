@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/audit"
+	"github.com/periscope-console/periscope/internal/badnet"
 	"github.com/periscope-console/periscope/internal/leak"
 	"github.com/periscope-console/periscope/internal/tunnel"
 	"github.com/periscope-console/periscope/internal/tunnel/agent"
@@ -304,34 +306,67 @@ func TestTheAgentRenewsOverItsLink(t *testing.T) {
 	}
 }
 
-// forgetful is a keeper that fails the first time something is to replace what it has.
+// forgetful is a keeper that fails where something is to replace what it has, as often
+// as it has room.
 type forgetful struct {
 	agent.Keeper
-	saves chan agent.Credentials // has room
+	failed chan agent.Credentials
 }
 
 func (f *forgetful) Save(ctx context.Context, c agent.Credentials) error {
-	f.saves <- c
-	if len(f.saves) == 2 {
-		return errors.New("the disk is full")
+	if _, err := f.Load(ctx); err != nil {
+		return f.Keeper.Save(ctx, c) // the registration's
 	}
-	return f.Keeper.Save(ctx, c)
+	select {
+	case f.failed <- c:
+		return errors.New("the disk is full")
+	default:
+		return f.Keeper.Save(ctx, c)
+	}
 }
 
 // TestACertificateThatCouldNotBeKept is kept later, and not asked for again, which the
 // server would refuse for half of its life.
 func TestACertificateThatCouldNotBeKept(t *testing.T) {
-	r := tunneltest.Start(t, []string{"east"}, tunneltest.Life(2*time.Second))
+	r := tunneltest.Start(t, []string{"east"}, tunneltest.Life(6*time.Second))
 	o := r.Enrolled(t, "east")
-	keeper := &forgetful{Keeper: o.Keeper, saves: make(chan agent.Credentials, 100)}
+	keeper := &forgetful{Keeper: o.Keeper, failed: make(chan agent.Credentials, 1)}
 	o.Keeper, o.Proxy = keeper, says("east")
 	a := r.Linked(t, o)
 	r.Await(t, "east", func(hub.State) bool { return strings.Contains(a.Log.String(), `"msg":"agent.renewed"`) })
 	if !strings.Contains(a.Log.String(), "cannot be kept: the disk is full") {
 		t.Error("the agent does not say that it could not be kept")
 	}
-	<-keeper.saves // the registration's
-	if failed, kept := <-keeper.saves, <-keeper.saves; string(failed.Certificate) != string(kept.Certificate) || string(failed.Key) != string(kept.Key) {
-		t.Error("another certificate was asked for")
+	kept, err := keeper.Load(t.Context())
+	if failed := <-keeper.failed; err != nil || string(failed.Certificate) != string(kept.Certificate) || string(failed.Key) != string(kept.Key) {
+		t.Errorf("another certificate was asked for (%v)", err)
+	}
+}
+
+// TestACertificateThatIsNeverKept is what the agent shows from the next connection on
+// all the same, and in its place it gets the next.
+func TestACertificateThatIsNeverKept(t *testing.T) {
+	r := tunneltest.Start(t, []string{"east"}, tunneltest.Life(6*time.Second))
+	o := r.Enrolled(t, "east")
+	network := badnet.Start(t, r.Address)
+	o.Server = &url.URL{Scheme: r.URL.Scheme, Host: network.Addr(), Path: r.URL.Path}
+	o.Keeper, o.Proxy = &forgetful{Keeper: o.Keeper, failed: make(chan agent.Credentials, 1000)}, says("east")
+	a := r.Linked(t, o)
+	renewed := func(n int) (found audit.Event) {
+		r.Await(t, "east", func(hub.State) bool {
+			done := slices.DeleteFunc(r.Events(audit.AgentRenew), func(e audit.Event) bool { return e.Outcome != audit.Success })
+			if len(done) >= n {
+				found = done[n-1]
+			}
+			return len(done) >= n
+		})
+		return found
+	}
+	first := renewed(1)
+	r.Await(t, "east", func(hub.State) bool { return strings.Contains(a.Log.String(), "cannot be kept") })
+	network.Cut(badnet.RST)
+	r.Await(t, "east", func(hub.State) bool { return strings.Contains(r.Log.String(), `"msg":"agent.reconnected"`) })
+	if second := renewed(2); second.Extra["renews"] != first.Extra["certificate"] {
+		t.Errorf("after the cut the agent showed another certificate than its newest: %v, then %v", first.Extra, second.Extra)
 	}
 }
