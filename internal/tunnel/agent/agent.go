@@ -31,6 +31,8 @@ const (
 	maxHeader = 1 << 20
 	// stopTime is how long streams may take to end once the link has.
 	stopTime = time.Second
+	// loadTime is how long a connection waits for what is kept.
+	loadTime = 5 * time.Second
 )
 
 // errStopping is what the server hears when the agent ends in order.
@@ -144,8 +146,35 @@ func (a *Agent) credentials() (*tls.Certificate, *x509.CertPool) {
 	return a.cert, a.roots
 }
 
+// refresh takes what is kept where one's own certificate is due and that one ends later:
+// a standby renews nothing, and whoever stands in its place does.
+func (a *Agent) refresh(ctx context.Context) {
+	if a.untilRenewal() > 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadTime)
+	defer cancel()
+	if err := a.reload(ctx); err != nil {
+		a.o.Log.Warn("agent.credentials_unread", "kept", a.o.Keeper.String(), "error", err)
+	}
+}
+
+func (a *Agent) reload(ctx context.Context) error {
+	c, err := a.o.Keeper.Load(ctx)
+	if err != nil {
+		return err
+	}
+	kept, _, err := c.parse(a.o.Cluster)
+	if _, ends := a.life(); err != nil || !kept.Leaf.NotAfter.After(ends) {
+		return err
+	}
+	a.o.Log.Info("agent.credentials", "kept", a.o.Keeper.String())
+	return a.adopt(c)
+}
+
 // dial makes one connection to the server.
 func (a *Agent) dial(ctx context.Context) (net.Conn, error) {
+	a.refresh(ctx)
 	cert, roots := a.credentials()
 	d := carrier.Dialer{
 		URL: a.o.Server,

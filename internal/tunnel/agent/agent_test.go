@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/tunnel/line"
+	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
 // seats is a server's end that takes lines in memory, and reads what comes.
@@ -138,5 +140,41 @@ func TestALateWordOfAnotherLine(t *testing.T) {
 		if err := a.Ready(); err == nil || a.line != lines[1] {
 			t.Errorf("an older line counts: %v", err)
 		}
+	})
+}
+
+// TestAStandbyTakesTheRenewedCertificate that the agent in its place has kept, as long
+// as its own still holds.
+func TestAStandbyTakesTheRenewedCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, err := pki.Open(t.Context(), pki.File(filepath.Join(t.TempDir(), "ca.pem")))
+		must(t, err)
+		kept := File(filepath.Join(t.TempDir(), "agent.json"))
+		a := New(Options{Cluster: "east", Keeper: kept, Server: &url.URL{Scheme: "wss", Host: "127.0.0.1:0"}, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // nobody is dialled
+		shows := func(want Credentials, when string) {
+			t.Helper()
+			_, _ = a.dial(ctx)
+			pair, _, err := want.parse("east")
+			must(t, err)
+			if got, _ := a.credentials(); !got.Leaf.Equal(pair.Leaf) {
+				t.Errorf("%s: the certificate until %v is shown, want that until %v", when, got.Leaf.NotAfter, pair.Leaf.NotAfter)
+			}
+		}
+		first := issued(t, ca, "east")
+		must(t, kept.Save(t.Context(), first))
+		must(t, a.enter(t.Context()))
+		time.Sleep(10 * time.Minute)
+		second := issued(t, ca, "east")
+		must(t, kept.Save(t.Context(), second))
+		shows(first, "before it is due")
+		time.Sleep(15 * time.Minute)
+		shows(second, "once it is due")
+		must(t, kept.Save(t.Context(), first))
+		time.Sleep(30 * time.Minute)
+		shows(second, "where an older one is kept")
+		must(t, kept.Save(t.Context(), issued(t, ca, "west")))
+		shows(second, "where another cluster's is kept")
 	})
 }
