@@ -21,9 +21,11 @@ clusters=()
 # this folder, whose files count by their time. Another devcluster is another place, and
 # so is one whose place is taken, by another run or one that was killed.
 place() {
-  local known=bin/tests/place
-  tests=$(cat $known 2>/dev/null) || true
-  if [ bin/devcluster -nt $known ] || ! mkdir -m 700 "$tests" 2>/dev/null; then
+  local known=bin/tests/place last
+  last=$(cat $known 2>/dev/null) || true
+  if [ ! bin/devcluster -nt $known ] && mkdir -m 700 "$last" 2>/dev/null; then
+    tests=$last
+  else
     tests=$(mktemp -d)
     echo "$tests" >$known
   fi
@@ -84,7 +86,7 @@ product() {
   local failed=0
   PERISCOPE_TEST_KUBECONFIG="$tests/kubeconfig" DEVCLUSTER_BIN="$PWD/bin/devcluster" \
     go test -race '-ldflags=-s -w' -parallel 4 -timeout 20m "${long[@]}" ./... || failed=$?
-  parts
+  parts || failed=$?
   return "$failed"
 }
 
@@ -129,13 +131,15 @@ shells() {
 # It takes a name that begins with this folder's for a file of the module, whose
 # time counts, even where "/.." follows.
 parts() {
+  local failed=0
   say "The browser (Playwright): logins by a provider, in each tier"
-  people logins --oidc -- npm --prefix test/e2e run --silent test:oidc
+  people logins --oidc -- npm --prefix test/e2e run --silent test:oidc || failed=$?
   say "The dev cluster's own tests"
   (bin=$PWD/bin && cd devcluster && DEVCLUSTER_BIN="$bin/devcluster" KUBECTL_BIN="$bin/kubectl" \
-    DEVCLUSTER_SUM=$(cat "$bin/devcluster" "$bin/kubectl" | sha256sum) CGO_ENABLED=0 go test ./...)
+    DEVCLUSTER_SUM=$(cat "$bin/devcluster" "$bin/kubectl" | sha256sum) CGO_ENABLED=0 go test ./...) || failed=$?
   say "The OpenID provider's own tests"
-  (cd devidp && CGO_ENABLED=0 go test ./...)
+  (cd devidp && CGO_ENABLED=0 go test ./...) || failed=$?
+  return "$failed"
 }
 
 say "Starting two control planes, one of them with the demo's workloads"
