@@ -62,6 +62,32 @@ it("takes a login that had ended already for ended", async () => {
   expect((await screen.findByRole("alert")).textContent).toMatch(/Your sign-in has ended/);
 });
 
+it("says that tokens still hold where the logins have ended, and signs nobody in", async () => {
+  await open();
+  const left = {
+    error: "E_AUDIT_UNAVAILABLE",
+    message: "Your logins have ended, but access tokens of yours still hold.",
+  };
+  answers["/api/auth/logout/everywhere"] = [503, left];
+  answers["/api/whoami"] = [401, { error: "E_UNAUTHENTICATED", message: "Sign in first." }];
+  answers["/api/auth/dev"] = [200, WHO];
+  await signOutEverywhere();
+  expect((await screen.findByRole("alert")).textContent).toBe(left.message);
+  expect(screen.getByRole("button", { name: "Sign in" })).toBeTruthy();
+  expect(calls).toEqual(["/api/auth/logout/everywhere", "/api/whoami", "/api/auth/config"]);
+});
+
+it.each([
+  ["that is there still", [200, WHO] as [number, unknown]],
+  ["that nothing is known of", [503, { error: "E_SHUTTING_DOWN", message: "wait" }] as [number, unknown]],
+])("takes no login for ended %s", async (_, answer) => {
+  await open();
+  answers["/api/auth/logout/everywhere"] = [500, { error: "E_INTERNAL", message: "The login could not be ended." }];
+  answers["/api/whoami"] = answer;
+  await signOutEverywhere();
+  expect((await screen.findByRole("alert")).textContent).toMatch(/You are not signed out.*could not be ended/);
+});
+
 it("does not sign in again where only the way in could not be shown", async () => {
   await open();
   answers = { "/api/auth/logout": [200, { redirect: "" }], "/api/whoami": [200, WHO], "/api/auth/dev": [200, WHO] };

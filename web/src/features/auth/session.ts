@@ -116,11 +116,13 @@ export function followLogin(page: Page = window.location): () => void {
 const ENDED = "Your sign-in has ended, and your shells with it.";
 
 let rechecking = false;
+/** Whoever leaves knows what to say of it, and wants nobody signed in again. */
+let leaving = false;
 
 /** The server said that the login is over: ask again what is needed now. That asking is refused as well, which must not ask again. */
 export async function recheck(page: Page = window.location): Promise<void> {
   const before = session.get();
-  if (rechecking || before.phase !== "in") return;
+  if (rechecking || leaving || before.phase !== "in") return;
   rechecking = true;
   await signIn("");
   const now = session.get();
@@ -136,18 +138,36 @@ export const signOut = (location: Pick<Location, "assign"> = window.location) =>
 /** Ends every login of this person, and their shells. */
 export const signOutEverywhere = () => leave(true, window.location);
 
-/** Ends the login here, and goes on to end it at the provider too: or the next click would sign straight in again. */
 async function leave(everywhere: boolean, location: Pick<Location, "assign">): Promise<void> {
+  leaving = true;
+  await end(everywhere, location);
+  leaving = false;
+}
+
+/** Ends the login here, and goes on to end it at the provider too: or the next click would sign straight in again. */
+async function end(everywhere: boolean, location: Pick<Location, "assign">): Promise<void> {
   let left: LoggedOut;
   try {
     left = await (everywhere ? logoutEverywhere() : logout());
   } catch (error) {
-    if (asFault(error).status === 401) await showOut(ENDED);
+    const fault = asFault(error);
+    if (fault.status === 401) await showOut(ENDED);
+    else if (everywhere && fault.fromServer && (await hasEnded())) await showOut(fault.message);
     else session.set({ phase: "held", error, everywhere, again: () => leave(everywhere, location) });
     return;
   }
   if (left.redirect) location.assign(left.redirect);
   else await showOut("You are signed out.");
+}
+
+/** The logins may have ended where something else that was to end with them has not. */
+async function hasEnded(): Promise<boolean> {
+  try {
+    await whoami();
+    return false;
+  } catch (error) {
+    return asFault(error).status === 401;
+  }
 }
 
 /** Shows the way in without taking it. */
