@@ -262,10 +262,7 @@ func unpackOne(root *os.Root, h *tar.Header, data io.Reader) error {
 	mode := fs.FileMode(h.Mode) & fs.ModePerm //nolint:gosec // twelve bits of it count
 	switch h.Typeflag {
 	case tar.TypeDir:
-		if err := root.Mkdir(name, mode|0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return nil
+		return unpackFolder(root, name, mode|0o700)
 	case tar.TypeReg:
 		return unpackFile(root, name, mode, data)
 	case tar.TypeSymlink:
@@ -285,6 +282,23 @@ func vacate(root *os.Root, name string) error {
 		return err
 	}
 	return nil
+}
+
+// unpackFolder takes a folder that is there for the one that comes, and nothing else:
+// through a link that an earlier copy has left, another folder would be written.
+func unpackFolder(root *os.Root, name string, mode fs.FileMode) error {
+	err := root.Mkdir(name, mode)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := root.Lstat(name)
+	if err != nil || info.IsDir() {
+		return err
+	}
+	if err := vacate(root, name); err != nil {
+		return err
+	}
+	return root.Mkdir(name, mode)
 }
 
 // unpackLink makes a second name of a file that has come.

@@ -163,6 +163,37 @@ func TestAFolderIsCopiedAgain(t *testing.T) {
 	}
 }
 
+// TestAFolderComesWhereALinkWas: what comes in it is not written where an earlier
+// copy's link leads. Nor does anything else stand in for a folder.
+func TestAFolderComesWhereALinkWas(t *testing.T) {
+	for name, before := range map[string][]tar.Header{
+		"a link to a folder": {{Name: "releases/1/app", Typeflag: tar.TypeReg}, {Name: "current", Linkname: "releases/1", Typeflag: tar.TypeSymlink}},
+		"a link to nothing":  {{Name: "current", Linkname: "gone", Typeflag: tar.TypeSymlink}},
+		"a file":             {{Name: "current", Typeflag: tar.TypeReg}},
+		"a folder":           {{Name: "current", Typeflag: tar.TypeDir}, {Name: "current/old", Typeflag: tar.TypeReg}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			err := errors.Join(unpackInto(t, dir, archive(t, before...)), unpackInto(t, dir, archive(t,
+				tar.Header{Name: "current", Typeflag: tar.TypeDir}, tar.Header{Name: "current/new", Typeflag: tar.TypeReg})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info, err := os.Lstat(filepath.Join(dir, "current")); err != nil || !info.IsDir() {
+				t.Errorf("current is %v (%v)", info, err)
+			}
+			for _, h := range append(before, tar.Header{Name: "current/new", Typeflag: tar.TypeReg}) {
+				if _, err := os.Stat(filepath.Join(dir, h.Name)); err != nil {
+					t.Error(err)
+				}
+			}
+			if names, err := os.ReadDir(filepath.Join(dir, "releases", "1")); err == nil && len(names) != 1 {
+				t.Errorf("where the link led there is %v", names)
+			}
+		})
+	}
+}
+
 // TestALinkIsNotCopiedThrough: an archive may leave a link where the same copy, made
 // again, has its folder.
 func TestALinkIsNotCopiedThrough(t *testing.T) {
