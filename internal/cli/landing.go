@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // landing is where a file or a folder from a container arrives. A file is written
@@ -59,8 +60,8 @@ func (l *landing) begin(folder bool) error {
 // new file.
 func (l *landing) beginFile() error {
 	mode := fs.FileMode(0o666) // the umask takes from it
-	if info, err := os.Stat(l.final); err == nil {
-		mode = info.Mode().Perm()
+	if was, err := os.Stat(l.final); err == nil {
+		mode = was.Mode().Perm() & owners
 	}
 	beside := filepath.Join(filepath.Dir(l.final), ".periscope-"+rand.Text())
 	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // where the user has said
@@ -168,12 +169,38 @@ func (l *landing) place() error {
 
 // keepMode gives a file the mode of the one that it replaces. A new one has its own.
 func keepMode(tmp *os.File, final string) error {
-	info, err := os.Stat(final)
+	was, err := os.Stat(final)
 	if err != nil {
 		return nil //nolint:nilerr // there is none
 	}
-	return tmp.Chmod(info.Mode().Perm())
+	mode, err := rights(was, tmp)
+	if err != nil {
+		return err
+	}
+	return tmp.Chmod(mode)
 }
+
+// owners is what a file's owner may, and all that anybody may before it is known
+// whose group a new file is.
+const owners fs.FileMode = 0o700
+
+// rights is the mode of what was there, for a file in its place. Where that is of
+// another group, either group was among the others of the other one's files: both
+// get no more than both had.
+func rights(was fs.FileInfo, file *os.File) (fs.FileMode, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	mode := was.Mode().Perm()
+	if groupOf(was) == groupOf(info) {
+		return mode, nil
+	}
+	both := mode & (mode >> 3) & 0o7
+	return mode&owners | both<<3 | both, nil
+}
+
+func groupOf(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Gid }
 
 // abandon throws away what is not whole. What a folder has got stays.
 func (l *landing) abandon() {
@@ -311,19 +338,42 @@ func unpackLink(root *os.Root, file, name string) error {
 	return root.Link(file, name)
 }
 
+// unpackFile replaces what is there. Nobody may read the new file who may not read an
+// old one.
 func unpackFile(root *os.Root, name string, mode fs.FileMode, data io.Reader) error {
+	was, err := root.Lstat(name)
+	replaces := err == nil && was.Mode().IsRegular()
 	if err := vacate(root, name); err != nil {
 		return err
 	}
-	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	first := mode
+	if replaces {
+		first &= owners
+	}
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, first)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, data)
+	if replaces {
+		err = narrow(file, was, mode)
+	}
+	if err == nil {
+		_, err = io.Copy(file, data)
+	}
 	if failed := file.Close(); err == nil {
 		err = failed
 	}
 	return err
+}
+
+// narrow gives a file of an archive its mode there, less what the one that was here
+// did not allow. Who may read a script may run it.
+func narrow(file *os.File, was fs.FileInfo, mode fs.FileMode) error {
+	most, err := rights(was, file)
+	if err != nil {
+		return err
+	}
+	return file.Chmod(mode & (most | most&0o444>>2))
 }
 
 // packed is a folder of here as an archive, under its own name. A link to one is

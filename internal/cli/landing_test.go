@@ -27,7 +27,9 @@ func archive(t testing.TB, headers ...tar.Header) []byte {
 		if h.Typeflag == tar.TypeReg {
 			h.Size = int64(len(data))
 		}
-		h.Mode = 0o644
+		if h.Mode == 0 {
+			h.Mode = 0o644
+		}
 		if err := w.WriteHeader(&h); err != nil {
 			t.Fatal(err)
 		}
@@ -378,6 +380,89 @@ func TestACopyHasTheModeOfWhatItReplaces(t *testing.T) {
 			t.Errorf("%+v: %v, %q, %v", c, info.Mode(), data, err)
 		}
 	}
+}
+
+// TestACopiedFolderOpensNoFile that was closed here: nobody may read a file of it who
+// may not read the one that it replaces, whatever its mode in the container.
+func TestACopiedFolderOpensNoFile(t *testing.T) {
+	was := syscall.Umask(0o022)
+	t.Cleanup(func() { syscall.Umask(was) })
+	for _, c := range []struct{ before, there, want fs.FileMode }{ // before is 0 for none
+		{0, 0o640, 0o640}, {0, 0o666, 0o644},
+		{0o600, 0o644, 0o600}, {0o644, 0o600, 0o600}, {0o640, 0o664, 0o640}, {0o444, 0o644, 0o444},
+		{0o600, 0o755, 0o700}, {0o644, 0o755, 0o755}, {0o755, 0o644, 0o644},
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "x")
+		if c.before != 0 {
+			if err := errors.Join(os.WriteFile(file, []byte("old"), 0o600), os.Chmod(file, c.before)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := unpackInto(t, dir, archive(t, tar.Header{Name: "x", Typeflag: tar.TypeReg, Mode: int64(c.there)}))
+		info, statErr := os.Stat(file)
+		if err := errors.Join(err, statErr); err != nil || info.Mode() != c.want {
+			t.Errorf("%o over %o is %v, want %o (%v)", c.there, c.before, info.Mode(), c.want, err)
+		}
+	}
+}
+
+// TestACopyOpensNoFileToAnotherGroup: the rights of one group are not those of the
+// group that a new file has.
+func TestACopyOpensNoFileToAnotherGroup(t *testing.T) {
+	for _, c := range []struct{ before, want fs.FileMode }{{0o640, 0o600}, {0o664, 0o644}, {0o604, 0o600}, {0o644, 0o644}} {
+		dir := t.TempDir()
+		file, within := filepath.Join(dir, "x"), filepath.Join(dir, "within", "x")
+		if err := os.Mkdir(filepath.Dir(within), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{file, within} {
+			if err := errors.Join(os.WriteFile(path, []byte("old"), 0o600), os.Chmod(path, c.before)); err != nil {
+				t.Fatal(err)
+			}
+			toAnotherGroup(t, path)
+		}
+		l := &landing{path: dir, name: "x"}
+		err := l.begin(false)
+		beside, _ := filepath.Glob(filepath.Join(dir, ".periscope-*"))
+		if err != nil || len(beside) != 1 {
+			t.Fatal(beside, err)
+		}
+		if info, err := os.Stat(beside[0]); err != nil || info.Mode()&0o077 != 0 {
+			t.Errorf("%o: %v while it came (%v)", c.before, info.Mode(), err)
+		}
+		err = errors.Join(l.finish(), unpackInto(t, dir, archive(t, tar.Header{Name: "within/x", Typeflag: tar.TypeReg, Mode: 0o666})))
+		for _, path := range []string{file, within} {
+			if info, statErr := os.Stat(path); err != nil || statErr != nil || info.Mode() != c.want {
+				t.Errorf("%s over %o is %v, want %o (%v)", path, c.before, info.Mode(), c.want, err)
+			}
+		}
+	}
+}
+
+// toAnotherGroup gives a file to a group that new files here are not of.
+func toAnotherGroup(t *testing.T, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := os.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		groups = append(groups, int(groupOf(info))+1)
+	}
+	for _, id := range groups {
+		if id != int(groupOf(info)) {
+			if err := os.Chown(path, -1, id); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Skip("there is no other group that a file could be given to")
 }
 
 func FuzzUnpack(f *testing.F) {
