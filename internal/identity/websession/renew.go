@@ -14,6 +14,9 @@ const (
 	// keepPause. With renewLimit it fits into claimTime.
 	keepLimit = 5 * time.Second
 	keepPause = time.Second
+	// lastKeep is what is left of keepLimit once a shutdown cuts the renewals. With
+	// lastRenewal it stays under the second that Run has.
+	lastKeep = 300 * time.Millisecond
 	// claimTime is how long others leave a login alone that one process renews,
 	// and so how soon a provider that gave no answer is asked again.
 	claimTime = 30 * time.Second
@@ -57,9 +60,19 @@ func (m *Manager) renew(ctx context.Context, rec Record) (Record, error) {
 	}
 	g, err := m.o.Renew(asking, rec)
 	// A provider that took all the time there is may have handed something out.
-	ctx, done := context.WithTimeout(ctx, keepLimit)
+	keeping, done := m.keeping(ctx)
 	defer done()
-	return m.answered(ctx, rec, g, err)
+	return m.answered(keeping, rec, g, err)
+}
+
+// keeping is the time there is for the store to take what came of a question.
+func (m *Manager) keeping(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, keepLimit)
+	forget := context.AfterFunc(m.stop, func() { time.AfterFunc(lastKeep, cancel) })
+	return ctx, func() {
+		forget()
+		cancel()
+	}
 }
 
 // answered does what the provider's answer asks for; err says that there is none,
@@ -87,11 +100,11 @@ func (m *Manager) rotate(ctx context.Context, rec Record, renewal []byte) {
 }
 
 func (m *Manager) refused(ctx context.Context, rec Record, why error) error {
-	if err := m.end(ctx, rec.ID); err != nil {
+	if err := m.drop(ctx, rec.ID); err != nil {
 		m.o.Log.Error("a login that its provider ended is still kept", "error", err)
 	}
 	if m.o.Ended != nil {
-		m.o.Ended(ctx, rec.Actor, fault.PublicOf(why))
+		m.o.Ended(context.WithoutCancel(ctx), rec.Actor, fault.PublicOf(why))
 	}
 	return why
 }

@@ -241,6 +241,52 @@ func TestAStoreThatFailsDuringRenewal(t *testing.T) {
 	}
 }
 
+// stuck is a store that takes nothing of what a provider answers.
+type stuck struct{ *Memory }
+
+func (s stuck) Renew(ctx context.Context, _ ID, _ int64, _ identity.Actor, _ []byte, _ time.Time) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+func (s stuck) Rotate(ctx context.Context, _ ID, _ int64, _ []byte) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+func (s stuck) Delete(ctx context.Context, _ ID) error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Minute):
+	}
+	return ctx.Err()
+}
+
+// TestAStoreThatHangsHoldsUpNoShutdown, whatever the provider has answered.
+func TestAStoreThatHangsHoldsUpNoShutdown(t *testing.T) {
+	gone := fault.New(fault.Unauthenticated, "test", "Your account has been closed.")
+	for name, said := range map[string]error{"a renewal": nil, "a no": gone, "something beside no answer": errors.New("cut")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &provider{said: said}
+				managers, r := renewing(t, p, 1)
+				m := managers[0]
+				m.o.Store = stuck{m.o.Store.(*Memory)}
+				m.Done(mustBeIn(t, m, r))
+				stop := run(t, m)
+				for p.questions() == 0 {
+					time.Sleep(sweepEvery)
+					synctest.Wait()
+				}
+				begun := time.Now()
+				if stop(); time.Since(begun) != lastRenewal+lastKeep {
+					t.Errorf("the end waited %v for the store", time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
 func TestLogoutDuringRenewalStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{hold: make(chan struct{})}

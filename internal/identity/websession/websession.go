@@ -93,7 +93,7 @@ type Manager struct {
 	free     chan struct{}  // a place for each of the renewers
 	renewing sync.WaitGroup // those of Run
 	stop     context.Context
-	cut      context.CancelFunc // ends every renewal
+	cut      context.CancelFunc // ends every question, and soon what keeps an answer
 
 	typed chan struct{} // rung when there is a touch to keep
 
@@ -460,9 +460,14 @@ func (m *Manager) EndAll(ctx context.Context, a identity.Actor) (int, error) {
 	return len(all), nil
 }
 
-// end forgets the record first: whoever hears of the end finds it true.
+// end is drop for whoever may hang up meanwhile.
 func (m *Manager) end(ctx context.Context, id ID) error {
-	if err := m.o.Store.Delete(context.WithoutCancel(ctx), id); err != nil {
+	return m.drop(context.WithoutCancel(ctx), id)
+}
+
+// drop forgets the record first: whoever hears of the end finds it true.
+func (m *Manager) drop(ctx context.Context, id ID) error {
+	if err := m.o.Store.Delete(ctx, id); err != nil {
 		return fault.Wrap(err, fault.Internal, "websession.end", "The login could not be ended. Try again in a moment.")
 	}
 	m.tell(id)
