@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/execclient"
@@ -257,7 +258,8 @@ func hostname() string {
 }
 
 // browse opens an address in the person's browser. Where none was running, what opens
-// it may be the browser: it is neither waited for nor ended.
+// it may be the browser: it is neither waited for nor ended, nor does a Ctrl-C here
+// reach its process group.
 func (e Env) browse(ctx context.Context, address string) error {
 	if e.Browse != nil {
 		return e.Browse(ctx, address)
@@ -269,6 +271,7 @@ func (e Env) browse(ctx context.Context, address string) error {
 		return errors.New("no screen")
 	}
 	cmd := exec.Command(program, address) //nolint:gosec // an address of the server's, from pageOf
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -93,7 +94,7 @@ func TestALoginHoldsElsewhere(t *testing.T) {
 }
 
 // TestTheBrowserIsNotWaitedFor: where none was running, it runs until somebody closes
-// it, which the login's end is not.
+// it, which the login's end is not, nor a Ctrl-C meanwhile.
 func TestTheBrowserIsNotWaitedFor(t *testing.T) {
 	p := newPortal(t)
 	e, said := p.env(t)
@@ -105,8 +106,8 @@ func TestTheBrowserIsNotWaitedFor(t *testing.T) {
 		return vars(name)
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	closing, closed := filepath.Join(bin, "closing"), filepath.Join(bin, "closed")
-	script := fmt.Sprintf("#!/bin/sh\nuntil [ -e %s ]; do sleep 0.01; done\n: >%s\n", closing, closed)
+	id, closing, closed := filepath.Join(bin, "id"), filepath.Join(bin, "closing"), filepath.Join(bin, "closed")
+	script := fmt.Sprintf("#!/bin/sh\necho $$ >%s\nuntil [ -e %s ]; do sleep 0.01; done\n: >%s\n", id, closing, closed)
 	for _, name := range []string{"xdg-open", "open"} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
@@ -117,13 +118,31 @@ func TestTheBrowserIsNotWaitedFor(t *testing.T) {
 	if code := Run(ctx, "login", []string{"--ca-file", "ca.pem"}, e); code != 0 || !strings.Contains(said.String(), "if none has, open "+p.URL) {
 		t.Errorf("login: %d %q", code, said)
 	}
+	var pid int
+	eventually(ctx, t, "no browser has started", func() bool {
+		data, _ := os.ReadFile(id)
+		_, err := fmt.Sscan(string(data), &pid)
+		return err == nil
+	})
+	// A terminal's signals go to the process group that has it.
+	if group, err := syscall.Getpgid(pid); err != nil || group == syscall.Getpgrp() {
+		t.Errorf("a Ctrl-C here ends the browser, which is in process group %d (%v)", group, err)
+	}
 	if err := os.WriteFile(closing, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := os.Stat(closed); err != nil; _, err = os.Stat(closed) {
+	eventually(ctx, t, "the login has ended the browser", func() bool {
+		_, err := os.Stat(closed)
+		return err == nil
+	})
+}
+
+func eventually(ctx context.Context, t *testing.T, otherwise string, holds func() bool) {
+	t.Helper()
+	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatal("the login has ended the browser")
+			t.Fatal(otherwise)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
