@@ -32,6 +32,7 @@ const usage = `Usage: periscope COMMAND
 Commands:
   serve     run the server; periscope serve --help lists its flags
   exec      a shell or a command in a container, through a server; periscope exec --help
+  cp        files and folders from and to a container; periscope cp --help
   login     log this machine in at a server, by a browser; logout ends that
   version   print the version
 `

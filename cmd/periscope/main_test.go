@@ -6,9 +6,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/periscope-console/periscope/internal/cli"
 	"github.com/periscope-console/periscope/internal/leak"
 )
 
@@ -35,6 +37,18 @@ func TestExitCodesAndSentences(t *testing.T) {
 		said := stdout.String() + stderr.String()
 		if code != c.code || !strings.Contains(strings.ReplaceAll(said, "  -", "  --"), c.says) {
 			t.Errorf("%s: exit %d, said %q", name, code, said)
+		}
+	}
+}
+
+// TestHelpNamesEveryCommand that there is.
+func TestHelpNamesEveryCommand(t *testing.T) {
+	var said bytes.Buffer
+	run([]string{"--help"}, &said, &said)
+	words := strings.Fields(said.String())
+	for _, name := range append(cli.Commands(), "serve", "version") {
+		if !slices.Contains(words, name) {
+			t.Errorf("--help does not name %s", name)
 		}
 	}
 }
