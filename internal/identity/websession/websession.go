@@ -408,14 +408,19 @@ func (m *Manager) Kept(r *http.Request) (Record, bool, error) {
 
 // End logs the sender of the request out and takes the cookie away. It reports
 // who that was, false where nobody was logged in. After an error the login may
-// still hold.
+// still hold, and its cookie is left, or nobody could try again.
 func (m *Manager) End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error) {
-	http.SetCookie(w, m.cookie("", -1))
 	rec, ok, err := m.Kept(r)
-	if err != nil || !ok {
+	if err != nil {
 		return identity.Actor{}, false, err
 	}
-	return rec.Actor, true, m.end(r.Context(), rec.ID)
+	if ok {
+		err = m.end(r.Context(), rec.ID)
+	}
+	if err == nil {
+		http.SetCookie(w, m.cookie("", -1))
+	}
+	return rec.Actor, ok, err
 }
 
 // Of lists a person's logins, the newest first.

@@ -135,6 +135,31 @@ func TestLogout(t *testing.T) {
 	}
 }
 
+// full is a store that has no room for what is deleted.
+type full struct{ *Memory }
+
+func (full) Delete(context.Context, ID) error { return errors.New("the disk is full") }
+
+// TestALogoutThatFails leaves the cookie, by which it is tried again.
+func TestALogoutThatFails(t *testing.T) {
+	store := NewMemory(10)
+	m := manager(func(o *Options) { o.Store = full{store} })
+	one := login(t, m)
+	w := httptest.NewRecorder()
+	if a, ok, err := m.End(w, one); !ok || err == nil || !a.Same(alice) {
+		t.Fatalf("End says %+v, %v, %v", a, ok, err)
+	}
+	if left := w.Result().Cookies(); len(left) != 0 {
+		t.Errorf("the cookie is taken away: %v", left)
+	}
+	mustBeIn(t, m, one)
+	m.o.Store, w = store, httptest.NewRecorder()
+	if _, ok, err := m.End(w, one); !ok || err != nil || len(w.Result().Cookies()) != 1 {
+		t.Errorf("the second try: %v, %v", ok, err)
+	}
+	mustBeOut(t, m, one)
+}
+
 func TestBadCookies(t *testing.T) {
 	m := manager()
 	good, _ := login(t, m).Cookie("periscope_session")
