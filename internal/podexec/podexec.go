@@ -356,7 +356,7 @@ func (ss *Sessions) Serve(t *Ticket, conn Conn, v2 bool) {
 	}
 	defer ss.mu.Unlock()
 	ss.live[s.id] = s
-	ss.rights.join(s)
+	ss.rights.join(s, keyOf(s.Request), s.place.Upstream)
 	if len(ss.live) == 1 {
 		ss.unwatch = make(chan struct{})
 		ss.wg.Go(ss.watch(ss.unwatch))

@@ -213,3 +213,46 @@ func TestALoginBeforeDecidesNothing(t *testing.T) {
 		v.leave()
 	})
 }
+
+// TestAnIdentityBeforeDecidesNothing: while the apiserver is asked about the groups
+// that somebody had, they come back with others that may; a no to the old ones says
+// nothing then.
+func TestAnIdentityBeforeDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := presentRig(t)
+		a.others.always(nil)
+		p := new(person).is("dev")
+		request := func() Request {
+			req := a.request()
+			req.Actor, _ = p.present(t.Context())
+			req.Login.Present = p.present
+			return req
+		}
+		v, _ := a.visitAs(request())
+		asked, answer := make(chan struct{}), make(chan struct{})
+		a.others.say(func(context.Context, string) error {
+			close(asked)
+			<-answer
+			return errNo
+		})
+		<-asked
+		p.is("ops")
+		if err := v.attachAs(request(), v.wish()); err != nil {
+			t.Fatal(err)
+		}
+		close(answer)
+		a.ops.forget()
+		time.Sleep(rightsEvery)
+		v.look()
+		if closed := find(v.frames, "closed"); closed != nil {
+			t.Fatalf("closed %v", closed)
+		}
+		if len(a.ops.forget()) == 0 {
+			t.Error("nobody asked about the groups that they have now")
+		}
+		v.leave()
+		if len(a.ss.rights.held) != 0 {
+			t.Errorf("%d rights are left", len(a.ss.rights.held))
+		}
+	})
+}

@@ -221,7 +221,8 @@ func (s *session) comeBack(ctx context.Context, req Request, a Attach, conn Conn
 		return fault.New(fault.Protocol, "podexec.Attach", "The offset names output that was never printed. Come back with what has arrived, or with null.")
 	}
 	number := s.resume.asked.Add(1)
-	if err := s.stillMay(ctx, req); err != nil {
+	place, err := s.stillMay(ctx, req)
+	if err != nil {
 		s.auditAttachRefused(ctx, req, a, outcomeOf(fault.KindOf(err)), err)
 		return err
 	}
@@ -229,23 +230,23 @@ func (s *session) comeBack(ctx context.Context, req Request, a Attach, conn Conn
 	if err := s.svc.emitRequested(ctx, s.attachEvent(req, a, eventID), "so you were not let back into the shell"); err != nil {
 		return err
 	}
-	back, err := s.take(req, a, number, conn)
+	back, err := s.take(req, a, number, place, conn)
 	s.auditAttached(ctx, s.attachEvent(req, a, eventID), back, err)
 	return err
 }
 
 // stillMay asks whether who comes back may still exec into the pod. A clear no
 // ends the session, as it would within a minute.
-func (s *session) stillMay(ctx context.Context, req Request) error {
+func (s *session) stillMay(ctx context.Context, req Request) (Place, error) {
 	place, err := s.svc.Directory.Find(ctx, s.Cluster, req.Actor)
 	if err != nil {
-		return err
+		return Place{}, err
 	}
 	err = place.Upstream.CheckExec(ctx, s.Namespace, s.Pod)
 	if err != nil && kube.Denied(err) {
 		s.finish(noLonger(err))
 	}
-	return err
+	return place, err
 }
 
 // back is what a client has come back to.
@@ -258,7 +259,7 @@ type back struct {
 // take seats the client. The one before is read no further, and sent nothing more.
 // Of two that come at the same time the one that has asked last stays: the other is
 // often a connection that its client has given up.
-func (s *session) take(req Request, a Attach, number int64, conn Conn) (back, error) {
+func (s *session) take(req Request, a Attach, number int64, place Place, conn Conn) (back, error) {
 	s.seat.Lock()
 	defer s.seat.Unlock()
 	switch {
@@ -274,7 +275,7 @@ func (s *session) take(req Request, a Attach, number int64, conn Conn) (back, er
 	if old != nil {
 		old.retire()
 	}
-	if !s.svc.seat(s, c) {
+	if !s.svc.seat(s, c, req, place.Upstream) {
 		return back{}, noSuchShell("podexec.take")
 	}
 	defer s.svc.runs(c)
@@ -286,7 +287,6 @@ func (s *session) take(req Request, a Attach, number int64, conn Conn) (back, er
 	b := back{away: s.clock.comeBack()}
 	b.offset, b.whole = s.out.comeBack(a.Offset)
 	c.greet(s.helloAgain(a, b))
-	s.login.Store(&req.Login)
 	s.relogin.ring()
 	s.resume.came.Add(1)
 	if a.Size != (transport.Size{}) {
@@ -319,15 +319,21 @@ func (s *session) helloAgain(a Attach, b back) hello {
 	return h
 }
 
-// seat gives the session to c, unless it is no longer known. It holds the place of
-// c.run, which runs starts, in what Run waits for.
-func (ss *Sessions) seat(s *session, c *client) bool {
+// seat gives the session to c, unless it is no longer known, and has it stand on the
+// login and the right that c came with: what becomes of those before decides nothing
+// any more. It holds the place of c.run, which runs starts, in what Run waits for.
+func (ss *Sessions) seat(s *session, c *client, req Request, up Upstream) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	if ss.live[s.id] != s || ss.draining {
 		return false
 	}
 	s.at.Store(c)
+	s.login.Store(&req.Login)
+	if key := keyOf(req); key != s.right.key && !s.resume.settled {
+		ss.rights.leave(s)
+		ss.rights.join(s, key, up)
+	}
 	ss.wg.Add(1)
 	return true
 }

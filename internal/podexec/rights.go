@@ -85,9 +85,9 @@ func sum(as identity.Impersonation) [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
-// join has s stand on a right that was checked just now, by Admit.
-func (r *rights) join(s *session) {
-	held := r.stand(s, keyOf(s.Request), s.place.Upstream)
+// join has s stand on a right that was checked just now, by Admit or stillMay.
+func (r *rights) join(s *session, key rightKey, up Upstream) {
+	held := r.stand(s, key, up)
 	held.trouble = nil
 	if held.due.IsZero() {
 		r.again(held, r.every/2)
