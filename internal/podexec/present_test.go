@@ -69,13 +69,18 @@ func presentRig(t *testing.T) *apiserver {
 	return a
 }
 
-// openAs opens a shell of p's login and waits until it stands.
-func (a *apiserver) openAs(p *person) *pipeConn {
-	a.t.Helper()
+// requestOf is for a shell, or to come back to one, by p's login.
+func (a *apiserver) requestOf(p *person) Request {
 	req := a.request()
 	req.Actor, _ = p.present(a.t.Context())
 	req.Login.Present = p.present
-	ticket, err := a.ss.Admit(a.t.Context(), req)
+	return req
+}
+
+// openAs opens a shell of p's login and waits until it stands.
+func (a *apiserver) openAs(p *person) *pipeConn {
+	a.t.Helper()
+	ticket, err := a.ss.Admit(a.t.Context(), a.requestOf(p))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -214,6 +219,32 @@ func TestALoginBeforeDecidesNothing(t *testing.T) {
 	})
 }
 
+// TestANewLoginHasItsOwnTime: the minutes in which nobody could confirm the login
+// before do not count for the one that its owner comes back with.
+func TestANewLoginHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := presentRig(t)
+		silent := fault.New(fault.Internal, "t", "No store.")
+		before, now := new(person).is("ops"), new(person).is("ops")
+		v, _ := a.visitAs(a.requestOf(before))
+		before.fail(silent)
+		time.Sleep(unconfirmedLimit - time.Second)
+		again := a.requestOf(now)
+		now.fail(silent)
+		if err := v.attachAs(again, v.wish()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(unconfirmedLimit - rightsEvery)
+		now.is("ops")
+		time.Sleep(rightsEvery)
+		v.look()
+		if closed := find(v.frames, "closed"); closed != nil {
+			t.Errorf("closed %v", closed)
+		}
+		v.leave()
+	})
+}
+
 // TestAnIdentityBeforeDecidesNothing: while the apiserver is asked about the groups
 // that somebody had, they come back with others that may; a no to the old ones says
 // nothing then.
@@ -222,13 +253,7 @@ func TestAnIdentityBeforeDecidesNothing(t *testing.T) {
 		a := presentRig(t)
 		a.others.always(nil)
 		p := new(person).is("dev")
-		request := func() Request {
-			req := a.request()
-			req.Actor, _ = p.present(t.Context())
-			req.Login.Present = p.present
-			return req
-		}
-		v, _ := a.visitAs(request())
+		v, _ := a.visitAs(a.requestOf(p))
 		asked, answer := make(chan struct{}), make(chan struct{})
 		a.others.say(func(context.Context, string) error {
 			close(asked)
@@ -237,7 +262,7 @@ func TestAnIdentityBeforeDecidesNothing(t *testing.T) {
 		})
 		<-asked
 		p.is("ops")
-		if err := v.attachAs(request(), v.wish()); err != nil {
+		if err := v.attachAs(a.requestOf(p), v.wish()); err != nil {
 			t.Fatal(err)
 		}
 		close(answer)

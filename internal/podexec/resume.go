@@ -330,6 +330,7 @@ func (ss *Sessions) seat(s *session, c *client, req Request, up Upstream) bool {
 	}
 	s.at.Store(c)
 	s.login.Store(&req.Login)
+	s.unsure = time.Time{}
 	if key := keyOf(req); key != s.right.key && !s.resume.settled {
 		ss.rights.leave(s)
 		ss.rights.join(s, key, up)
