@@ -23,6 +23,8 @@ const (
 	maxName     = 64 // characters
 	maxClusters = 32
 	minLifetime = time.Minute
+	// revokeAllLimit is how long it may take to revoke all tokens of one person.
+	revokeAllLimit = 15 * time.Second
 	// auditLimit is how long a record may take to become durable.
 	auditLimit = 5 * time.Second
 )
@@ -189,7 +191,7 @@ func (k *Keeper) Revoke(ctx context.Context, a identity.Actor, requestID string,
 	if !ok || !t.Revoked.IsZero() || !own && !a.Admin {
 		return fault.New(fault.NotFound, "token.Revoke", "There is no such token, or it was revoked already. Load the list of tokens again.")
 	}
-	return k.revoke(ctx, a, requestID, held)
+	return k.revoke(context.WithoutCancel(ctx), a, requestID, held)
 }
 
 // RevokeItself ends the token by which the person acts, which is all that a token
@@ -202,29 +204,39 @@ func (k *Keeper) RevokeItself(ctx context.Context, a identity.Actor, requestID s
 	if !ok || a.Token != string(id) || held.Token.Issuer != a.Issuer || held.Token.Subject != a.Subject {
 		return fault.New(fault.NotFound, "token.RevokeItself", "There is no such token, or it was revoked already.")
 	}
-	return k.revoke(ctx, a, requestID, held)
+	return k.revoke(context.WithoutCancel(ctx), a, requestID, held)
 }
 
-// RevokeAll ends every token of the person's own and counts them.
+// RevokeAll ends every token of the person's own and counts them. One that cannot be
+// revoked keeps no other, and nor does it that whoever asked has gone.
 func (k *Keeper) RevokeAll(ctx context.Context, a identity.Actor, requestID string) (int, error) {
 	if err := k.byBrowser(a); err != nil {
 		return 0, err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeAllLimit)
+	defer cancel()
 	all, err := k.o.Store.OfPerson(ctx, a.Issuer, a.Subject)
 	if err != nil {
 		return 0, err
 	}
-	for i, held := range all {
-		if err := k.revoke(ctx, a, requestID, held); err != nil {
-			return i, err
+	revoked := 0
+	var why error // the first is enough for the log
+	for _, held := range all {
+		if no := k.revoke(ctx, a, requestID, held); no != nil {
+			why = cmp.Or(why, no)
+			continue
 		}
+		revoked++
 	}
-	return len(all), nil
+	if why != nil {
+		why = fault.Wrap(why, fault.KindOf(why), "token.RevokeAll",
+			"%d of your tokens could not be revoked and may still hold. Try again in a moment; if it stays so, tell whoever runs this server.", len(all)-revoked)
+	}
+	return revoked, why
 }
 
-// revoke outlives the request: what is recorded as begun is done.
+// revoke is of a ctx that outlives the request: what is recorded as begun is done.
 func (k *Keeper) revoke(ctx context.Context, a identity.Actor, requestID string, h Held) error {
-	ctx = context.WithoutCancel(ctx)
 	return k.audited(ctx, k.act(ctx, audit.TokenRevoke, a, requestID, h), func() error {
 		if _, err := k.o.Store.Revoke(ctx, h.Token.ID, time.Now()); err != nil {
 			return fault.Wrap(err, fault.Internal, "token.Revoke", "The token could not be revoked, and still holds. Try again in a moment.")

@@ -413,6 +413,58 @@ func TestWhoRevokesWhat(t *testing.T) {
 	}
 }
 
+// stubborn keeps one token, and asks nobody who has gone.
+type stubborn struct {
+	*Memory
+	keeps ID
+}
+
+func (s *stubborn) OfPerson(ctx context.Context, issuer, subject string) ([]Held, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.Memory.OfPerson(ctx, issuer, subject)
+}
+
+func (s *stubborn) Revoke(ctx context.Context, id ID, at time.Time) (bool, error) {
+	if id == s.keeps {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	return s.Memory.Revoke(ctx, id, at)
+}
+
+// TestATokenThatStaysKeepsNoOther, also where whoever asked for all has hung up, and
+// not for ever.
+func TestATokenThatStaysKeepsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		kept := &stubborn{Memory: r.store}
+		r.o.Store = kept
+		_, first := r.make(alice, wish("first"))
+		time.Sleep(time.Second)
+		stays, held := r.make(alice, wish("stays"))
+		time.Sleep(time.Second)
+		_, last := r.make(alice, wish("last"))
+		kept.keeps = stays.ID
+		gone, hangUp := context.WithCancel(t.Context())
+		hangUp()
+		begun := time.Now()
+		n, err := r.RevokeAll(gone, alice, "")
+		if n != 2 || fault.KindOf(err) != fault.Internal || !strings.Contains(fault.PublicOf(err), "1 of your tokens could not be revoked") {
+			t.Errorf("revoked %d: %v", n, err)
+		}
+		if took := time.Since(begun); took > revokeAllLimit {
+			t.Errorf("took %v", took)
+		}
+		r.notIn(first, fault.Unauthenticated)
+		r.notIn(last, fault.Unauthenticated)
+		if _, _, err := r.FromRequest(bearing(held), ""); err != nil {
+			t.Errorf("the one that stays: %v", err)
+		}
+	})
+}
+
 // TestNoRecordNoAct: what cannot be recorded does not happen.
 func TestNoRecordNoAct(t *testing.T) {
 	r := newRig(t)

@@ -489,6 +489,61 @@ func TestOwnLogins(t *testing.T) {
 	}
 }
 
+// stubborn keeps some logins, and asks nobody who has gone.
+type stubborn struct {
+	*Memory
+	keeps map[ID]func(context.Context) error
+}
+
+func (s stubborn) OfPerson(ctx context.Context, issuer, subject string) ([]Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.Memory.OfPerson(ctx, issuer, subject)
+}
+
+func (s stubborn) Delete(ctx context.Context, id ID) error {
+	if no := s.keeps[id]; no != nil {
+		return no(ctx)
+	}
+	return s.Memory.Delete(ctx, id)
+}
+
+// TestALoginThatStaysKeepsNoOther: everywhere is everywhere but there, also where
+// whoever asked for it has hung up, and not for ever.
+func TestALoginThatStaysKeepsNoOther(t *testing.T) {
+	for name, no := range map[string]func(context.Context) error{
+		"refused": func(context.Context) error { return errors.New("no") },
+		"silent":  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				kept := stubborn{NewMemory(10), map[ID]func(context.Context) error{}}
+				m := manager(func(o *Options) { o.Store = kept })
+				first := login(t, m)
+				time.Sleep(time.Second)
+				stays := login(t, m)
+				time.Sleep(time.Second)
+				last := login(t, m)
+				kept.keeps[mustBeIn(t, m, stays)] = no
+				gone, hangUp := context.WithCancel(t.Context())
+				hangUp()
+				begun := time.Now()
+				n, err := m.EndAll(gone, alice)
+				if n != 2 || fault.KindOf(err) != fault.Internal || !strings.Contains(fault.PublicOf(err), "1 of your logins could not be ended") {
+					t.Errorf("ended %d: %v", n, err)
+				}
+				if took := time.Since(begun); took > endAllLimit {
+					t.Errorf("took %v", took)
+				}
+				mustBeOut(t, m, last)
+				mustBeIn(t, m, stays)
+				mustBeOut(t, m, first)
+			})
+		})
+	}
+}
+
 func TestTooManyLoginsEndTheIdlest(t *testing.T) {
 	m := manager(func(o *Options) { o.Store = NewMemory(1000) })
 	first := login(t, m)

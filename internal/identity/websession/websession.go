@@ -10,6 +10,7 @@
 package websession
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -39,6 +40,8 @@ const (
 	touchEvery = 10 * time.Second
 	// touchTime is how long the store may take for that.
 	touchTime = 10 * time.Second
+	// endAllLimit is how long the store may take to end all logins of one person.
+	endAllLimit = 15 * time.Second
 	// maxCookies bounds how many cookies of our name are tried: a page of the
 	// same host may plant some.
 	maxCookies = 4
@@ -451,18 +454,29 @@ func (m *Manager) EndOne(ctx context.Context, a identity.Actor, id ID) error {
 	return m.end(ctx, id)
 }
 
-// EndAll ends every login of the person and counts them.
+// EndAll ends every login of the person and counts them. One that cannot be ended
+// keeps no other, and nor does it that whoever asked has gone.
 func (m *Manager) EndAll(ctx context.Context, a identity.Actor) (int, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endAllLimit)
+	defer cancel()
 	all, err := m.o.Store.OfPerson(ctx, a.Issuer, a.Subject)
 	if err != nil {
 		return 0, err
 	}
-	for i, r := range all {
-		if err := m.end(ctx, r.ID); err != nil {
-			return i, err
+	ended := 0
+	var why error // the first is enough for the log
+	for _, r := range all {
+		if no := m.drop(ctx, r.ID); no != nil {
+			why = cmp.Or(why, no)
+			continue
 		}
+		ended++
 	}
-	return len(all), nil
+	if why != nil {
+		why = fault.Wrap(why, fault.Internal, "websession.EndAll",
+			"%d of your logins could not be ended and may still hold. Try again in a moment; if it stays so, tell whoever runs this server.", len(all)-ended)
+	}
+	return ended, why
 }
 
 // end is drop for whoever may hang up meanwhile.
