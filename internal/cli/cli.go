@@ -127,9 +127,6 @@ func (e Env) explain(err error) {
 		e.say("%s", err)
 		return
 	}
-	if errors.Is(err, execclient.ErrGone) {
-		e.say("the shell is gone: the server has ended or forgotten it. This is not a new one.")
-	}
 	if no.Message != "" {
 		e.say("%s", no.Message)
 	}

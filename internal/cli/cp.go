@@ -122,7 +122,7 @@ func (c *copying) run(ctx context.Context, req execclient.Request) (execclient.F
 	end, err := execclient.New(c.client, req).Run(ctx)
 	c.bar.end()
 	if err != nil || end.Reason != "completed" {
-		err = c.env.outcome(end, err, c.client)
+		err = c.env.outcome(ctx, end, err, c.client)
 		var code exitCode
 		if errors.As(err, &code) && code == exitOK {
 			return execclient.File{}, exitCode(exitFailed)

@@ -105,7 +105,7 @@ func (e Env) session(ctx context.Context, client *execclient.Client, a execArgs)
 	}
 	if !a.tty {
 		end, err := execclient.New(client, req).Run(ctx)
-		return e.outcome(end, err, client)
+		return e.outcome(ctx, end, err, client)
 	}
 	t.file, req.Size = e.Stdin, sizeOf(e.Stdin)
 	req.Stdin = &escapes{src: e.Stdin, leave: func() { leave(errLeft) }, help: func() { e.say(escapeHelp) }}
@@ -124,7 +124,7 @@ func (e Env) session(ctx context.Context, client *execclient.Client, a execArgs)
 	defer close(done)
 	end, err := s.Run(ctx)
 	t.restore()
-	return e.outcome(end, err, client)
+	return e.outcome(ctx, end, err, client)
 }
 
 // events puts what happens into words.
@@ -159,9 +159,10 @@ func count(n int64) string {
 }
 
 // outcome is how the command ended, as an exit code and words where it needs any.
-func (e Env) outcome(end execclient.Result, err error, c *execclient.Client) error {
+func (e Env) outcome(ctx context.Context, end execclient.Result, err error, c *execclient.Client) error {
 	var by caught
 	var unreachable net.Error
+	var no *execclient.Refusal
 	switch {
 	case errors.Is(err, errLeft):
 		if end.Reason == "" {
@@ -170,6 +171,9 @@ func (e Env) outcome(end execclient.Result, err error, c *execclient.Client) err
 		return exitCode(exitOK)
 	case errors.As(err, &by):
 		return exitCode(exitSignal + int(by.signal))
+	case errors.Is(err, execclient.ErrGone) && errors.As(err, &no):
+		e.gone(ctx, c, no)
+		return exitCode(exitFailed)
 	case errors.Is(err, execclient.ErrOutput) && errors.Is(err, syscall.EPIPE):
 		return exitCode(exitFailed) // whoever reads has gone, and knows
 	case errors.Is(err, execclient.ErrOutput):

@@ -105,6 +105,7 @@ func (s *Session) comeBack(ctx context.Context, pause *pause) (*link, error) {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case errors.As(err, &no) && no.Code == "E_NOT_FOUND":
+			no.SessionID = s.id
 			return nil, fmt.Errorf("%w: %w", ErrGone, no)
 		case errors.As(err, &no) && !no.Retryable, !lost(err):
 			return nil, err

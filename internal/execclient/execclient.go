@@ -169,13 +169,16 @@ type Refusal struct {
 	Status int
 	// Retryable says that the same may be answered otherwise later.
 	Retryable bool
+	// SessionID is that of the session which there is no coming back to; else empty.
+	SessionID string
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
 
 // Why a session was lost for good.
 var (
-	// ErrGone: the server has no such session any more.
+	// ErrGone: the server has no such session any more, or another client has taken it
+	// over; the Refusal has its id.
 	ErrGone = errors.New("the shell is gone")
 	// ErrNoResume: the connection was lost, and this server keeps no shell for
 	// which nobody is there.

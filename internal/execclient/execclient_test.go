@@ -139,7 +139,7 @@ func TestGone(t *testing.T) {
 	req.Events.Hello = func(Hello) { proxy.Cut(badnet.RST) }
 	_, err := New(clientOf(t, "http://"+proxy.Addr()), req).Run(t.Context())
 	var no *Refusal
-	if !errors.Is(err, ErrGone) || !errors.As(err, &no) || no.RequestID != "r2" || f.tries != 1 || f.opens != 1 {
+	if !errors.Is(err, ErrGone) || !errors.As(err, &no) || no.RequestID != "r2" || no.SessionID != "s" || f.tries != 1 || f.opens != 1 {
 		t.Errorf("%v; %d tries, %d opens", err, f.tries, f.opens)
 	}
 }

@@ -270,7 +270,7 @@ func TestTheShellIsGone(t *testing.T) {
 		<-time.After(20 * time.Millisecond)
 	}
 	proxy.Refuse(false)
-	s.shows("the shell is gone")
+	s.shows("the shell is gone: the server has ended or forgotten it")
 	if code := s.exits(); code != 255 || s.mode() != before {
 		t.Errorf("exit code %d", code)
 	}
