@@ -101,7 +101,8 @@ func (s *session) attachEvent(req Request, a Attach, eventID string) audit.Event
 	return e
 }
 
-// auditAttachRefused records a coming back that was not so much as tried.
+// auditAttachRefused records a coming back that was refused before it began: who
+// asked may not, or the cluster could not be asked whether they may.
 func (s *session) auditAttachRefused(ctx context.Context, req Request, a Attach, outcome audit.Outcome, why error) {
 	e := s.attachEvent(req, a, newID())
 	e.Stage, e.Outcome = audit.Completed, outcome
