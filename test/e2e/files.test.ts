@@ -265,6 +265,13 @@ const LOOKS: Look[] = [
   { theme: "dark", width: 360, height: 740 },
 ];
 
+/** Rows below the tray's fold make nothing taller than the window. */
+const frameStands = () =>
+  page.evaluate(() => {
+    const root = document.querySelector("#root") as HTMLElement;
+    return root.scrollTop === 0 && root.scrollHeight === root.clientHeight;
+  });
+
 for (const look of LOOKS) {
   test(`how transfers look, ${look.theme}, ${look.width} px`, async () => {
     await start(look);
@@ -284,6 +291,7 @@ for (const look of LOOKS) {
     await row("core.4711").getByRole("progressbar").waitFor();
     await shot(page, `files-tray-${about}`);
     expect(await faults(page)).toEqual([]);
+    expect(await frameStands()).toBe(true);
     const down = await choose("Download…");
     await shot(page, `files-download-${about}`);
     expect(await faults(page)).toEqual([]);

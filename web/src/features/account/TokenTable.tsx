@@ -27,7 +27,7 @@ const CELL = "px-3 py-2 align-middle first:pl-4";
 /** Narrower than the page can be with everything in it, so that it scrolls by itself. */
 function Table({ tokens, everybodys, onRevoke }: TokenTableProps) {
   return (
-    <div tabIndex={0} className="overflow-x-auto rounded-lg border border-line bg-surface">
+    <div tabIndex={0} className="relative overflow-x-auto rounded-lg border border-line bg-surface">
       <table aria-label="Access tokens" className="w-full border-collapse text-xs">
         <thead className="border-b border-line text-muted">
           <tr>

@@ -60,7 +60,7 @@ export function TransferTray() {
         ) : null}
       </div>
       {open ? (
-        <ul className="max-h-44 divide-y divide-line overflow-auto overscroll-contain border-t border-line max-sm:max-h-36">
+        <ul className="relative max-h-44 divide-y divide-line overflow-auto overscroll-contain border-t border-line max-sm:max-h-36">
           {inOrder(seen).map(({ transfer, state }) => (
             <Row key={transfer.id} transfer={transfer} state={state} />
           ))}
