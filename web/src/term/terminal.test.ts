@@ -55,3 +55,10 @@ describe("old output that comes once more", () => {
     expect([copied, typed]).toEqual([["new"], "\x1b[?1;2c"]);
   });
 });
+
+describe("a line of the page's own", () => {
+  it("is grey by the palette, which keeps its contrast, and not dim", async () => {
+    await new Promise<void>((parsed) => view.note("same shell resumed", parsed));
+    expect(view.picture(10_000)?.screen).toContain("\x1b[90m── same shell resumed ──");
+  });
+});

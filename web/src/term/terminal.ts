@@ -121,7 +121,7 @@ export class TerminalView {
   }
 
   /**
-   * A dim line of the page's own among the output. A full-screen program has no room for one, and paints over it: then
+   * A grey line of the page's own among the output. A full-screen program has no room for one, and paints over it: then
    * nothing is written, and false returned.
    */
   note(text: string, parsed?: () => void): boolean {
@@ -325,8 +325,9 @@ const HIDE_CURSOR = "\x1b[?25l";
 /** No mouse reports, no focus reports, no bracketed paste, plain cursor keys and keypad. */
 const PLAIN_MODES = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>";
 
+/** In a grey that is read as well as the rest: a dim letter would keep too little of its contrast. */
 function noteLine(text: string): string {
-  return `\r\n\x1b[0;2m── ${text} ──\x1b[0m\r\n`;
+  return `\r\n\x1b[0;90m── ${text} ──\x1b[0m\r\n`;
 }
 
 /** Whether whoever looks wants nothing to move. */
