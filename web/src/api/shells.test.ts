@@ -50,17 +50,17 @@ describe("whether a shell can be opened", () => {
       ["shop", no],
     ]);
     expect(whyNoShell(open, pod, rights)).toBe(
-      'You may not open shells in shop: the right "create pods/exec" is missing.',
+      'You may not open shells in shop: the right "create pods/exec" is missing. Ask the owner of the cluster for it.',
     );
     expect(whyNoShell(open, pod, rights, "read")).toBe(
-      'You may not open shells in shop: your tier (read) lacks the right "create pods/exec".',
+      'You may not open shells in shop: your tier (read) lacks the right "create pods/exec". Ask the owner of the cluster for it.',
     );
     expect(whyNoShell(open, pod, new Map([...rights, ["", yes]]), "read")).toBe("");
     expect(whyNoShell(open, pod, new Map([...rights, ["shop", yes]]), "read")).toBe("");
   });
 
   it("knows clusters without shells and pods without a running container", () => {
-    expect(whyNoShell({ execEnabled: false }, pod, undefined)).toMatch(/switched off/);
+    expect(whyNoShell({ execEnabled: false }, pod, undefined)).toMatch(/switched off.* Ask whoever runs/);
     expect(whyNoShell(open, { ...pod, containers: [container("app", "waiting")] }, undefined)).toMatch(/running/);
   });
 });
@@ -69,7 +69,7 @@ describe("what is known of debug containers", () => {
   it("names the missing right, and the tier that lacks it", () => {
     const denied = { ...no, reason: "" };
     expect(whyNoDebug(denied, "shop", "triage")).toBe(
-      'You may not debug in shop: your tier (triage) lacks the right "patch pods/ephemeralcontainers".',
+      'You may not debug in shop: your tier (triage) lacks the right "patch pods/ephemeralcontainers". Ask the owner of the cluster for it.',
     );
     expect(whyNoDebug(denied, "shop")).toMatch(/you lack the right/);
     for (const right of [undefined, { ...yes, reason: "" }, { ...unknown, reason: "" }]) {

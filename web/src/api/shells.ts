@@ -9,12 +9,15 @@ export function shellContainers(pod: PodWithContainers): ContainerSummary[] {
   return pod.containers.filter((container) => container.state === "running");
 }
 
-export const SHELLS_OFF = "Shells are switched off for this cluster.";
+export const SHELLS_OFF = "Shells are switched off for this cluster. Ask whoever runs this server if you need one.";
+
+/** Of a right that is missing. */
+const WHOM_TO_ASK = "Ask the owner of the cluster for it.";
 
 /** What the cluster says about opening shells, by namespace; "" stands for all of them. */
 export type ShellRights = ReadonlyMap<string, Pick<AccessResult, "allowed" | "decided">>;
 
-/** Why no shell can be opened in this pod, in one sentence; empty where one can. `tier` is the caller's, if there are tiers. */
+/** Why no shell can be opened in this pod, and whom to ask; empty where one can. `tier` is the caller's, if there are tiers. */
 export function whyNoShell(
   cluster: Pick<Cluster, "execEnabled"> | undefined,
   pod: PodWithContainers & Pick<PodSummary, "namespace">,
@@ -27,7 +30,7 @@ export function whyNoShell(
     const why = tier
       ? `your tier (${tier}) lacks the right "create pods/exec"`
       : 'the right "create pods/exec" is missing';
-    return `You may not open shells in ${pod.namespace}: ${why}.`;
+    return `You may not open shells in ${pod.namespace}: ${why}. ${WHOM_TO_ASK}`;
   }
   if (shellContainers(pod).length === 0) return "No container of this pod is running.";
   return "";
@@ -37,7 +40,7 @@ export function whyNoShell(
 export function whyNoDebug(right: AccessResult | undefined, namespace: string, tier = ""): string {
   if (!right?.decided || right.allowed) return "";
   const why = tier ? `your tier (${tier}) lacks` : "you lack";
-  return `You may not debug in ${namespace}: ${why} the right "patch pods/ephemeralcontainers".`;
+  return `You may not debug in ${namespace}: ${why} the right "patch pods/ephemeralcontainers". ${WHOM_TO_ASK}`;
 }
 
 /** What a container is, where it is none of the usual ones. */

@@ -6,7 +6,9 @@ export interface Notice {
   text: string;
 }
 
+/** A glance at the least; longer where there is more to read. */
 const SHOWN_MS = 2500;
+const PER_LETTER_MS = 60;
 
 export const notice = new Store<Notice | null>(null);
 
@@ -15,7 +17,10 @@ let lastId = 0;
 export function notify(text: string): void {
   const id = ++lastId;
   notice.set({ id, text });
-  setTimeout(() => {
-    if (notice.get()?.id === id) notice.set(null);
-  }, SHOWN_MS);
+  setTimeout(
+    () => {
+      if (notice.get()?.id === id) notice.set(null);
+    },
+    Math.max(SHOWN_MS, text.length * PER_LETTER_MS),
+  );
 }

@@ -8,7 +8,7 @@ export function NoticeBar() {
       {shown ? (
         <span
           key={shown.id}
-          className="animate-fade rounded-md border border-line-strong bg-raised px-3 py-1.5 text-xs shadow-(--shadow)"
+          className="mx-4 max-w-xl animate-fade rounded-md border border-line-strong bg-raised px-3 py-1.5 text-xs shadow-(--shadow)"
         >
           {shown.text}
         </span>

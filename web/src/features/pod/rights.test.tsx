@@ -23,7 +23,8 @@ const pod = {
   containers: [{ name: "app", kind: "container", state: "running", ready: true, restarts: 0, image: "x", ports: [] }],
 } as unknown as Pod;
 const cluster = { name: "prod", execEnabled: true } as Cluster;
-const WHY = 'You may not open shells in shop: your tier (read) lacks the right "create pods/exec".';
+const ASK = "Ask the owner of the cluster for it.";
+const WHY = `You may not open shells in shop: your tier (read) lacks the right "create pods/exec". ${ASK}`;
 
 let rights: AccessResult;
 let refusal: object | null;
@@ -102,7 +103,7 @@ describe("the page of a pod, for whoever may not open shells", () => {
 
   it("names no tier where there is none", async () => {
     open("");
-    await screen.findByText('You may not open shells in shop: the right "create pods/exec" is missing.');
+    await screen.findByText(`You may not open shells in shop: the right "create pods/exec" is missing. ${ASK}`);
   });
 
   it("leaves the decision to the server where the cluster gave no answer", async () => {
@@ -155,7 +156,7 @@ describe("the page of a pod, for whoever debugs it", () => {
     await waitFor(() => expect(button().getAttribute("aria-disabled")).toBe("true"));
     fireEvent.click(button());
     expect(notice.get()?.text).toBe(
-      'You may not debug in shop: your tier (triage) lacks the right "patch pods/ephemeralcontainers".',
+      `You may not debug in shop: your tier (triage) lacks the right "patch pods/ephemeralcontainers". ${ASK}`,
     );
     expect(onDebug).not.toHaveBeenCalled();
   });
