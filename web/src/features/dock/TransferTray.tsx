@@ -30,6 +30,7 @@ export function TransferTray() {
   const [open, setOpen] = useState(true);
   if (seen.length === 0) return null;
   const over = seen.filter(({ transfer }) => transfer.over).length;
+  const words = summary(seen);
   return (
     <section aria-label="Transfers" className="@container shrink-0 border-t border-line bg-surface">
       <div className="flex h-9 items-center gap-1 bg-bg pr-1 max-sm:h-11">
@@ -42,8 +43,8 @@ export function TransferTray() {
         >
           <ArrowUpDown aria-hidden className="size-4 shrink-0 text-muted" />
           <span className="shrink-0 font-medium">Transfers</span>
-          <span role="status" className="truncate text-muted">
-            {summary(seen)}
+          <span role="status" title={words} className="truncate text-muted">
+            {words}
           </span>
           {open ? (
             <ChevronDown aria-hidden className="ml-auto size-3.5 shrink-0 text-muted" />
@@ -79,19 +80,21 @@ function keepFocus(act: () => void): void {
   if (transfers.get().length === 0) focusActive();
 }
 
-/** What is under way first, as it was asked for; then what is over, the newest first. */
+/** What failed first, since it waits for somebody; then what is under way, as it was asked for; then what is over, the newest first. */
 function inOrder(seen: readonly Seen[]): Seen[] {
+  const failed = seen.filter(({ state }) => state.phase === "failed").reverse();
   const going = seen.filter(({ transfer }) => !transfer.over);
-  return [...going, ...seen.filter(({ transfer }) => transfer.over).reverse()];
+  const over = seen.filter(({ transfer, state }) => transfer.over && state.phase !== "failed").reverse();
+  return [...failed, ...going, ...over];
 }
 
 function summary(seen: readonly Seen[]): string {
   const count = (...phases: TransferState["phase"][]) =>
     seen.filter(({ state }) => phases.includes(state.phase)).length;
   const parts: [number, string][] = [
+    [count("failed"), "failed"],
     [count("opening", "running", "reconnecting"), "under way"],
     [count("queued"), "waiting"],
-    [count("failed"), "failed"],
     [count("done"), "done"],
     [count("cancelled"), "cancelled"],
   ];

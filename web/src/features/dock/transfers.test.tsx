@@ -558,7 +558,7 @@ describe("the tray", () => {
   const row = (name: string) =>
     screen.getAllByTestId("transfer").find((one) => one.textContent?.includes(name)) as HTMLElement;
 
-  it("shows what is under way first, how far it is, and what became of the others", async () => {
+  it("shows what is under way before what is done, how far it is, and what became of the others", async () => {
     render(
       <TipProvider>
         <TransferTray />
@@ -586,5 +586,24 @@ describe("the tray", () => {
     fireEvent.click(screen.getByRole("button", { name: "Retry 2.txt" }));
     fireEvent.click(screen.getByRole("button", { name: /^Transfers/ }));
     expect(screen.queryByTestId("transfer")).toBeNull();
+  });
+
+  it("shows what failed before all that goes well, and says so first", async () => {
+    render(
+      <TipProvider>
+        <TransferTray />
+      </TipProvider>,
+    );
+    act(() => put(file("1.txt", "aa"), file("2.txt", "bb"), file("3.txt", "cc")));
+    act(() => socket(1).onopen?.());
+    act(() => close(1, { reason: "refused", exitCode: null, message: "There is no room." }));
+    await until(() => expect(row("2.txt").getAttribute("data-phase")).toBe("failed"));
+    expect(screen.getAllByTestId("transfer").map((one) => one.getAttribute("data-phase"))).toEqual([
+      "failed",
+      "opening",
+      "opening",
+    ]);
+    expect(screen.getByRole("status").textContent).toBe("1 failed · 2 under way");
+    expect(screen.getByRole("status").title).toBe("1 failed · 2 under way");
   });
 });
