@@ -39,7 +39,7 @@ export function Tab({ shell, state, name, selected, inView, renaming, dropHere, 
           onAuxClick={middle}
           // The middle button would begin to scroll.
           onMouseDown={(event) => event.button === 1 && event.preventDefault()}
-          className={`group relative flex max-w-80 shrink-0 items-center border-r border-line pl-3 ${look(selected, inView)} ${
+          className={`group relative flex max-w-[min(320px,100%)] shrink-0 items-center border-r border-line pl-3 ${look(selected, inView)} ${
             dropHere === "before" ? "before:left-0" : dropHere === "after" ? "before:right-0" : "before:hidden"
           } before:absolute before:inset-y-1 before:w-0.5 before:rounded before:bg-accent before:content-['']`}
         >
