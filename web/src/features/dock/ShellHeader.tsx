@@ -82,7 +82,7 @@ function Where({ shell }: { shell: Shell }) {
       ) : null}
       <span className="max-w-32 shrink-0 truncate @max-md:max-w-20">{cluster}</span>
       <span>·</span>
-      <span className="flex min-w-0 text-text">
+      <span className="flex min-w-0 overflow-hidden text-text">
         <span className="@max-3xl:hidden">{namespace}/</span>
         <TailName name={pod} />
       </span>

@@ -20,6 +20,9 @@ export function newsWords({ unread, rang, idleUntil }: Pick<ShellState, "unread"
   return [unread ? "new output" : "", rang ? "bell" : "", idleUntil === null ? "" : "ends soon"].filter(Boolean);
 }
 
+/** Why it ended, or where it is, stands in full under the header: there the pill gives way before the name does. */
+const toldBelow = ({ phase }: ShellState) => phase === "ended" || phase === "away";
+
 /** The state of a shell that is in view, which is also read out and what tests look for. */
 export function LivePill({ state }: { state: ShellState }) {
   return (
@@ -27,7 +30,7 @@ export function LivePill({ state }: { state: ShellState }) {
       role="status"
       data-testid="shell-state"
       data-phase={state.phase}
-      className={`inline-flex min-w-0 ${state.phase === "ended" ? "" : "shrink-0"}`}
+      className={`inline-flex ${toldBelow(state) ? "min-w-16 shrink-9999" : "shrink-0"}`}
     >
       <Pill state={state} />
     </span>
@@ -39,7 +42,7 @@ export function Pill({ state }: { state: ShellState }) {
   const words = pillWords(state);
   return (
     <span
-      className={`inline-flex h-5 min-w-0 items-center ${state.phase === "ended" ? "shrink" : "shrink-0"} rounded-full px-2 text-xs font-medium whitespace-nowrap ${pillLooks(state)}`}
+      className={`inline-flex h-5 min-w-0 items-center ${toldBelow(state) ? "shrink" : "shrink-0"} rounded-full px-2 text-xs font-medium whitespace-nowrap ${pillLooks(state)}`}
     >
       <span className="truncate">{words || <Connected since={state.connectedAt} />}</span>
     </span>
