@@ -56,7 +56,12 @@ function Breadcrumb() {
   const parts: [key: string, ReactNode][] = [
     [
       page.to,
-      <Link key="p" to={page.to} activeOptions={{ exact: true }} className={`${PART} shrink-0 font-sans text-sm`}>
+      <Link
+        key="p"
+        to={page.to}
+        activeOptions={{ exact: true, includeSearch: false }}
+        className={`${PART} shrink-0 font-sans text-sm`}
+      >
         {page.name}
       </Link>,
     ],
