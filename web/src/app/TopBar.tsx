@@ -38,7 +38,7 @@ export function TopBar({ menu, user, onPalette }: TopBarProps) {
 const PART = "min-w-0 truncate rounded hover:text-accent hover:underline aria-[current=page]:text-text";
 
 const CLUSTERS = { to: "/clusters", name: "Clusters" } as const;
-/** What an address begins with; all but the clusters end there. */
+/** What an address begins with, on a phone as long as nothing follows it; all but the clusters end there. */
 const PAGES = [
   CLUSTERS,
   { to: "/sessions", name: "Sessions" },
@@ -60,7 +60,7 @@ function Breadcrumb() {
         key="p"
         to={page.to}
         activeOptions={{ exact: true, includeSearch: false }}
-        className={`${PART} shrink-0 font-sans text-sm`}
+        className={`${PART} shrink-0 font-sans text-sm ${cluster ? "max-sm:hidden" : ""}`}
       >
         {page.name}
       </Link>,
@@ -76,7 +76,7 @@ function Breadcrumb() {
         search={{}}
         activeOptions={{ exact: true, includeSearch: false }}
         title={cluster}
-        className={PART}
+        className={pod ? `${PART} max-sm:max-w-24 max-sm:shrink-0` : PART}
       >
         {cluster}
       </Link>,
@@ -117,7 +117,7 @@ function Breadcrumb() {
       {parts.map(([key, part], index) => (
         <Fragment key={key}>
           {index > 0 ? (
-            <span aria-hidden className={key === "namespace" ? "max-sm:hidden" : ""}>
+            <span aria-hidden className={key === "pod" ? "" : "max-sm:hidden"}>
               /
             </span>
           ) : null}
