@@ -15,8 +15,8 @@ export const TONE_TEXT: Record<Tone, string> = {
 export function Status({ tone, word }: { tone: Tone; word: string }) {
   const Icon = ICONS[tone];
   return (
-    <span className={`inline-flex min-w-0 items-center gap-1.5 ${TONE_TEXT[tone]}`}>
-      <Icon aria-hidden className="size-3.5 shrink-0" strokeWidth={2.25} />
+    <span className={`inline-flex min-w-0 items-baseline gap-1.5 ${TONE_TEXT[tone]}`}>
+      <Icon aria-hidden className="size-3.5 shrink-0 self-center" strokeWidth={2.25} />
       <span className="truncate">{word}</span>
     </span>
   );
