@@ -27,11 +27,15 @@ export interface Reach {
 /** How a cluster is doing, in a word. */
 export function reachOf({ connected, link }: Reached): Reach {
   const since = link?.since ?? null;
-  if (link?.state === "reconnecting") return { tone: "attention", word: "Reconnecting", since };
-  // One that never came may not have been enrolled yet: nothing need be broken.
-  if (link?.state === "away") return { tone: since ? "broken" : "attention", word: "Away", since };
+  if (link?.state === "reconnecting") return { tone: lackTone(link), word: "Reconnecting", since };
+  if (link?.state === "away") return { tone: lackTone(link), word: "Away", since };
   if (link && !connected) return { tone: "broken", word: "Not answering", since: null };
   return connected ? { tone: "ok", word: "Connected", since } : { tone: "broken", word: "Not connected", since: null };
+}
+
+/** How bad it is that a link is not there. One that never came may not have been enrolled yet: nothing need be broken. */
+export function lackTone({ state, since }: Pick<AgentLink, "state" | "since">): "attention" | "broken" {
+  return state === "away" && since ? "broken" : "attention";
 }
 
 /** What it means that a link is not there, and what to do next; empty for one that is. */

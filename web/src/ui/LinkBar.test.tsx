@@ -30,6 +30,14 @@ it("says what goes on, whether what is shown is old, and how long it has been so
   expect(shown(link("away"), true)).toMatch(/^edge is away\..*comes back by itself.*from before/);
 });
 
+it.each([
+  ["reconnecting", /text-attention/],
+  ["away", /text-broken/],
+] as const)("is %s in the colour of the list of clusters", (state, colour) => {
+  const { container } = render(<LinkBar cluster="edge" link={link(state)} shown />);
+  expect(container.firstElementChild?.className).toMatch(colour);
+});
+
 it("is read aloud once: what ticks is outside", () => {
   render(<LinkBar cluster="edge" link={link("away")} shown />);
   expect(screen.getByRole("status").querySelector("time")).toBeNull();

@@ -1,5 +1,5 @@
 import { Unplug, Waypoints } from "lucide-react";
-import { type AgentLink, linkWords } from "../lib/link.ts";
+import { type AgentLink, lackTone, linkWords } from "../lib/link.ts";
 import { Age } from "./Age.tsx";
 
 interface LinkBarProps {
@@ -14,10 +14,9 @@ export function LinkBar({ cluster, link, shown }: LinkBarProps) {
   const away = link?.state === "away";
   if (!link || link.state === "connected" || (away && !shown)) return null;
   const Icon = away ? Unplug : Waypoints;
+  const look = lackTone(link) === "broken" ? "bg-broken-soft text-broken" : "bg-attention-soft text-attention";
   return (
-    <div
-      className={`flex min-h-8 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 px-4 py-1.5 text-xs ${away ? "bg-attention-soft text-attention" : "bg-info-soft text-info"}`}
-    >
+    <div className={`flex min-h-8 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 px-4 py-1.5 text-xs ${look}`}>
       <Icon aria-hidden className="size-3.5 shrink-0" />
       {/* The time ticks outside of what is read aloud. */}
       <p role="status" className="min-w-0 flex-1 basis-60">

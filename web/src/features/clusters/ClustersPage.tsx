@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { explain } from "../../api/explain.ts";
 import { clustersQuery } from "../../api/queries.ts";
 import type { Cluster } from "../../api/types.ts";
-import { linkWords, reachOf } from "../../lib/link.ts";
+import { lackTone, linkWords, reachOf } from "../../lib/link.ts";
 import { Age } from "../../ui/Age.tsx";
 import { Stale } from "../../ui/Stale.tsx";
 import { Status } from "../../ui/Status.tsx";
@@ -118,11 +118,11 @@ function Trouble({
   admin: boolean;
 }) {
   const words = linkWords(link);
-  if (words) {
+  if (link && words) {
     return (
-      <p className={`px-4 pb-3 text-sm ${link?.state === "away" && link.since ? "text-broken" : "text-attention"}`}>
+      <p className={`px-4 pb-3 text-sm ${lackTone(link) === "broken" ? "text-broken" : "text-attention"}`}>
         {words}
-        {admin && link?.state === "away" ? (
+        {admin && link.state === "away" ? (
           <>
             {" "}
             <Link

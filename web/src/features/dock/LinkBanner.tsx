@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { clustersInterval, clustersQuery } from "../../api/queries.ts";
+import { lackTone } from "../../lib/link.ts";
 import { Age } from "../../ui/Age.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { Banner } from "./Banner.tsx";
@@ -21,7 +22,7 @@ export function LinkBanner({ shell }: { shell: Shell }) {
   const link = data?.find(({ name }) => name === cluster)?.link;
   if (phase !== "connected" || !link || link.state === "connected") return null;
   return (
-    <Banner tone="attention">
+    <Banner tone={lackTone(link)}>
       <span>{WORDS[link.state]}</span>
       {link.since ? (
         <span aria-live="off" className="font-mono">
