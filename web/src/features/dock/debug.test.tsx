@@ -2,11 +2,14 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Container } from "../../api/types.ts";
+import { Store } from "../../lib/store.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
 import { NOT_STARTED, NotStarted, startDebug, stepOf } from "./debug.ts";
 import { EndedBar } from "./EndedBar.tsx";
 import { endingOf } from "./ending.ts";
+import { Preparing } from "./Preparing.tsx";
 import { endAllShells } from "./restore.ts";
+import type { Shell, ShellState } from "./shell.ts";
 import { dock, openShell } from "./store.ts";
 
 const wish = { cluster: "demo", namespace: "shop", pod: "web-0", container: "app", image: "busybox:1", reason: "" };
@@ -132,6 +135,19 @@ describe("a debug container on its way", () => {
     expect(await outcome).toEqual(new Error("closed"));
     await vi.advanceTimersByTimeAsync(10_000);
     expect(polls).toBe(asked);
+  });
+});
+
+describe("what is said while it comes up", () => {
+  it.each([
+    ["a step", "Starting the debug container", "Starting the debug container …", /text-info/],
+    ["trouble", "The node could not fetch the image.", "The node could not fetch the image.", /text-attention/],
+  ])("is %s, and looks it", (_, preparing, text, colour) => {
+    const shell = { state: new Store({ preparing } as ShellState) } as unknown as Shell;
+    render(<Preparing shell={shell} />);
+    const strip = screen.getByRole("status");
+    expect(strip.firstElementChild?.textContent).toBe(text);
+    expect(strip.className).toMatch(colour);
   });
 });
 

@@ -54,7 +54,11 @@ async function look(wish: DebugWish, name: string, signal: AbortSignal): Promise
     if (signal.aborted) throw thrown;
     const fault = asFault(thrown);
     if (fault.status === 403 || fault.status === 404) throw refused(thrown);
-    return { step: "waiting", words: `It is not known whether the debug container runs: ${fault.message}`, next: "" };
+    return {
+      step: "waiting",
+      words: sentence("It is not known whether the debug container runs", fault.message),
+      next: "",
+    };
   }
 }
 
