@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { featuresQuery } from "../../api/queries.ts";
 import { DebugButton } from "../../ui/DebugButton.tsx";
-import { NOT_STARTED } from "./debug.ts";
+import { NOT_STARTED, WRONG_IMAGE } from "./debug.ts";
 import type { Ending } from "./ending.ts";
 import type { Shell } from "./shell.ts";
 import { renewShell } from "./store.ts";
@@ -9,7 +9,7 @@ import { lookedInto } from "./target.ts";
 
 /** Whether a container from another image would help: there is no shell, or the debug container did not start. */
 export function wantsDebug({ target }: Shell, { code }: Ending): boolean {
-  if (code === NOT_STARTED) return true;
+  if (code === NOT_STARTED || code === WRONG_IMAGE) return true;
   return code === "E_NO_SHELL" && lookedInto(target) === "";
 }
 
@@ -19,15 +19,15 @@ export function useDebugImages(): string[] | null {
   return features ? (features.exec?.debugImages ?? []) : null;
 }
 
-/** The way on from a container without a shell: a debug container in the same tab. */
-export function DebugOffer({ shell }: { shell: Shell }) {
+/** The way on from a container without a shell: a debug container in the same tab. `leads`: it is what helps. */
+export function DebugOffer({ shell, leads }: { shell: Shell; leads: boolean }) {
   const { debug } = shell.target;
   const all = useDebugImages() ?? [];
   const images = all.filter((image) => image !== debug);
   if (images.length === 0) return null;
   return (
     <DebugButton
-      look={debug ? "plain" : "primary"}
+      look={leads ? "primary" : "plain"}
       images={images}
       preset={all[0]}
       text={debug ? "Another image" : "Debug container"}

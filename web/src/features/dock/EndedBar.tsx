@@ -2,6 +2,7 @@ import { Button } from "../../ui/Button.tsx";
 import { CopyButton } from "../../ui/Copy.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { DebugNote, DebugOffer, wantsDebug } from "./DebugOffer.tsx";
+import { NOT_STARTED } from "./debug.ts";
 import { type Ending, inTheWay } from "./ending.ts";
 import type { Shell } from "./shell.ts";
 import { makeRoom, renewShell, requestClose } from "./store.ts";
@@ -12,6 +13,8 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
   if (phase !== "ended" || !ending) return null;
   const room = inTheWay(ending, shell.target.cluster).length > 0;
   const debug = wantsDebug(shell, ending);
+  // Of one that is only late the next try may find it running.
+  const debugLeads = debug && ending.code !== NOT_STARTED;
   return (
     <div
       role={ending.calm ? "status" : "alert"}
@@ -38,10 +41,10 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
             End another one
           </Button>
         ) : null}
-        {debug ? <DebugOffer shell={shell} /> : null}
+        {debug ? <DebugOffer shell={shell} leads={debugLeads} /> : null}
         <Button
           size="sm"
-          look={ending.signIn || room || (debug && !shell.target.debug) ? "plain" : "primary"}
+          look={ending.signIn || room || debugLeads ? "plain" : "primary"}
           onClick={() => renewShell(shell)}
         >
           {ending.code ? "Try again" : "New shell"}

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Container } from "../../api/types.ts";
 import { Store } from "../../lib/store.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
-import { NOT_STARTED, NotStarted, startDebug, stepOf } from "./debug.ts";
+import { NOT_STARTED, NotStarted, startDebug, stepOf, WRONG_IMAGE } from "./debug.ts";
 import { EndedBar } from "./EndedBar.tsx";
 import { endingOf } from "./ending.ts";
 import { Preparing } from "./Preparing.tsx";
@@ -90,6 +90,7 @@ describe("a debug container on its way", () => {
     expect(ending.title).toBe("the debug container did not start");
     expect(ending.detail).toMatch(words);
     expect(ending.next).not.toBe("");
+    expect(ending.code).toBe(WRONG_IMAGE);
     expect(polls).toBe(1);
   });
 
@@ -101,7 +102,7 @@ describe("a debug container on its way", () => {
     answers = [() => Response.json(made), pod({ reason: "__proto__" })];
     const before = Date.now();
     const slow = ((await run()).fault as NotStarted).ending;
-    expect(slow.next).toMatch(/same container is used/);
+    expect(slow).toMatchObject({ next: expect.stringMatching(/same container is used/), code: NOT_STARTED });
     expect(polls).toBeGreaterThan(55);
     expect(polls).toBeLessThan(65);
     expect(Date.now() - before).toBe(90_000);
@@ -203,6 +204,16 @@ describe("a shell that ended for want of one", () => {
     end({ debug: "busybox:1" }, NOT_STARTED);
     fireEvent.click(await button("Another image"));
     expect(targets()).toEqual([{ ...target, debug: "netshoot:2" }]);
+  });
+
+  it.each([
+    ["its image is to blame", WRONG_IMAGE, "Another image"],
+    ["it is only late", NOT_STARTED, "Try again"],
+  ])("puts first what helps one that did not start: %s", async (_, code, first) => {
+    images = ["busybox:1", "netshoot:2"];
+    end({ debug: "busybox:1" }, code);
+    const primary = async (name: string) => /bg-accent-solid/.test((await button(name)).className);
+    for (const name of ["Another image", "Try again"]) expect(await primary(name)).toBe(name === first);
   });
 
   it("says whom to ask where there are none", async () => {

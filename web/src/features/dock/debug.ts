@@ -40,7 +40,7 @@ export async function startDebug(wish: DebugWish, signal: AbortSignal, say: (wor
     const now = await look(wish, made.container, signal);
     if (now.step === "running") return made.container;
     say(now.words);
-    if (now.step === "failed") throw notStarted(now.words, now.next);
+    if (now.step === "failed") throw notStarted(now.words, now.next, now.image ? WRONG_IMAGE : NOT_STARTED);
     if (Date.now() >= until)
       throw notStarted(now.words, "It may still start: try again, and the same container is used.");
     await pause(POLL_MS, signal);
@@ -67,6 +67,8 @@ interface Step {
   words: string;
   /** What to do about a failure. */
   next: string;
+  /** Its image is to blame, so that only another one helps. */
+  image?: boolean;
 }
 
 const OTHER_IMAGE = "Try another image, or ask whoever runs Periscope to list one that this cluster can run.";
@@ -106,10 +108,11 @@ export function stepOf(pod: Pick<Pod, "containers">, name: string): Step {
       step: "failed",
       words: sentence(`The debug container ended at once${code}`, message || reason),
       next: "Its image must hold sh and sleep. Try another image.",
+      image: true,
     };
   }
   const hopeless = own(HOPELESS, reason);
-  if (hopeless) return { step: "failed", words: sentence(hopeless.words, message), next: hopeless.next };
+  if (hopeless) return { step: "failed", words: sentence(hopeless.words, message), next: hopeless.next, image: true };
   const trouble = own(TROUBLE, reason);
   if (trouble) return { step: "waiting", words: sentence(trouble, message), next: "" };
   return {
@@ -128,11 +131,13 @@ function sentence(words: string, why: string): string {
   return text ? `${words}: ${text}.` : `${words}.`;
 }
 
-/** No code of the server's: it has done its part. */
+/** No codes of the server's: it has done its part. */
 export const NOT_STARTED = "not_started";
+/** The same, and the next try with this image would end so, too. */
+export const WRONG_IMAGE = "wrong_image";
 
-function notStarted(detail: string, next: string): NotStarted {
-  const ending = { ...nothingMore, title: "the debug container did not start", detail, next, code: NOT_STARTED };
+function notStarted(detail: string, next: string, code = NOT_STARTED): NotStarted {
+  const ending = { ...nothingMore, title: "the debug container did not start", detail, next, code };
   return new NotStarted(ending);
 }
 
