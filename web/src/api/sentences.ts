@@ -153,7 +153,7 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
 
 export const CLOSE_SENTENCES: Record<CloseReason, Sentence> = {
   client_close: { title: "you disconnected", next: "Open a new shell to go on." },
-  server_idle: { title: "idle too long", next: "Nothing was typed or printed for a while. Open a new shell to go on." },
+  server_idle: { title: "idle too long", next: "Open a new shell to go on." },
   forced_close: { title: "closed from the list of sessions", next: "Open a new shell to go on." },
   completed: { title: "the shell exited", next: "Open a new shell to go on." },
   container_exit: {

@@ -4,6 +4,8 @@ import type { ErrorFrame } from "../../stream/frames.ts";
 import { armCtrl } from "./ctrl.ts";
 import { endingOf } from "./ending.ts";
 import { gapNote } from "./gap.ts";
+import { pillWords } from "./pill.ts";
+import type { ShellState } from "./shell.ts";
 
 const closed = (reason: string, exitCode: number | null = null) =>
   ({ type: "closed", reason, exitCode, message: "" }) as const;
@@ -40,6 +42,13 @@ describe("an ending", () => {
     expect(endingOf({ kind: "said", closed: closed("client_close", 0), error: null }).exitCode).toBeNull();
   });
 
+  it("says an exit code once, and what the server knows beyond it", () => {
+    const said = (message: string) =>
+      endingOf({ kind: "said", closed: { ...closed("completed", 3), message }, error: null });
+    expect(said("The program ended with exit code 3.")).toMatchObject({ exitCode: 3, detail: "" });
+    expect(said("It was killed.")).toMatchObject({ exitCode: 3, detail: "It was killed." });
+  });
+
   it("is honest about a lost connection", () => {
     const lost = endingOf({ kind: "lost", hadShell: true, why: "silent" });
     expect(lost.title).toBe("connection lost");
@@ -62,6 +71,16 @@ describe("an ending", () => {
     expect(endingOf({ kind: "refused", error: refusal("E_UNAUTHENTICATED") }).signIn).toBe(true);
     expect(endingOf({ kind: "said", closed: closed("unauthorized"), error: null }).signIn).toBe(true);
     expect(endingOf({ kind: "said", closed: closed("server_idle"), error: null }).signIn).toBe(false);
+  });
+});
+
+describe("the pill", () => {
+  const ending = endingOf({ kind: "refused", error: refusal("E_NO_SHELL") });
+  it.each([
+    ["one that never began", 0, "not opened: this container has no shell"],
+    ["one that ran", 1, "ended: this container has no shell"],
+  ])("tells of %s what it came to", (_, connectedAt, words) => {
+    expect(pillWords({ phase: "ended", connectedAt, ending } as ShellState)).toBe(words);
   });
 });
 

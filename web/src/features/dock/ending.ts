@@ -1,11 +1,11 @@
 import { closeSentence, errorSentence } from "../../api/sentences.ts";
 import type { ActiveSession } from "../../api/types.ts";
 import type { ExecEnd } from "../../stream/exec.ts";
-import type { ErrorFrame } from "../../stream/frames.ts";
+import type { ClosedFrame, ErrorFrame } from "../../stream/frames.ts";
 
 /** Everything the page says about the end of a shell. */
 export interface Ending {
-  /** A few words for the pill: "ended: …". */
+  /** A few words for the pill: "ended: …", "not opened: …". */
   title: string;
   /** What the server said, where it said something of its own. */
   detail: string;
@@ -93,11 +93,16 @@ function said({ closed, error }: Extract<ExecEnd, { kind: "said" }>, ran: boolea
     ...nothingMore,
     title,
     next,
-    detail: closed.message,
+    detail: saysNoMore(closed) ? "" : closed.message,
     exitCode: SHELLS_OWN.has(closed.reason) ? closed.exitCode : null,
     calm: CALM.has(closed.reason),
     signIn: closed.reason === "unauthorized",
   };
+}
+
+/** Of a shell that exited the server says its exit code in a sentence; it stands beside the title. */
+function saysNoMore({ reason, exitCode, message }: ClosedFrame): boolean {
+  return reason === "completed" && exitCode !== null && message === `The program ended with exit code ${exitCode}.`;
 }
 
 /** A shell whose cluster's agent did not come back in time: it ran, so that nothing was refused. */

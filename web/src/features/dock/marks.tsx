@@ -37,7 +37,7 @@ export function LivePill({ state }: { state: ShellState }) {
   );
 }
 
-/** connecting; connected · 02:14; reconnecting (3); same shell resumed; ended: the shell exited */
+/** connecting; connected · 02:14; reconnecting (3); same shell resumed; ended: the shell exited; not opened: not allowed */
 export function Pill({ state }: { state: ShellState }) {
   const words = pillWords(state);
   return (

@@ -7,7 +7,8 @@ const AWAY: Record<AwayWhy, string> = {
 };
 
 /** What the pill says; empty: connected, and for how long. */
-export function pillWords({ phase, preparing, doubtful, tries, away, remark, ending }: ShellState): string {
+export function pillWords(state: ShellState): string {
+  const { phase, preparing, doubtful, tries, away, remark, ending, connectedAt } = state;
   switch (phase) {
     case "connecting":
       return preparing ? "starting debug container" : "connecting";
@@ -16,7 +17,7 @@ export function pillWords({ phase, preparing, doubtful, tries, away, remark, end
     case "away":
       return away ? AWAY[away] : "";
     case "ended":
-      return `ended: ${ending?.title ?? ""}`;
+      return `${connectedAt > 0 ? "ended" : "not opened"}: ${ending?.title ?? ""}`;
     case "connected":
       return doubtful ? "connected, but not answering" : remark;
   }
