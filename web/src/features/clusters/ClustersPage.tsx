@@ -69,7 +69,7 @@ function ClusterRow({ cluster, admin }: { cluster: Cluster; admin: boolean }) {
   const { name, backend, region, version, execEnabled, link } = cluster;
   return (
     <li className="relative border-b border-line last:border-0 hover:bg-hover">
-      <div className="grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-6 gap-y-1 px-4 py-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,1.4fr)_7rem_9rem]">
+      <div className="grid grid-cols-[minmax(0,1fr)_auto] items-start gap-x-6 gap-y-1 px-4 py-3 sm:items-center sm:grid-cols-[minmax(0,2fr)_minmax(0,1.4fr)_7rem_9rem]">
         <div className="min-w-0">
           <Link
             to="/clusters/$cluster"
@@ -83,8 +83,10 @@ function ClusterRow({ cluster, admin }: { cluster: Cluster; admin: boolean }) {
           </p>
         </div>
         <Tags cluster={cluster} />
-        <span className="font-mono text-xs text-muted max-sm:order-last">{version || "–"}</span>
-        <div className="text-sm">
+        <span className={`font-mono text-xs text-muted ${version ? "max-sm:order-last" : "max-sm:hidden"}`}>
+          {version || "–"}
+        </span>
+        <div className="text-sm max-sm:text-right">
           <State cluster={cluster} />
           {execEnabled ? null : <p className="text-xs text-muted">Shells are off</p>}
         </div>
