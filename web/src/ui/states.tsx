@@ -141,7 +141,7 @@ export function FaultNote({ lead, fault }: { lead: string; fault: FaultText }) {
 export function RequestId({ id }: { id: string }) {
   return (
     <p aria-live="off" className="flex items-center justify-center gap-1 text-xs">
-      Request <code className="font-mono">{id}</code>
+      Request id <code className="font-mono">{id}</code>
       <CopyButton text={id} what="request id" />
     </p>
   );

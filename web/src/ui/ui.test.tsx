@@ -33,7 +33,7 @@ it("says who one is where something is forbidden, and the request id always", ()
     requestId: "r-1",
   } as const;
   render(<Fault fault={fault} who="ada@example.com" />);
-  expect(screen.getByRole("alert").textContent).toMatch(/ada@example.com.*r-1/);
+  expect(screen.getByRole("alert").textContent).toMatch(/ada@example.com.*Request id r-1/);
   expect(screen.getByRole("button", { name: "Copy request id" })).toBeTruthy();
 });
 

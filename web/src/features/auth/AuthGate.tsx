@@ -108,8 +108,8 @@ function Failed({ failure: { message, requestId } }: { failure: LoginFailure }) 
       <p className="font-medium text-broken">You could not be signed in</p>
       <p className="mt-1 break-words">{message}</p>
       <p className="mt-2 flex flex-wrap items-center gap-x-1 text-xs text-muted">
-        <span className="shrink-0">Request id</span> <CopyButton text={requestId} what="request id" />
-        <code className="font-mono break-all">{requestId}</code>
+        <span className="shrink-0">Request id</span> <code className="font-mono break-all">{requestId}</code>
+        <CopyButton text={requestId} what="request id" />
       </p>
     </div>
   );
