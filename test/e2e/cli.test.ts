@@ -87,7 +87,7 @@ test("a command is allowed in the browser, says who it is, and is on the page of
     expect.stringMatching(/^periscope\//),
     "127.0.0.1",
     expect.stringMatching(/ago$/),
-    "scopes read and exec, for 30 days",
+    "Read and Shells, for 30 days",
   ]);
   await page.getByRole("button", { name: "Allow" }).click();
   await page.waitForURL(/^http:\/\/127\.0\.0\.1:\d+\/\?code=/);

@@ -77,7 +77,7 @@ test("a token is made, works as its owner, and is revoked", async () => {
   await page.getByRole("button", { name: "Done" }).click();
   const row = page.getByRole("row").filter({ hasText: "deploy-bot" });
   await row.waitFor();
-  expect(await row.textContent()).toMatch(/read.*demo.*never.*in 30d/);
+  expect(await row.textContent()).toMatch(/Read.*demo.*never.*in 30d/);
   expect(await page.content()).not.toContain(secret);
 
   const clusters = await script(secret, "/api/clusters");
@@ -115,7 +115,7 @@ test("the dialog by keyboard, and a name that is taken", async () => {
   await page.getByTestId("new-token").waitFor();
   await page.keyboard.press("Escape");
   const row = page.getByRole("row").filter({ hasText: "by-keys" });
-  expect(await row.textContent()).toMatch(/readexec/);
+  expect(await row.textContent()).toMatch(/ReadShells/);
   await page.getByRole("button", { name: "New token" }).click();
   await dialog.getByLabel("Name").fill("by-keys");
   await dialog.getByRole("alert").filter({ hasText: "You have a token of this name" }).waitFor();

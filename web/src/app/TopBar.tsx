@@ -46,7 +46,7 @@ const PAGES = [
   { to: "/account/sessions", name: "Your sessions" },
   { to: "/account/tokens", name: "Access tokens" },
   { to: "/agents", name: "Agents" },
-  { to: "/cli", name: "Log in a command line" },
+  { to: "/cli", name: "Sign in from a command line" },
 ] as const;
 
 function Breadcrumb() {

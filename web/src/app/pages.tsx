@@ -166,7 +166,7 @@ export function AgentsRoute() {
 }
 
 export function CommandLoginRoute() {
-  useTitle("Log in a command line");
+  useTitle("Sign in from a command line");
   const { ask = "" } = commandLoginApi.useSearch();
   return <CommandLoginPage key={ask} who={useWho()} ask={ask} goTo={(address) => window.location.assign(address)} />;
 }

@@ -13,6 +13,7 @@ import { Fault, FaultNote, Skeleton } from "../../ui/states.tsx";
 import { useAsked } from "../../ui/useAsked.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { isLoopback, tidyCode } from "./commandLogin.ts";
+import { scopeName } from "./tokens.ts";
 
 interface CommandLoginPageProps {
   who: string;
@@ -56,7 +57,7 @@ function TypeCode({ onFound }: { onFound(ask: LoginAsk): void }) {
   const find = useMutation({ mutationFn: findLoginAsk, onSuccess: onFound });
   const whole = tidyCode(code).length === 9;
   return (
-    <Card icon={<Terminal aria-hidden />} title="Log in a command line">
+    <Card icon={<Terminal aria-hidden />} title="Sign in from a command line">
       <p className="mt-2 text-sm text-muted">
         Type the code that <code className="font-mono text-xs text-text">periscope login --device</code> shows in your
         terminal.
@@ -109,7 +110,7 @@ function Question({ who, ask, goTo }: { who: string; ask: LoginAsk; goTo(address
   return (
     <Card icon={<Terminal aria-hidden />} title="Allow this command line?">
       <p className="mt-2 text-sm text-muted">
-        A program asks for an access token, by which it looks and opens shells as you,{" "}
+        A program asks for an access token that lets it read and open shells as you,{" "}
         <span className="break-all font-mono text-xs text-text">{who}</span>.
       </p>
       <dl className="mt-4 grid grid-cols-[auto_minmax(0,1fr)] items-baseline gap-x-4 gap-y-2 rounded-md border border-line bg-bg p-3 text-sm">
@@ -120,13 +121,18 @@ function Question({ who, ask, goTo }: { who: string; ask: LoginAsk; goTo(address
           <Age at={ask.askedAt} suffix=" ago" />
         </Row>
         <Row name="Token" plain>
-          scopes read and exec, {ask.tokenDays > 0 ? `for ${ask.tokenDays} days` : "for less than a day"}
+          <span title="read">{scopeName("read")}</span> and <span title="exec">{scopeName("exec")}</span>,{" "}
+          {ask.tokenDays > 0 ? `for ${ask.tokenDays} days` : "for less than a day"}
         </Row>
       </dl>
       <p className="mt-3 text-xs text-attention">
-        {ask.device
-          ? "Allow it only if you have just typed the code from your own terminal."
-          : "Allow it only if you have just run periscope login on this machine."}
+        {ask.device ? (
+          "Allow it only if you have just typed the code from your own terminal."
+        ) : (
+          <>
+            Allow it only if you have just run <code className="font-mono">periscope login</code> on this machine.
+          </>
+        )}
       </p>
       {answer.isError ? (
         <div className="mt-3">

@@ -8,7 +8,7 @@ import { Button } from "../../ui/Button.tsx";
 import { Status, TONE_TEXT } from "../../ui/Status.tsx";
 import { PHONE, useMedia } from "../../ui/useMedia.ts";
 import { useStore } from "../../ui/useStore.ts";
-import { expiry } from "./tokens.ts";
+import { expiry, scopeName } from "./tokens.ts";
 import { nameOfWho } from "./who.ts";
 
 interface TokenTableProps {
@@ -111,8 +111,8 @@ function Scopes({ token }: { token: AccessToken }) {
   return (
     <span className="flex flex-wrap gap-1">
       {token.scopes.map((scope) => (
-        <Badge key={scope} tone={scope === "admin" ? "attention" : "neutral"}>
-          {scope}
+        <Badge key={scope} title={scope} tone={scope === "admin" ? "attention" : "neutral"}>
+          {scopeName(scope)}
         </Badge>
       ))}
     </span>

@@ -51,6 +51,7 @@ it("shows who asks and goes on to the command's own address", async () => {
   answers[`POST ${path}`] = () => Response.json({ redirect: "http://127.0.0.1:4711/?code=a.b&state=c" });
   const goTo = show(ASK.id);
   await screen.findByText("laptop");
+  expect(screen.getAllByRole("definition").at(-1)?.textContent).toBe("Read and Shells, for 30 days");
   fireEvent.click(screen.getByRole("button", { name: "Allow" }));
   await screen.findByRole("heading", { name: "Allowed" });
   expect(goTo.mock.calls).toEqual([["http://127.0.0.1:4711/?code=a.b&state=c"]]);

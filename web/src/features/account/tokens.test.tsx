@@ -148,7 +148,8 @@ describe("the list", () => {
     const row = async (name: string) => (await screen.findByText(name)).closest("tr")?.textContent;
     expect(await row("old")).toMatch(/all.*never.*Expired/);
     expect(await row("busy")).toMatch(/prod, test.*2m ago.*in 30d/);
-    expect(await row("eternal")).toMatch(/readadmin.*Never/);
+    expect(screen.getByText("Administrator").title).toBe("admin");
+    expect(await row("eternal")).toMatch(/ReadAdministrator.*Never/);
   });
 
   it("revokes one and all after a question", async () => {

@@ -8,6 +8,9 @@ export const SCOPES: readonly { scope: TokenScope; name: string; what: string }[
   { scope: "admin", name: "Administrator", what: "See and end everybody’s shells, as you may" },
 ];
 
+/** One that this page does not know is called as the server does. */
+export const scopeName = (wanted: string) => SCOPES.find(({ scope }) => scope === wanted)?.name ?? wanted;
+
 const DAY = 24 * 3600;
 const USUAL_DAYS = [1, 7, 30, 60, 90, 180, 365];
 /** What is chosen at first: long enough for a script, short enough to be forgotten safely. */
