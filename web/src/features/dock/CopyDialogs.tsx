@@ -61,6 +61,7 @@ function UploadDialog({ asked }: { asked: Extract<CopyQuestion, { way: "up" }> }
       verb={good.length > 1 ? `Upload ${good.length} files` : "Upload"}
       ready={good.length > 0 && packing === 0 && pathTrouble(path) === ""}
       limit={limit}
+      each={files.length !== 1}
       onSubmit={(reason) => upload(asked, good, path, reason)}
       onDrop={addDropped}
     >
@@ -129,12 +130,14 @@ interface CopyFormProps {
   verb: string;
   ready: boolean;
   limit: number | null;
+  /** There may be several files. */
+  each?: boolean;
   onSubmit(reason: string): void;
   onDrop?(dropped: Dropped): void;
   children: ReactNode;
 }
 
-function CopyForm({ asked, title, icon, verb, ready, limit, onSubmit, onDrop, children }: CopyFormProps) {
+function CopyForm({ asked, title, icon, verb, ready, limit, each = false, onSubmit, onDrop, children }: CopyFormProps) {
   const { place } = asked;
   const needsReason = useNeedsReason(place);
   const [reason, setReason] = useState("");
@@ -166,7 +169,10 @@ function CopyForm({ asked, title, icon, verb, ready, limit, onSubmit, onDrop, ch
         {needsReason && !off ? <ReasonField value={reason} onChange={setReason} focus={false} /> : null}
         <div className="mt-5 flex flex-wrap items-center justify-end gap-2">
           {limit !== null && !off ? (
-            <span className="mr-auto text-xs text-muted max-sm:w-full">At most {formatBytes(limit)} each</span>
+            <span className="mr-auto text-xs text-muted max-sm:w-full">
+              At most {formatBytes(limit)}
+              {each ? " each" : ""}
+            </span>
           ) : null}
           <Button onClick={close}>Cancel</Button>
           <Button type="submit" look="primary" disabled={!may}>
@@ -183,7 +189,8 @@ function CopyForm({ asked, title, icon, verb, ready, limit, onSubmit, onDrop, ch
 const SWITCHED_OFF =
   "Copying files is switched off here. Ask whoever runs this server to set PERISCOPE_EXEC_MAX_FILE_MIB if you need it.";
 
-function Where({ place }: { place: Place }) {
+/** cluster · namespace/pod · container. */
+export function Where({ place }: { place: Place }) {
   return (
     <span className="font-mono text-xs wrap-anywhere">
       {place.cluster} · {place.namespace}/{place.pod} · {place.container}

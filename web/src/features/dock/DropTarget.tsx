@@ -1,5 +1,6 @@
 import { Upload } from "lucide-react";
 import { type DragEvent, type ReactNode, useState } from "react";
+import { Where } from "./CopyDialogs.tsx";
 import { askUpload, carriesFiles, droppedFiles, placeOfFiles } from "./copying.ts";
 import type { Shell } from "./shell.ts";
 
@@ -40,9 +41,7 @@ function DropNote({ shell }: { shell: Shell }) {
     >
       <Upload aria-hidden className="size-6 text-accent" />
       <p className="font-medium">Drop to upload</p>
-      <p className="max-w-full truncate font-mono text-xs text-muted">
-        {place ? `${place.pod} · ${place.container}` : ""}
-      </p>
+      <p className="max-w-full text-muted">{place ? <Where place={place} /> : null}</p>
     </div>
   );
 }

@@ -76,11 +76,15 @@ function amount({ lines, bytes, risks }: Paste): string {
 }
 
 const WHY = {
-  runs: (lines: number) => (lines > 1 ? "Each line runs at once." : "It ends with a line break, so it runs at once."),
+  runs: ({ lines }: Paste) =>
+    lines > 1 ? "Each line runs at once." : "It ends with a line break, so it runs at once.",
   large: () => "That is much to paste.",
-  invisible: () => "It holds control characters, which do something instead of being seen.",
+  invisible: ({ invisible }: Paste) =>
+    invisible === 1
+      ? "It holds a control character, which does something instead of being seen."
+      : "It holds control characters, which do something instead of being seen.",
 };
 
-function why({ risks, lines }: Paste): string {
-  return risks.map((risk) => WHY[risk](lines)).join(" ");
+function why(paste: Paste): string {
+  return paste.risks.map((risk) => WHY[risk](paste)).join(" ");
 }

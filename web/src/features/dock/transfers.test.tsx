@@ -461,6 +461,15 @@ describe("what is asked before a copy", () => {
     expect(sockets).toHaveLength(1);
   });
 
+  it("says how large a file may be, and each of several", async () => {
+    open();
+    const shell = newShell(TARGET);
+    act(() => askUpload(shell, { files: [file("a", ""), file("b", "")], folders: [] }));
+    await screen.findByText("At most 1.0 GiB each");
+    act(() => askUpload(shell, { files: [file("a", "")], folders: [] }));
+    await screen.findByText("At most 1.0 GiB");
+  });
+
   it("keeps a line break in a path, and says so", () => {
     open();
     act(() => askDownload(newShell(TARGET)));
@@ -535,7 +544,7 @@ describe("files that are dragged", () => {
     expect(fireEvent.dragOver(target, { dataTransfer: { types: ["text/plain"] } })).toBe(true);
     expect(screen.queryByTestId("drop-target")).toBeNull();
     expect(fireEvent.dragOver(target, { dataTransfer })).toBe(false);
-    expect(screen.getByTestId("drop-target").textContent).toContain("web-0 · app");
+    expect(screen.getByTestId("drop-target").textContent).toContain("demo · shop/web-0 · app");
     fireEvent.dragLeave(target, { relatedTarget: document.body });
     expect(screen.queryByTestId("drop-target")).toBeNull();
     fireEvent.drop(target, { dataTransfer });
