@@ -36,7 +36,7 @@ export function Toolbar({ search, onSearch, namespaces, namespacesIncomplete, co
         onChange={(q) => onSearch({ q: q || undefined })}
       />
       {note ? <span className="text-xs text-muted">{note}</span> : null}
-      <span aria-live="polite" className="ml-auto text-xs text-muted">
+      <span aria-live="polite" className="ml-auto text-xs text-muted max-sm:empty:-ml-2">
         {count ? summary(count) : ""}
       </span>
       <Menu
