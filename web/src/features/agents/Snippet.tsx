@@ -38,7 +38,7 @@ export function Snippet({ name, text, primary = false, testId }: SnippetProps) {
       </div>
       <pre
         data-testid={testId}
-        className="rounded-md border border-line-strong bg-bg px-2.5 py-2 font-mono text-xs leading-5 break-all whitespace-pre-wrap select-all"
+        className="rounded-md border border-line-strong bg-bg px-2.5 py-2 font-mono text-xs leading-5 break-all whitespace-pre-wrap text-text select-all"
       >
         {text}
       </pre>
