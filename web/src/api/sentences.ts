@@ -66,7 +66,7 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
     next: "End one of the shells listed here, then try again.",
   },
   E_CAP_CLUSTER: {
-    title: "This cluster's limit of open shells is reached",
+    title: "This cluster’s limit of open shells is reached",
     next: "Wait until somebody ends one, or ask whoever runs Periscope to raise the limit.",
   },
   E_FORBIDDEN: {
@@ -91,10 +91,10 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
   },
   E_CLUSTER_UNREACHABLE: {
     title: "The cluster does not answer",
-    next: "Try again in a minute. If it stays so, check the cluster's API server and the network to it.",
+    next: "Try again in a minute. If it stays so, check the cluster’s API server and the network to it.",
   },
   E_AGENT_DISCONNECTED: {
-    title: "The cluster's agent is not connected",
+    title: "The cluster’s agent is not connected",
     next: "It comes back by itself. If it does not, check in that cluster that the agent runs, and its log.",
   },
   E_AUDIT_UNAVAILABLE: {
@@ -111,7 +111,7 @@ export const ERROR_SENTENCES: Record<ErrorCode, Sentence> = {
   },
   E_TIMEOUT: {
     title: "It took too long",
-    next: "Try again. If it stays so, the cluster or the pod's node is overloaded.",
+    next: "Try again. If it stays so, the cluster or the pod’s node is overloaded.",
   },
   E_SHUTTING_DOWN: {
     title: "The server is restarting",

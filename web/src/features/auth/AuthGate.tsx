@@ -123,7 +123,7 @@ function ByProvider({ name, again }: { name: string; again: boolean }) {
   return (
     <>
       <p className="mt-2 text-sm text-muted">
-        You sign in with your organisation's account; what you may see and do is decided by each cluster.
+        You sign in with your organisation’s account; what you may see and do is decided by each cluster.
       </p>
       <a href={loginAddress(window.location)} className={`mt-5 w-full ${buttonClass("primary")}`}>
         {name ? `Sign in with ${name}` : "Sign in"}

@@ -62,7 +62,7 @@ describe("an ending", () => {
     expect(cut).toMatchObject({ ...CLOSE_SENTENCES.tunnel_closed, detail: "what the server said", requestId: "r1" });
     expect(cut.code).toBe(""); // "New shell", not "Try again"
     expect(endingOf(end)).toMatchObject({
-      title: "the cluster's agent is not connected",
+      title: "the cluster’s agent is not connected",
       code: "E_AGENT_DISCONNECTED",
     });
   });

@@ -130,7 +130,7 @@ export function SettingsPage({ who, version, hiddenSeconds, onSignOut }: Setting
           />
           <Switch
             name="Support screen readers"
-            note="Keeps the terminal's text readable for them; costs some speed."
+            note="Keeps the terminal’s text readable for them; costs some speed."
             on={now.screenReader}
             onChange={(screenReader) => changeSettings({ screenReader })}
           />
@@ -158,7 +158,7 @@ function hiddenOptions(byDefault: number): { value: number; name: string }[] {
 }
 
 function authzText({ authzMode, tier }: Whoami): string {
-  if (authzMode === "shared") return "as the server's own identity";
+  if (authzMode === "shared") return "as the server’s own identity";
   if (authzMode === "tier") return `as yourself, with the tier "${tier || "none"}"`;
   return "as yourself, with your own groups";
 }
