@@ -56,6 +56,12 @@ interface FormProps {
   onMake(wish: Parameters<typeof createToken>[0]): void;
 }
 
+/** On a phone the dialog is higher than the window: what makes the token stays in sight. */
+const FOOT =
+  "max-sm:sticky max-sm:-bottom-5 max-sm:-mx-5 max-sm:-mb-5 max-sm:border-t max-sm:border-line max-sm:bg-raised max-sm:px-5 max-sm:py-3";
+/** A field that the keyboard comes to does not stop under it. */
+const CLEAR_OF_FOOT = "max-sm:[&_input]:scroll-mb-18 max-sm:[&_select]:scroll-mb-18";
+
 function Form({ list, busy, onClose, onMake }: FormProps) {
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState<ReadonlySet<TokenScope>>(new Set(["read"]));
@@ -68,6 +74,7 @@ function Form({ list, busy, onClose, onMake }: FormProps) {
   const ready = name.trim() !== "" && !wrong && scopes.size > 0 && clusters?.size !== 0 && !busy;
   return (
     <form
+      className={CLEAR_OF_FOOT}
       onSubmit={(event) => {
         event.preventDefault();
         if (!ready) return;
@@ -101,7 +108,7 @@ function Form({ list, busy, onClose, onMake }: FormProps) {
           <span className="mt-1 block text-xs text-attention">It holds until somebody revokes it.</span>
         ) : null}
       </label>
-      <div className="mt-5 flex justify-end gap-2">
+      <div className={`mt-5 flex justify-end gap-2 ${FOOT}`}>
         <Button onClick={onClose}>Cancel</Button>
         <Button type="submit" look="primary" disabled={!ready}>
           {busy ? "Making" : "Make token"}
