@@ -62,3 +62,13 @@ describe("a line of the page's own", () => {
     expect(view.picture(10_000)?.screen).toContain("\x1b[90m── same shell resumed ──");
   });
 });
+
+it.each([
+  ["in its upper half", "one\r\n$ ", true],
+  ["in its lower half", "\r\n".repeat(20), false],
+  ["in a full-screen program", "\x1b[?1049h\x1b[H", false],
+  ["after such a program", "$ \x1b[?1049h\x1b[24H\x1b[?1049l", true],
+])("marks where one types %s", async (_, text, high) => {
+  await print(text);
+  expect(document.body.lastElementChild?.hasAttribute("data-cursor-high")).toBe(high);
+});

@@ -25,6 +25,7 @@ import { TerminalSearch } from "./search.ts";
 
 const FONT = '"JetBrains Mono", ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const FONT_WAIT_MS = 600;
+const CURSOR_HIGH = "data-cursor-high";
 
 /** What the terminal tells its owner. */
 export interface TerminalEvents {
@@ -230,6 +231,7 @@ export class TerminalView {
     term.onBinary((text) => this.#events.input(Uint8Array.from(text, (char) => char.charCodeAt(0))));
     term.onResize(({ cols, rows }) => this.#events.resize(cols, rows));
     term.onBell(() => this.#events.bell());
+    for (const moved of [term.onCursorMove, term.onResize, term.buffer.onBufferChange]) moved(() => this.#markCursor());
     term.attachCustomKeyEventHandler((event) => this.#key(event));
     // Asked what the clipboard holds, a terminal stays silent: even an empty answer would be typed at the prompt.
     term.parser.registerOscHandler(CLIPBOARD, (data) => {
@@ -250,6 +252,13 @@ export class TerminalView {
       }),
       settings.watch(() => this.#applySettings(settings.get())),
     );
+  }
+
+  /** Where one types in the upper half of the screen the element says so. A full-screen program's cursor is anywhere. */
+  #markCursor(): void {
+    const { type, cursorY } = this.#term.buffer.active;
+    const high = type === "normal" && cursorY < this.#term.rows / 2;
+    if (high !== this.#host.hasAttribute(CURSOR_HIGH)) this.#host.toggleAttribute(CURSOR_HIGH);
   }
 
   #applySettings(now: Settings): void {

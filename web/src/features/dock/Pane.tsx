@@ -26,6 +26,10 @@ interface PaneProps {
   signIn(): void;
 }
 
+/** A narrow pane has no room beside a prompt that is still at its top. */
+const CLEAR_OF_PROMPT =
+  "@max-lg:group-has-data-cursor-high/screen:top-auto @max-lg:group-has-data-cursor-high/screen:bottom-2";
+
 /** One shell in view: its header, its terminal, and what it has to say. */
 export function Pane({ shell, active, split, share, signIn }: PaneProps) {
   const { searching } = useStore(dock);
@@ -42,10 +46,10 @@ export function Pane({ shell, active, split, share, signIn }: PaneProps) {
     >
       <ShellHeader shell={shell} active={active} split={split} />
       <Preparing shell={shell} />
-      <DropTarget shell={shell} className="relative min-h-0 flex-1 bg-terminal">
+      <DropTarget shell={shell} className="group/screen relative min-h-0 flex-1 bg-terminal">
         <Surface shell={shell} />
         <div
-          className={`pointer-events-none absolute inset-x-4 z-10 flex flex-col items-end gap-2 *:pointer-events-auto ${searching && active ? "top-12" : "top-2"}`}
+          className={`pointer-events-none absolute inset-x-4 z-10 flex flex-col items-end gap-2 *:pointer-events-auto ${searching && active ? "top-12" : "top-2"} ${CLEAR_OF_PROMPT}`}
         >
           <PasteProgress shell={shell} />
           <ClipboardBar shell={shell} />
