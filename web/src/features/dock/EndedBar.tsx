@@ -42,13 +42,19 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
           </Button>
         ) : null}
         {debug ? <DebugOffer shell={shell} leads={debugLeads} /> : null}
-        <Button
-          size="sm"
-          look={ending.signIn || room || debugLeads ? "plain" : "primary"}
-          onClick={() => renewShell(shell)}
-        >
-          {ending.code ? "Try again" : "New shell"}
-        </Button>
+        {shell.awaitsReload ? (
+          <Button size="sm" look="primary" onClick={() => window.location.reload()}>
+            Reload the page
+          </Button>
+        ) : (
+          <Button
+            size="sm"
+            look={ending.signIn || room || debugLeads ? "plain" : "primary"}
+            onClick={() => renewShell(shell)}
+          >
+            {ending.code ? "Try again" : "New shell"}
+          </Button>
+        )}
         <Button size="sm" onClick={() => requestClose(shell)}>
           Close
         </Button>

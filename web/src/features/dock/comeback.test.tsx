@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { reachable } from "../../api/client.ts";
 import { notice } from "../../lib/notice.ts";
 import type { TerminalEvents } from "../../term/terminal.ts";
+import { TipProvider } from "../../ui/Tip.tsx";
+import { CloseDialog } from "./CloseDialog.tsx";
 import { ComebackBanner } from "./ComebackBanner.tsx";
 import { EndedBar } from "./EndedBar.tsx";
 import { type FakeLocks, fakeBrowser, fakeTerminal, loading, newestSocket, sockets, terminals } from "./fakes.ts";
@@ -182,6 +184,34 @@ describe("a page that is loaded anew", () => {
     expect(terminals[0]?.screen).toBe("first $ ");
     newestSocket().onopen?.();
     expect(newestSocket().frames[0]).toMatchObject({ type: "attach", resumeToken: "key of s1", offset: 8 });
+  });
+
+  it("offers a reload where the terminal could not be loaded, and asks before it gives the shell up", async () => {
+    await connected("s1", "first $ ");
+    loading.until = Promise.reject(new Error("not found"));
+    loading.until.catch(() => {});
+    reload();
+    await vi.waitFor(() => expect(words(only())).toBe("ended: the terminal could not be loaded"));
+    const shell = only();
+    render(<EndedBar shell={shell} signIn={() => {}} />);
+    expect(screen.queryByRole("button", { name: "New shell" })).toBeNull();
+    expect(screen.getByRole("button", { name: "Reload the page" })).toBeTruthy();
+    fireEvent.click(screen.getByRole("button", { name: "Close" }));
+    expect(dock.get().closing).toBe(shell);
+    expect(sessionStorage.getItem("periscope.shells")).toContain("key of s1");
+    render(
+      <TipProvider>
+        <CloseDialog shell={shell} />
+      </TipProvider>,
+    );
+    expect(screen.getByRole("dialog").textContent).toMatch(/still running, and a reload comes back to it/);
+    const before = sockets.length;
+    fireEvent.click(screen.getByRole("button", { name: "Close tab" }));
+    expect(shells()).toEqual([]);
+    expect(sessionStorage).toHaveLength(0);
+    // The server keeps it, for the page Sessions: nobody has seen here what runs in it.
+    expect(sockets).toHaveLength(before);
+    expect(sockets.flatMap((socket) => socket.of("close"))).toEqual([]);
   });
 
   it("does not come back to a shell whose tab was closed meanwhile", async () => {

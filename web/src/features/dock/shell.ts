@@ -182,6 +182,11 @@ export class Shell {
     return phase === "away" ? away === "hidden" : phase !== "ended";
   }
 
+  /** Whether only this page could not show it: it runs on, and the page that is loaded next comes back to it. */
+  get awaitsReload(): boolean {
+    return this.state.get().ending === pageEnding && this.keep() !== null;
+  }
+
   get connected(): boolean {
     return this.state.get().phase === "connected";
   }
@@ -370,9 +375,10 @@ export class Shell {
     this.focus();
   }
 
-  /** Ends the shell, if it is this page's, and takes its tab away. */
+  /** Ends the shell, if it is this page's, and takes its tab away. What was never seen here is left to the server. */
   dispose(): void {
-    this.#stream?.close();
+    if (this.awaitsReload) this.#stream?.abandon();
+    else this.#stream?.close();
     this.#tidy();
   }
 

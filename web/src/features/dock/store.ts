@@ -38,7 +38,7 @@ export interface DockState {
   renaming: string;
   /** A list of shells is open: to show one, or to put one beside the active one. */
   picking: "" | "show" | "beside";
-  /** A running shell that is to be closed once its owner has said so. */
+  /** A shell that still runs, to be closed once its owner has said so. */
   closing: Shell | null;
   /** A shell that a limit kept from opening, while its owner chooses another one to end. */
   capped: Shell | null;
@@ -165,7 +165,7 @@ export function renewShell(old: Shell, target: ShellTarget = old.target): void {
 
 /** Closes a tab; one whose shell still runs asks first. */
 export function requestClose(shell: Shell): void {
-  if (shell.live) set({ closing: shell });
+  if (shell.live || shell.awaitsReload) set({ closing: shell });
   else closeShell(shell);
 }
 
