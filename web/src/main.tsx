@@ -1,9 +1,8 @@
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { RouterProvider } from "@tanstack/react-router";
 import { createRoot } from "react-dom/client";
 import { AGENT_DISCONNECTED, asFault } from "./api/fault.ts";
 import { clustersQuery } from "./api/queries.ts";
-import { router } from "./app/router.tsx";
+import { Pages } from "./app/router.tsx";
 import { AuthGate } from "./features/auth/AuthGate.tsx";
 import { preloadKept } from "./features/dock/restore.ts";
 import { followTheme } from "./lib/theme.ts";
@@ -36,7 +35,7 @@ createRoot(place).render(
   <ErrorBoundary what="Periscope">
     <QueryClientProvider client={queries}>
       <TipProvider>
-        <AuthGate>{(who) => <RouterProvider router={router} context={{ who }} />}</AuthGate>
+        <AuthGate>{(who) => <Pages who={who} />}</AuthGate>
       </TipProvider>
     </QueryClientProvider>
   </ErrorBoundary>,

@@ -1,5 +1,13 @@
-import { createRootRouteWithContext, createRoute, createRouter, Link, redirect } from "@tanstack/react-router";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  Link,
+  RouterProvider,
+  redirect,
+} from "@tanstack/react-router";
 import { Compass } from "lucide-react";
+import { useEffect, useRef } from "react";
 import { explain } from "../api/explain.ts";
 import type { Whoami } from "../api/types.ts";
 import { buttonClass } from "../ui/Button.tsx";
@@ -109,6 +117,18 @@ declare module "@tanstack/react-router" {
   interface Register {
     router: typeof router;
   }
+}
+
+/** All pages, for whoever is signed in. */
+export function Pages({ who }: RouterContext) {
+  const shown = useRef(who);
+  // What the pages know comes with a route as it loads: else they name the person before until one goes elsewhere.
+  useEffect(() => {
+    if (shown.current === who) return;
+    shown.current = who;
+    void router.invalidate();
+  }, [who]);
+  return <RouterProvider router={router} context={{ who }} />;
 }
 
 function NotFound() {

@@ -116,7 +116,7 @@ describe("a login that becomes another's in another tab", () => {
   /** A page of alice's, that has asked nothing before; what becomes of the login is what the server answers from now on. */
   async function page(answer: [status: number, body: unknown]) {
     vi.resetModules();
-    const { followLogin, recheck, session } = await import("./session.ts");
+    const { followLogin, recheck, session, signIn } = await import("./session.ts");
     const { askWho } = await import("../../api/login.ts");
     const calls = serve({
       "/api/whoami": answer,
@@ -126,7 +126,7 @@ describe("a login that becomes another's in another tab", () => {
     session.set({ phase: "in", who: alice as never });
     const reload = vi.fn();
     stop = followLogin({ reload });
-    return { calls, reload, session, askWho, recheck };
+    return { calls, reload, session, askWho, recheck, signIn };
   }
   const settle = () => new Promise((resolve) => setTimeout(resolve));
 
@@ -190,7 +190,24 @@ describe("a login that becomes another's in another tab", () => {
 
   it("loads the page anew where a refused call finds another person", async () => {
     const { reload, recheck } = await page([200, { ...alice, subject: "bob" }]);
-    await recheck({ reload });
-    expect(reload).toHaveBeenCalled();
+    await recheck();
+    expect(reload).toHaveBeenCalledTimes(1);
+  });
+
+  it("loads the page anew where the other person is found only after a failure, or after the way in", async () => {
+    const answer: [status: number, body: unknown] = [503, { error: "E_SHUTTING_DOWN", message: "wait" }];
+    const { reload, session, recheck, signIn } = await page(answer);
+    await recheck();
+    expect(session.get().phase).toBe("failed");
+    answer.splice(0, 2, 200, { ...alice, expiresAt: "2026-01-10T12:00:00Z" });
+    await signIn("");
+    expect(reload).not.toHaveBeenCalled();
+    answer.splice(0, 2, 401, NO);
+    await recheck();
+    expect(session.get().phase).toBe("out");
+    answer.splice(0, 2, 200, { ...alice, subject: "bob" });
+    await signIn("");
+    expect(session.get()).toMatchObject({ phase: "in", who: { subject: "bob" } });
+    expect(reload).toHaveBeenCalledTimes(1);
   });
 });

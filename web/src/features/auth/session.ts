@@ -79,13 +79,24 @@ async function tryEnter(ask: () => Promise<Whoami>): Promise<{ who: Whoami | nul
 
 type Page = Pick<Location, "reload">;
 
-/** Where the login is another person's by now, or gives other rights, the page is loaded anew, whoever asked. */
-function checkWho(who: Whoami, page: Page): void {
-  const before = session.get();
-  if (before.phase !== "in" || isSame(before.who, who)) return;
-  // First, so that a page which is kept after all, to finish a copy, says whose it is and does not ask for ever.
-  session.set({ phase: "in", who });
-  page.reload();
+/**
+ * Where the login is another person's by now, or gives other rights, the page is loaded anew, whoever asked, and also where
+ * a sign-in ended or failed in between. One that is kept after all, to finish a copy, says whose it is and does not ask for ever.
+ */
+function followWho(page: Page): () => void {
+  let before = whoIsIn();
+  return session.watch(() => {
+    const now = whoIsIn();
+    if (!now) return;
+    const same = !before || isSame(before, now);
+    before = now;
+    if (!same) page.reload();
+  });
+}
+
+function whoIsIn(): Whoami | null {
+  const state = session.get();
+  return state.phase === "in" ? state.who : null;
 }
 
 function isSame(a: Whoami, b: Whoami): boolean {
@@ -100,14 +111,16 @@ export function followLogin(page: Page = window.location): () => void {
   const returned = () => {
     if (!document.hidden && session.get().phase === "in") askWho();
   };
-  const stop = toldWho.watch(() => {
-    const who = toldWho.get();
-    if (who) checkWho(who, page);
+  const stop = followWho(page);
+  const stopTold = toldWho.watch(() => {
+    const [before, who] = [whoIsIn(), toldWho.get()];
+    if (before && who && !isSame(before, who)) session.set({ phase: "in", who });
   });
   window.addEventListener("focus", returned);
   document.addEventListener("visibilitychange", returned);
   return () => {
     stop();
+    stopTold();
     window.removeEventListener("focus", returned);
     document.removeEventListener("visibilitychange", returned);
   };
@@ -120,13 +133,12 @@ let rechecking = false;
 let leaving = false;
 
 /** The server said that the login is over: ask again what is needed now. That asking is refused as well, which must not ask again. */
-export async function recheck(page: Page = window.location): Promise<void> {
+export async function recheck(): Promise<void> {
   const before = session.get();
   if (rechecking || leaving || before.phase !== "in") return;
   rechecking = true;
   await signIn("");
   const now = session.get();
-  if (now.phase === "in" && !isSame(before.who, now.who)) page.reload();
   if (now.phase === "out" && !now.message && !now.failure) {
     session.set({ ...now, message: ENDED });
   }

@@ -15,8 +15,8 @@ let kept = true;
  * now on what is open. Returns the function that ends the keeping.
  */
 export function keepShells(who: string): () => void {
-  // Shells of somebody who was signed in before are none of this person's.
-  if (owner !== "" && owner !== who) endAllShells();
+  // Shells of somebody who was signed in before are none of this person's. A copy may be what the page was kept for.
+  if (owner !== "" && owner !== who) emptyDock();
   owner = who;
   if (dock.get().shells.length === 0) restore(keptDock(who));
   return watchShells();
@@ -48,6 +48,11 @@ export function openHere(
 
 /** Ends every shell and every transfer, empties the dock and forgets what was kept of it, as on signing out. */
 export function endAllShells(): void {
+  emptyDock();
+  endAllTransfers();
+}
+
+function emptyDock(): void {
   const { shells } = dock.get();
   dock.update((state) => ({
     ...state,
@@ -59,7 +64,6 @@ export function endAllShells(): void {
     layout: "panel",
   }));
   for (const shell of shells) shell.abandon();
-  endAllTransfers();
   forgetDock();
 }
 

@@ -14,7 +14,7 @@ import { watchDrops } from "./drops.ts";
 import { fakeBrowser, fakeTerminal, sockets } from "./fakes.ts";
 import { MAX_ENTRIES } from "./folders.ts";
 import { HELD_BYTES, nameHere, UNASKED_BYTES } from "./landing.ts";
-import { endAllShells } from "./restore.ts";
+import { endAllShells, keepShells } from "./restore.ts";
 import { newShell } from "./store.ts";
 import { TransferTray } from "./TransferTray.tsx";
 import { copyFiles, transfers, underWay } from "./transfers.ts";
@@ -195,6 +195,16 @@ describe("transfers", () => {
     expect(socket(0).of("close")).toHaveLength(1);
     expect(underWay()).toEqual([]);
     expect(leave()).toBe(true);
+    stop();
+  });
+
+  it("go on in a page that was kept for them, though the login is another person's by now", () => {
+    keepShells("ada")();
+    put(file("a", "aa"));
+    hello(0);
+    const stop = keepShells("eve");
+    expect(phases()).toEqual(["running"]);
+    expect(socket(0).of("close")).toEqual([]);
     stop();
   });
 });
