@@ -53,13 +53,14 @@ it("keeps why the server refused, and its request id", async () => {
   expect((await screen.findByRole("alert")).textContent).toMatch(/You are not signed out.*It stops\..*r-3/);
 });
 
-it("takes a login that had ended already for ended", async () => {
+it("takes a login that had ended already for ended, and signs nobody in again", async () => {
   await open();
   const no = { error: "E_UNAUTHENTICATED", message: "Sign in first." };
   Object.assign(answers, { "/api/auth/logout/everywhere": [401, no], "/api/whoami": [401, no] });
-  answers["/api/auth/config"] = [200, { ...CONFIG, codeRequired: true }];
-  void signOutEverywhere();
+  answers["/api/auth/dev"] = [200, WHO];
+  await signOutEverywhere();
   expect((await screen.findByRole("alert")).textContent).toMatch(/Your sign-in has ended/);
+  expect(calls).toEqual(["/api/auth/logout/everywhere", "/api/auth/config"]);
 });
 
 it("says that tokens still hold where the logins have ended, and signs nobody in", async () => {
