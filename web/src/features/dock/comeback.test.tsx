@@ -511,6 +511,27 @@ describe("one's own shell from elsewhere", () => {
     expect(JSON.stringify(sessionStorage)).toContain("key-5");
   });
 
+  it("says so where the server does not hand it over, and misses nothing in a new one", async () => {
+    openHere({ ...TARGET, sessionId: "far" });
+    only().mount(document.createElement("div"));
+    await connections(1);
+    const sessions = [{ sessionId: "far", own: true }];
+    vi.stubGlobal("fetch", () => Promise.resolve(Response.json({ sessions })));
+    answer({ type: "error", code: "E_NOT_FOUND", message: "There is no such shell." });
+    newestSocket().say({ type: "closed", reason: "refused", exitCode: null, message: "There is no such shell." });
+    await vi.waitFor(() => expect(words(only())).toBe("not opened: cannot be taken over"));
+    render(<EndedBar shell={only()} signIn={() => {}} />);
+    expect(screen.getByRole("alert").textContent).toMatch(
+      /still open, but only where it was opened.*open a new shell here/,
+    );
+    fireEvent.click(screen.getByRole("button", { name: "New shell" }));
+    only().mount(document.createElement("div"));
+    await connections(2);
+    answer(hello({ sessionId: "s2" }));
+    expect(words(only())).toBe("");
+    expect(terminals.at(-1)?.notes).toEqual([]);
+  });
+
   it("is shown where it is here already", async () => {
     const first = await connected("s1");
     await connected("s2");

@@ -61,6 +61,15 @@ export const pageEnding: Ending = {
   next: "Reload the page: the server may have been updated, or the network is down.",
 };
 
+/** It runs on where it is; only here it is not to be had. */
+export const notTakenOver: Ending = {
+  ...nothingMore,
+  title: "cannot be taken over",
+  detail:
+    "The shell is still open, but only where it was opened: the server keeps no way back to shells, or whatever opened this one has none.",
+  next: "Go on there, or open a new shell here.",
+};
+
 /** How long the shell was without a page, as far as that is known, and how long the server keeps one so. */
 export interface Away {
   seconds: number;

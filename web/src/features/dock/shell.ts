@@ -14,7 +14,16 @@ import type { TerminalEvents, TerminalView } from "../../term/terminal.ts";
 import { ClipboardGate, type ClipboardHost } from "./consent.ts";
 import { armCtrl } from "./ctrl.ts";
 import { NotStarted, startDebug } from "./debug.ts";
-import { type Away, cancelledEnding, type Ending, endingOf, hiddenEnding, inTheWay, pageEnding } from "./ending.ts";
+import {
+  type Away,
+  cancelledEnding,
+  type Ending,
+  endingOf,
+  hiddenEnding,
+  inTheWay,
+  notTakenOver,
+  pageEnding,
+} from "./ending.ts";
 import { gapNote } from "./gap.ts";
 import { Hold, LATE_MS, SOON_MS } from "./hold.ts";
 import type { KeptScreen, KeptShell } from "./keep.ts";
@@ -638,13 +647,14 @@ export class Shell {
     else this.#over(end);
   }
 
-  /** The key to a shell is void also where another window has taken it since: then it is in the list of open shells. */
+  /** A shell that is still in the list of open ones is not gone: another window has taken it since, or it is not to be taken. */
   async #gone(end: ExecEnd): Promise<void> {
-    const id = this.#stream?.key?.sessionId;
+    const { sessionId: id, token } = this.#stream?.key ?? {};
     const open = await execSessions(AbortSignal.timeout(LIST_MS)).catch(() => null);
     if (this.#disposed) return;
-    if (open?.sessions?.some((session) => session.own && session.sessionId === id)) this.#taken();
-    else this.#over(end);
+    if (!open?.sessions?.some((session) => session.own && session.sessionId === id)) this.#over(end);
+    else if (token) this.#taken();
+    else this.#end(notTakenOver);
   }
 
   #over(end: ExecEnd): void {

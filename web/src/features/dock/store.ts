@@ -15,6 +15,7 @@ import {
   swapIn,
   unsplit,
 } from "./arrangement.ts";
+import { notTakenOver } from "./ending.ts";
 import { checkLogin } from "./login.ts";
 import { cleanName, type Named, nextNumber } from "./names.ts";
 import { type Paste, pasteOf } from "./paste.ts";
@@ -154,8 +155,8 @@ export function show(shell: Shell): void {
 /** A fresh shell in the place of one that ended, or of one in another container. */
 export function renewShell(old: Shell, target: ShellTarget = old.target): void {
   const { name, number, ending } = old.state.get();
-  // One that never opened was not a shell that could be missed.
-  const insteadOf = old.sessionId ? ending?.title : "";
+  // One that never opened was not a shell that could be missed; nor is one that runs on elsewhere.
+  const insteadOf = old.sessionId && ending !== notTakenOver ? ending?.title : "";
   const fresh = new Shell(target, shellHost, { number, name, insteadOf });
   const among = [...dock.get().shells, fresh];
   walking = false;
