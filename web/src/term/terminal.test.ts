@@ -41,18 +41,52 @@ describe("a paste in a terminal", () => {
 });
 
 describe("old output that comes once more", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** As output comes, and is parsed by and by. */
+  async function printed(text: string): Promise<void> {
+    const parsed = print(text);
+    await vi.advanceTimersByTimeAsync(1);
+    await parsed;
+  }
+  const ask = (what: string) => printed(`\x1b]52;c;${btoa(what)}\x07\x1b[c`);
+
   it("sets no clipboard and answers nothing; what is printed after it does", async () => {
-    let over = () => {};
-    vi.spyOn(globalThis, "setTimeout").mockImplementationOnce((call) => {
-      over = call;
-      return 0 as unknown as ReturnType<typeof setTimeout>;
-    });
     view.replay(1_000);
-    await print("\x1b]52;c;b2xk\x07\x1b[c");
+    await ask("old");
+    await vi.advanceTimersByTimeAsync(900);
+    await ask("late");
     expect([copied, typed]).toEqual([[], ""]);
-    over();
-    await print("\x1b]52;c;bmV3\x07\x1b[c");
+    await vi.advanceTimersByTimeAsync(400);
+    await ask("new");
     expect([copied, typed]).toEqual([["new"], "\x1b[?1;2c"]);
+  });
+
+  it("may take longer than that on a slow connection", async () => {
+    view.replay(1_000);
+    for (let at = 0; at < 3_000; at += 250) {
+      await ask("old");
+      await vi.advanceTimersByTimeAsync(250);
+    }
+    expect([copied, typed]).toEqual([[], ""]);
+    await vi.advanceTimersByTimeAsync(300);
+    await ask("new");
+    expect(copied).toEqual(["new"]);
+  });
+
+  it("is not what a program prints that never stops", async () => {
+    view.replay(1_000);
+    for (let at = 0; at < 6_000; at += 100) {
+      await ask(`${at}`);
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    expect(Number(copied[0])).toBeGreaterThanOrEqual(5_000);
+    expect(Number(copied[0])).toBeLessThan(5_500);
   });
 });
 

@@ -26,6 +26,10 @@ import { TerminalSearch } from "./search.ts";
 const FONT = '"JetBrains Mono", ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const FONT_WAIT_MS = 600;
 const CURSOR_HIGH = "data-cursor-high";
+/** Old output comes in one go: a pause of this length is its end, */
+const LULL_MS = 300;
+/** and a program that prints all the time has its questions answered after this long. */
+const REPLAY_MOST_MS = 5_000;
 
 /** What the terminal tells its owner. */
 export interface TerminalEvents {
@@ -54,6 +58,8 @@ export class TerminalView {
   readonly #events: TerminalEvents;
   readonly #disposers: (() => void)[] = [];
   #folder = "";
+  #printedAt = 0;
+  #replayed: ReturnType<typeof setTimeout> | undefined;
   #hideRenderer: (() => void) | null = null;
   #observer: ResizeObserver | null = null;
 
@@ -115,6 +121,7 @@ export class TerminalView {
 
   /** The shell's output. */
   write(data: Uint8Array, parsed: () => void): void {
+    this.#printedAt = Date.now();
     this.#term.write(data, () => {
       this.#boundary.push(data);
       parsed();
@@ -136,15 +143,23 @@ export class TerminalView {
 
   /**
    * What comes now is old: questions in it are not answered, and nothing of it gets to the clipboard, until everything
-   * that came within `milliseconds` is parsed.
+   * that came within `milliseconds`, and from then on without a pause, is parsed.
    */
   replay(milliseconds: number): void {
     this.#replies.muted = true;
-    setTimeout(() => {
+    const latest = Date.now() + REPLAY_MOST_MS;
+    const look = () => {
+      const lull = Date.now() - this.#printedAt;
+      if (lull < LULL_MS && Date.now() < latest) {
+        this.#replayed = setTimeout(look, LULL_MS - lull);
+        return;
+      }
       this.#term.write("", () => {
         this.#replies.muted = false;
       });
-    }, milliseconds);
+    };
+    clearTimeout(this.#replayed);
+    this.#replayed = setTimeout(look, milliseconds);
   }
 
   /** How many of the newest bytes parsed are the beginning of something, so that no picture holds them. */
@@ -211,6 +226,7 @@ export class TerminalView {
 
   dispose(): void {
     for (const dispose of this.#disposers) dispose();
+    clearTimeout(this.#replayed);
     this.#observer?.disconnect();
     this.#hideRenderer?.();
     this.#term.dispose();

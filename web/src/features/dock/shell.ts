@@ -99,7 +99,7 @@ const PROGRESS_MS = 250;
 /** For how long output may be a program that draws itself anew for another size: no news to anybody. */
 const DRAW_MS = 1_000;
 const REMARK_MS = 6_000;
-/** How long the old output of a shell that one comes to may take to arrive. */
+/** How long the old output of a shell that one comes to may take to begin. */
 const REPLAY_MS = 1_000;
 /** How long a shell that its key does not open is looked for in the list of open shells. */
 const LIST_MS = 5_000;
