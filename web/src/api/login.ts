@@ -9,14 +9,34 @@ export const toldWho = new Store<Whoami | null>(null);
 const BETWEEN_MS = 3_000;
 
 let asked = Number.NEGATIVE_INFINITY;
+let underWay = 0;
+let later: ReturnType<typeof setTimeout> | undefined;
 
-/** Asks whose login this is now. That it has ended is told as by every other call; a failure changes nothing. */
+/**
+ * Asks whose login this is now, or as soon as it may be asked again: what changed since the last answer is told too. That it
+ * has ended is told as by every other call; a failure changes nothing.
+ */
 export function askWho(): void {
-  const now = performance.now();
-  if (now - asked < BETWEEN_MS) return;
-  asked = now;
-  whoami().then(
-    (who) => toldWho.set(who),
-    () => undefined,
-  );
+  const rest = asked + BETWEEN_MS - performance.now();
+  if (rest <= 0) ask();
+  // Coming back to a page is two events: the answer that is under way is to both.
+  else if (underWay === 0) later ??= setTimeout(ask, rest);
+}
+
+/** Forgets what is yet to be asked. */
+export function stopAsking(): void {
+  clearTimeout(later);
+  later = undefined;
+}
+
+function ask(): void {
+  stopAsking();
+  asked = performance.now();
+  underWay++;
+  whoami()
+    .then(
+      (who) => toldWho.set(who),
+      () => undefined,
+    )
+    .finally(() => underWay--);
 }

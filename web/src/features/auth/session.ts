@@ -1,6 +1,6 @@
 import { authConfig, devLogin, logout, logoutEverywhere, whoami } from "../../api/endpoints.ts";
 import { asFault } from "../../api/fault.ts";
-import { askWho, toldWho } from "../../api/login.ts";
+import { askWho, stopAsking, toldWho } from "../../api/login.ts";
 import type { AuthConfig, LoggedOut, LoginFailure, Whoami } from "../../api/types.ts";
 import { Store } from "../../lib/store.ts";
 
@@ -121,6 +121,7 @@ export function followLogin(page: Page = window.location): () => void {
   return () => {
     stop();
     stopTold();
+    stopAsking();
     window.removeEventListener("focus", returned);
     document.removeEventListener("visibilitychange", returned);
   };

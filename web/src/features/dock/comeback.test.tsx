@@ -1,6 +1,7 @@
 import { act, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { reachable } from "../../api/client.ts";
+import { stopAsking } from "../../api/login.ts";
 import { notice } from "../../lib/notice.ts";
 import type { TerminalEvents } from "../../term/terminal.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
@@ -37,6 +38,7 @@ beforeEach(() => {
 afterEach(() => {
   endAllShells();
   stop();
+  stopAsking();
   hide(false);
   vi.useRealTimers();
   vi.unstubAllGlobals();
