@@ -2,6 +2,7 @@ import { Check, ChevronsUpDown } from "lucide-react";
 import { Popover } from "radix-ui";
 import { type KeyboardEvent, useId, useState } from "react";
 import { matchScore, wordsOf } from "../lib/match.ts";
+import { isComposing, unlessComposing } from "./keys.ts";
 
 interface ComboProps {
   label: string;
@@ -33,6 +34,7 @@ export function Combo(props: ComboProps) {
       </Popover.Trigger>
       <Popover.Portal>
         <Popover.Content
+          onEscapeKeyDown={unlessComposing}
           align="start"
           sideOffset={4}
           collisionPadding={8}
@@ -72,6 +74,7 @@ function ComboList({ onDone, ...props }: ComboProps & { onDone(): void }) {
     onDone();
   };
   const key = (event: KeyboardEvent) => {
+    if (isComposing(event.nativeEvent)) return;
     const step = ({ ArrowDown: 1, ArrowUp: -1 } as Record<string, number>)[event.key];
     if (step) {
       event.preventDefault();

@@ -76,6 +76,9 @@ describe("the filter", () => {
     for (const key of ["Enter", "Escape"]) fireEvent.keyDown(input, { key, isComposing: true });
     expect([input.value, document.activeElement]).toEqual(["webか", input]);
     fireEvent.compositionEnd(input);
+    // Safari's order: the key that ends it comes after its end.
+    for (const key of ["Enter", "Escape"]) fireEvent.keyDown(input, { key, keyCode: 229 });
+    expect([input.value, document.activeElement]).toEqual(["webか", input]);
     type("web価");
     expect(onChange.mock.calls).toEqual([["webか"], ["web価"]]);
   });

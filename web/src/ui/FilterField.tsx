@@ -1,7 +1,7 @@
 import { Search, X } from "lucide-react";
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Kbd } from "./Kbd.tsx";
-import { hasModifier, isTyping } from "./keys.ts";
+import { hasModifier, isComposing, isTyping } from "./keys.ts";
 
 interface FilterFieldProps {
   label: string;
@@ -36,7 +36,7 @@ export function FilterField({ label, placeholder, value, onChange }: FilterField
         {...following}
         onKeyDown={(event) => {
           // The keys of what is being composed out of several are not the field's.
-          if (event.nativeEvent.isComposing) return;
+          if (isComposing(event.nativeEvent)) return;
           if (event.key === "Enter") input.current?.blur();
           if (event.key !== "Escape") return;
           type("");

@@ -2,6 +2,7 @@ import { X } from "lucide-react";
 import { Dialog } from "radix-ui";
 import type { ReactNode } from "react";
 import { IconButton } from "./Button.tsx";
+import { unlessComposing } from "./keys.ts";
 import { useReturnFocus } from "./useReturnFocus.ts";
 
 interface ModalProps {
@@ -23,6 +24,7 @@ export function Modal({ onClose, title, description, children, width = "max-w-md
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <Dialog.Content
+          onEscapeKeyDown={unlessComposing}
           {...(description ? {} : NO_DESCRIPTION)}
           onOpenAutoFocus={focusWhole}
           onCloseAutoFocus={returnFocus}

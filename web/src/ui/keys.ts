@@ -10,3 +10,15 @@ export function isTyping(target: EventTarget | null): boolean {
 export function hasModifier(event: KeyboardEvent): boolean {
   return event.ctrlKey || event.metaKey || event.altKey;
 }
+
+/** Whether a key only composes a letter out of several. Safari tells the last such one after the end, by its code alone. */
+export function isComposing(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === COMPOSED;
+}
+
+const COMPOSED = 229;
+
+/** For what Escape closes. */
+export function unlessComposing(event: KeyboardEvent): void {
+  if (isComposing(event)) event.preventDefault();
+}

@@ -3,7 +3,9 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Combo } from "./Combo.tsx";
 import { ErrorBoundary } from "./ErrorBoundary.tsx";
 import { Menu, MenuItem } from "./Menu.tsx";
+import { Modal } from "./Modal.tsx";
 import { Fault } from "./states.tsx";
+import { TipProvider } from "./Tip.tsx";
 import { useRowKeys } from "./useRowKeys.ts";
 
 it("keeps a failure where it happened, and lets one try again", () => {
@@ -53,6 +55,26 @@ it("chooses by typing and by keys, and takes a name that is not listed where the
   choose("", "ArrowDown");
   choose("hidden-ns");
   expect(onChange.mock.calls).toEqual([["shop"], ["default"], ["hidden-ns"]]);
+});
+
+it.each([{ isComposing: true }, { keyCode: 229 }])("takes no key that only composes a letter: %o", (composing) => {
+  const [onChange, onClose] = [vi.fn(), vi.fn()];
+  render(<Combo label="Namespace" value="" emptyName="All" options={["shop"]} onChange={onChange} />);
+  fireEvent.click(screen.getByRole("button", { name: "Namespace: All" }));
+  for (const key of ["Enter", "Escape"]) fireEvent.keyDown(screen.getByRole("combobox"), { key, ...composing });
+  fireEvent.keyDown(screen.getByRole("combobox"), { key: "Escape" });
+  expect(screen.queryByRole("combobox")).toBeNull();
+  expect(onChange).not.toHaveBeenCalled();
+  const dialog = (
+    <Modal title="Name it" onClose={onClose}>
+      <input />
+    </Modal>
+  );
+  render(dialog, { wrapper: TipProvider });
+  fireEvent.keyDown(screen.getByRole("textbox"), { key: "Escape", ...composing });
+  expect(onClose).not.toHaveBeenCalled();
+  fireEvent.keyDown(screen.getByRole("textbox"), { key: "Escape" });
+  expect(onClose).toHaveBeenCalledOnce();
 });
 
 describe("the keyboard, after a menu,", () => {

@@ -5,6 +5,7 @@ import { clustersQuery, featuresQuery } from "../../api/queries.ts";
 import { formatBytes } from "../../lib/bytes.ts";
 import { visible } from "../../lib/invisible.ts";
 import { Button, IconButton } from "../../ui/Button.tsx";
+import { isComposing } from "../../ui/keys.ts";
 import { Modal } from "../../ui/Modal.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import {
@@ -307,7 +308,7 @@ function PathField({ label, path, onChange, hint, focus }: PathFieldProps) {
           aria-invalid={trouble !== ""}
           onChange={(event) => onChange(event.target.value)}
           onKeyDown={(event) => {
-            if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
+            if (event.key !== "Enter" || isComposing(event.nativeEvent)) return;
             event.preventDefault();
             event.currentTarget.form?.requestSubmit();
           }}

@@ -1,6 +1,7 @@
 import { ArrowDown, ArrowUp, CaseSensitive, X } from "lucide-react";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { IconButton } from "../../ui/Button.tsx";
+import { isComposing } from "../../ui/keys.ts";
 import type { Shell } from "./shell.ts";
 import { setSearching } from "./store.ts";
 
@@ -25,6 +26,7 @@ export function SearchBar({ shell }: { shell: Shell }) {
   }, [search, text, caseSensitive]);
 
   const key = (event: KeyboardEvent) => {
+    if (isComposing(event.nativeEvent)) return;
     if (event.key === "Escape") setSearching(false);
     else if (event.key === "Enter" && event.shiftKey) search?.previous(text, caseSensitive);
     else if (event.key === "Enter") search?.next(text, caseSensitive);

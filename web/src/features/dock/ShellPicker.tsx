@@ -4,6 +4,7 @@ import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState 
 import { clock } from "../../lib/clock.ts";
 import { matchScore, wordsOf } from "../../lib/match.ts";
 import { formatAge } from "../../lib/time.ts";
+import { isComposing, unlessComposing } from "../../ui/keys.ts";
 import { useReturnFocus } from "../../ui/useReturnFocus.ts";
 import { useStore } from "../../ui/useStore.ts";
 import { NewsMark, newsWords, PhaseDot, Pill } from "./marks.tsx";
@@ -39,6 +40,7 @@ function Content(props: Omit<ShellPickerProps, "trigger">) {
   const returnFocus = useReturnFocus();
   return (
     <Popover.Content
+      onEscapeKeyDown={unlessComposing}
       align="end"
       sideOffset={4}
       collisionPadding={8}
@@ -89,6 +91,7 @@ function List({ label, current, without, fresh, onChoose, onOpenChange }: Omit<S
     else fresh?.open();
   };
   const key = (event: KeyboardEvent) => {
+    if (isComposing(event.nativeEvent)) return;
     const to = { ArrowDown: cursor + 1, ArrowUp: cursor - 1, PageDown: cursor + 6, PageUp: cursor - 6 }[event.key];
     if (to !== undefined) {
       event.preventDefault();

@@ -1,5 +1,6 @@
 import { Hourglass, X } from "lucide-react";
 import { type DragEvent, type KeyboardEvent, type MouseEvent, useEffect, useRef } from "react";
+import { isComposing } from "../../ui/keys.ts";
 import { ContextMenu } from "../../ui/Menu.tsx";
 import { NewsMark, newsWords, PhaseDot } from "./marks.tsx";
 import { NAME_LIMIT } from "./names.ts";
@@ -133,6 +134,7 @@ function NameField({ shell, name }: { shell: Shell; name: string }) {
       onBlur={(event) => end(typedName(event.currentTarget.value, shell, name))}
       onKeyDown={(event) => {
         event.stopPropagation();
+        if (isComposing(event.nativeEvent)) return;
         if (event.key === "Enter") leave(typedName(event.currentTarget.value, shell, name));
         else if (event.key === "Escape") leave(null);
       }}

@@ -32,6 +32,8 @@ describe("the bar and its picker", () => {
     const field = openPicker();
     expect(options()).toHaveLength(1);
     fireEvent.keyDown(field, { key: "ArrowUp" });
+    fireEvent.keyDown(field, { key: "Enter", isComposing: true });
+    expect(dock.get().layout).toBe("minimised");
     fireEvent.keyDown(field, { key: "Enter" });
     expect(dock.get()).toMatchObject({ layout: "panel", activeId: shell.id, picking: "" });
   });

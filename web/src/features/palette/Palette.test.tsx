@@ -46,6 +46,17 @@ const type = (typed: string) => fireEvent.change(screen.getByRole("combobox"), {
 const names = () => screen.queryAllByRole("option").map((option) => option.textContent);
 const notes = () => [...screen.getByRole("status").children].map((note) => note.textContent);
 
+it("goes nowhere by a key that only composes a letter", async () => {
+  client.setQueryData(["pods", "prod", ""], [pod("web-0")]);
+  open();
+  await vi.waitFor(() => expect(names()).toContain("web-0shop"));
+  type("web");
+  fireEvent.keyDown(screen.getByRole("combobox"), { key: "Enter", keyCode: 229 });
+  expect(actions.goToPod).not.toHaveBeenCalled();
+  fireEvent.keyDown(screen.getByRole("combobox"), { key: "Enter" });
+  expect(actions.goToPod).toHaveBeenCalled();
+});
+
 describe("what the palette does not list", () => {
   it("is said while it is loading, and not called a thing that does not match", async () => {
     open();

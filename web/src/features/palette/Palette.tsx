@@ -7,6 +7,7 @@ import type { Cluster, PodSummary } from "../../api/types.ts";
 import { reachOf } from "../../lib/link.ts";
 import { commandKeyName, hasCommandKey } from "../../lib/platform.ts";
 import { Kbd } from "../../ui/Kbd.tsx";
+import { isComposing, unlessComposing } from "../../ui/keys.ts";
 import { failureOf, useAsked } from "../../ui/useAsked.ts";
 import { useReturnFocus } from "../../ui/useReturnFocus.ts";
 import {
@@ -37,6 +38,7 @@ export function Palette({ onClose, ...rest }: PaletteProps) {
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 animate-fade bg-scrim" />
         <Dialog.Content
+          onEscapeKeyDown={unlessComposing}
           aria-describedby={undefined}
           onCloseAutoFocus={returnFocus}
           className="fixed top-[12dvh] left-1/2 z-40 flex max-h-[70dvh] w-[calc(100vw-24px)] max-w-2xl -translate-x-1/2 animate-fade flex-col overflow-hidden rounded-lg border border-line-strong bg-raised shadow-(--shadow)"
@@ -140,6 +142,7 @@ function PaletteBody({ onClose, ...rest }: PaletteProps) {
     else entry.run();
   };
   const key = (event: KeyboardEvent) => {
+    if (isComposing(event.nativeEvent)) return;
     const step = ({ ArrowDown: 1, ArrowUp: -1 } as Record<string, number>)[event.key];
     if (event.key === "Enter") run(found[cursor], hasCommandKey(event));
     else if (step) {
