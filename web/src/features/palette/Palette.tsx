@@ -17,6 +17,7 @@ import {
   type Entry,
   findEntries,
   type ListState,
+  loadingOf,
   notesOf,
   type PaletteActions,
   podEntries,
@@ -53,8 +54,8 @@ export function Palette({ onClose, ...rest }: PaletteProps) {
 
 interface Listed {
   entries: Entry[];
-  /** More may come. */
-  loading: boolean;
+  /** What may yet come; empty: nothing. */
+  loading: string;
   /** What is not among them. */
   notes: string[];
 }
@@ -90,9 +91,9 @@ function useEntries({ cluster, commands, actions }: Omit<PaletteProps, "onClose"
     const failure = failureOf(queries, podsQuery(c.name, "").queryKey, result);
     return failure ? { ...list, failure: explain(failure).title } : { ...list, loading: true };
   });
-  if (none) return { entries, loading: false, notes: [`Clusters are not listed: ${explain(none).title}`] };
-  if (waiting) return { entries, loading: true, notes: ["Still loading the clusters"] };
-  return { entries, loading: lists.some((list) => list.loading), notes: notesOf(lists) };
+  if (none) return { entries, loading: "", notes: [`Clusters are not listed: ${explain(none).title}`] };
+  if (waiting) return { entries, loading: "Still loading the clusters", notes: [] };
+  return { entries, loading: loadingOf(lists), notes: notesOf(lists) };
 }
 
 interface Ask {
@@ -188,12 +189,18 @@ function PaletteBody({ onClose, ...rest }: PaletteProps) {
           </p>
         ) : null}
       </div>
-      <div role="status" className="shrink-0 border-t border-line px-4 py-2 text-xs text-muted empty:hidden">
-        {notes.map((note) => (
-          <p key={note} className="wrap-anywhere">
-            {note}
-          </p>
-        ))}
+      <div
+        className={`shrink-0 border-t border-line px-4 py-2 text-xs text-muted ${loading || notes.length > 0 ? "" : "hidden"}`}
+      >
+        {/* Read out with each answer that comes, it would count the clusters down. */}
+        {loading ? <p className="wrap-anywhere">{loading}</p> : null}
+        <div role="status">
+          {notes.map((note) => (
+            <p key={note} className="wrap-anywhere">
+              {note}
+            </p>
+          ))}
+        </div>
       </div>
       <p className="flex shrink-0 items-center gap-3 border-t border-line px-4 py-2 text-xs text-muted max-sm:hidden">
         <span className="flex items-center gap-1">

@@ -1,6 +1,15 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Cluster, PodSummary } from "../../api/types.ts";
-import { clusterEntries, commandEntries, findEntries, type ListState, notesOf, podEntries, SHOWN } from "./entries.ts";
+import {
+  clusterEntries,
+  commandEntries,
+  findEntries,
+  type ListState,
+  loadingOf,
+  notesOf,
+  podEntries,
+  SHOWN,
+} from "./entries.ts";
 
 const cluster = { name: "demo", connected: true, environment: "dev", execEnabled: true, link: null } as Cluster;
 const pods = Array.from(
@@ -64,9 +73,10 @@ describe("the palette", () => {
       ...change,
     });
     expect(notesOf([list("a", {}), list("b", { some: true })])).toEqual([]);
-    expect(notesOf(["a", "b", "c", "d"].map((name) => list(name, { loading: true })))).toEqual([
-      "Still loading the pods of 4 clusters",
-    ]);
+    expect(loadingOf([list("a", {}), list("b", { some: true })])).toBe("");
+    const loading = ["a", "b", "c", "d"].map((name) => list(name, { loading: true }));
+    expect(loadingOf(loading)).toBe("Still loading the pods of 4 clusters");
+    expect(notesOf(loading)).toEqual([]);
     const failed = [
       list("a", { failure: "away" }),
       list("b", { failure: "It took too long", some: true }),

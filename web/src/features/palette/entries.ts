@@ -120,10 +120,15 @@ function firstOfEach(entries: readonly Entry[]): Entry[] {
   });
 }
 
+/** What may yet come to the entries; empty: nothing. */
+export function loadingOf(lists: readonly ListState[]): string {
+  const loading = lists.filter((list) => list.loading);
+  return loading.length > 0 ? `Still loading the pods of ${namesOf(loading)}` : "";
+}
+
 /** What is not among the entries, and why: or nobody could tell a pod that is not there from one that is not listed. */
 export function notesOf(lists: readonly ListState[]): string[] {
-  const loading = lists.filter((list) => list.loading);
-  const notes = loading.length > 0 ? [`Still loading the pods of ${namesOf(loading)}`] : [];
+  const notes: string[] = [];
   const failed = lists.filter((list) => list.failure !== "");
   for (const failure of new Set(failed.map((list) => list.failure))) {
     const alike = failed.filter((list) => list.failure === failure);
