@@ -2,11 +2,15 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, render, screen } from "@testing-library/react";
 import { afterEach, expect, it, vi } from "vitest";
 import type { Whoami } from "../api/types.ts";
-import { dock, newShell, show } from "../features/dock/store.ts";
+import { endAllShells } from "../features/dock/restore.ts";
+import { dock, newShell, setLayout, show } from "../features/dock/store.ts";
 import { TipProvider } from "../ui/Tip.tsx";
 import { Pages, router } from "./router.tsx";
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  act(endAllShells);
+  vi.unstubAllGlobals();
+});
 
 const ALICE = {
   subject: "alice",
@@ -38,7 +42,11 @@ it("names at once whose login it is now, and ends no shell of theirs later", asy
   rerender(pages(BOB));
   await screen.findAllByText("bob@example.com");
   expect(screen.queryByText("alice@example.com")).toBeNull();
-  await act(async () => show(newShell(TARGET)));
+  act(() => {
+    show(newShell(TARGET));
+    // Out of view, so that no terminal is loaded for it.
+    setLayout("minimised");
+  });
   await act(() => router.navigate({ to: "/clusters" }));
   expect(dock.get().shells).toHaveLength(1);
 });
