@@ -13,7 +13,8 @@ DEMO_PORT ?= 0
 SOAK     ?= 15m
 
 TEST_FILES := $(shell find internal test cmd \( -name '*.go' -o -name testdata \) -not -path '*/node_modules/*' 2>/dev/null)
-GO_FILES  := $(shell find cmd internal web/embed.go -name '*.go' -not -name '*_test.go' 2>/dev/null)
+# What the programs are made from: the store's migrations are embedded.
+GO_FILES  := $(shell find cmd internal web/embed.go \( -name '*.go' -o -name '*.sql' \) -not -name '*_test.go' 2>/dev/null)
 # program_files FOLDER: what a program with a module of its own is made from.
 program_files = $(shell find $(1) \( -name '*.go' -not -name '*_test.go' \) -o -name 'go.*' -o -name build.sh)
 WEB_FILES := $(shell find web/src web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
@@ -91,7 +92,7 @@ bin/periscope-agent: $(GO_FILES) go.mod go.sum
 bin/ca-certificates.crt: /etc/ssl/certs/ca-certificates.crt
 	@cp $< $@
 
-bin/demo: $(wildcard test/demo/*.go test/proc/*.go)
+bin/demo: $(wildcard test/demo/*.go test/proc/*.go internal/childtest/*.go)
 	@CGO_ENABLED=0 go build -o $@ ./test/demo
 
 # Before anything that a busy machine would slow down. Afterwards Go still looks at
