@@ -5,6 +5,10 @@
 # what has changed. The programs name no commit, so the same code is the same file.
 set -eu
 
+if [ "$(uname -s)" != Linux ]; then
+	echo "Linux is needed, since the pods are its processes; this is $(uname -s). Take a virtual machine." >&2
+	exit 1
+fi
 cd "$(dirname "$0")"
 out=${1:-../bin}
 [ $# = 0 ] || shift
