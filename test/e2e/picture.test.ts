@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { endShells, focusTerminal, launch, newContext, onScreen, SHOTS, typeLine } from "./browser.ts";
 
-// The README's picture: out/readme.png, kept as docs/images/terminal.png.
+// The README’s picture: out/readme.png. Whoever changes what it shows copies it to docs/images/terminal.png.
 test("a shell below the list of pods", async () => {
   const browser = await launch();
   try {
