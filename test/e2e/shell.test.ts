@@ -63,6 +63,43 @@ test("the cursor blinks, and no animation runs for it", async () => {
   await expect.poll(running).toBe(0);
 });
 
+/** How much of the terminal's picture is not in the colour of its corner. */
+async function inked(): Promise<number> {
+  const picture = await dock(page).locator(".xterm-screen:visible").screenshot();
+  return page.evaluate(async (base64) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d") as OffscreenCanvasRenderingContext2D;
+    canvas.drawImage(image, 0, 0);
+    const pixels = new Uint32Array(canvas.getImageData(0, 0, image.width, image.height).data.buffer);
+    return pixels.filter((pixel) => pixel !== pixels.at(-1)).length / pixels.length;
+  }, picture.toString("base64"));
+}
+
+test("what people have draws by WebGL, and by the page's elements once that is lost", async () => {
+  await context.addInitScript(() => localStorage.setItem("periscope.renderer", "auto"));
+  await page.goto("/clusters/demo/pods/tools/toolbox");
+  await page
+    .getByRole("button", { name: /^Open shell/ })
+    .first()
+    .click();
+  await dock(page)
+    .getByRole("tab", { name: /, connected/ })
+    .waitFor();
+  const drawn = dock(page).locator(".xterm-screen canvas").last();
+  await drawn.waitFor();
+  await focusTerminal(page);
+  await typeLine(page, "clear; for i in 1 2 3 4 5; do printf '█%.0s' $(seq 80); echo; done; echo la''st");
+  await expect.poll(inked).toBeGreaterThan(0.05);
+  expect(await dock(page).locator(".xterm-rows > div").count()).toBe(0);
+  await drawn.evaluate((canvas: HTMLCanvasElement) =>
+    canvas.getContext("webgl2")?.getExtension("WEBGL_lose_context")?.loseContext(),
+  );
+  await onScreen(page, (text) => /^last$/m.test(text), "what had been drawn before");
+  await typeLine(page, "echo go''es on");
+  await onScreen(page, (text) => /^goes on$/m.test(text), "what came afterwards");
+});
+
 test("the program learns the terminal's new size", async () => {
   await openShell(/^checkout-/);
   await typeLine(page, "stty size | tr ' ' x");
