@@ -2,7 +2,6 @@ package web
 
 import (
 	"compress/gzip"
-	"io"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -40,7 +39,7 @@ func compressed(t *testing.T, name string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(w, string(text)); err != nil {
+	if _, err := w.Write(text); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
