@@ -3,26 +3,33 @@ package podexec
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
+	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
 var update = flag.Bool("update", false, "write api/ends.json anew")
@@ -104,6 +111,62 @@ func TestOneReasonPerEnd(t *testing.T) {
 					told(t, l, reason, row.code, row.silent)
 					recorded(t, l.r, log, reason, row.outcome)
 				})
+			}
+		})
+	}
+}
+
+// nonsense is a dial to an apiserver that lets a shell in and then says only this.
+func nonsense(t *testing.T, wire string) func(transport.Request) (transport.Stream, error) {
+	t.Helper()
+	var playing sync.WaitGroup
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		playing.Add(1)
+		defer playing.Done()
+		conn, _, err := wsframe.Upgrade(w, r, "v5.channel.k8s.io")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, wire)
+		_, _ = io.Copy(io.Discard, conn) // until the other side has gone
+	}))
+	t.Cleanup(func() {
+		srv.Close()
+		playing.Wait()
+	})
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	cfg := &rest.Config{Host: srv.URL, TLSClientConfig: rest.TLSClientConfig{CAData: ca}}
+	return func(req transport.Request) (transport.Stream, error) {
+		return transport.New(transport.WebSocket).Dial(t.Context(), cfg, req)
+	}
+}
+
+// TestNonsenseFromTheClusterIsNotTheClients: what the cluster garbles, or says in
+// words that nobody knows, is no mistake of the page's.
+func TestNonsenseFromTheClusterIsNotTheClients(t *testing.T) {
+	frame := func(op wsframe.Opcode, payload string) string {
+		return string(wsframe.AppendHeader(nil, op, len(payload))) + payload
+	}
+	for name, wire := range map[string]string{
+		"a frame of another kind": frame(wsframe.Text, "hello"),
+		"an end in unknown words": frame(wsframe.Binary, "\x03"+`{"status":"Perhaps"}`) + frame(wsframe.Close, "\x03\xe8"),
+		"an end in no words":      frame(wsframe.Binary, "\x03nonsense") + frame(wsframe.Close, "\x03\xe8"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.up.dial = nonsense(t, wire)
+			ticket, err := r.ss.Admit(t.Context(), r.request())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn := newPipeConn()
+			r.ss.Serve(ticket, conn, true)
+			r.free()
+			closed, e := lastWords(t, conn)
+			if closed["reason"] != "server_error" || conn.closeCode() != 1011 || e["code"] != "E_CLUSTER_UNREACHABLE" {
+				t.Errorf("closed %v with %d, error %v", closed, conn.closeCode(), e)
 			}
 		})
 	}

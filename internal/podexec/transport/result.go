@@ -59,8 +59,9 @@ func exitCode(st *metav1.Status) Result {
 	return Result{Err: unreadable(errors.New("no exit code among the causes"))}
 }
 
+// unreadable is never a fault.Protocol: that is the client's mistake.
 func unreadable(cause error) *fault.Error {
-	return fault.Wrap(cause, fault.Protocol, opRun,
+	return fault.Wrap(cause, fault.ClusterUnreachable, opRun,
 		"The cluster said how the command ended in words that Periscope does not know. Tell whoever runs this server.")
 }
 

@@ -44,10 +44,10 @@ func TestResults(t *testing.T) {
 	}{
 		success: {code: 0}, exit7: {code: 7},
 		strings.Replace(exit7, `"7"`, `"-1073741510"`, 1): {code: -1073741510}, // Windows, Ctrl-C
-		strings.Replace(exit7, `"7"`, `"seven"`, 1):       {-1, fault.Protocol},
-		`{"status":"Failure","reason":"NonZeroExitCode"}`: {-1, fault.Protocol},
-		`{"status":"Perhaps"}`:                            {-1, fault.Protocol},
-		`[]`:                                              {-1, fault.Protocol},
+		strings.Replace(exit7, `"7"`, `"seven"`, 1):       {-1, fault.ClusterUnreachable},
+		`{"status":"Failure","reason":"NonZeroExitCode"}`: {-1, fault.ClusterUnreachable},
+		`{"status":"Perhaps"}`:                            {-1, fault.ClusterUnreachable},
+		`[]`:                                              {-1, fault.ClusterUnreachable},
 		`{"status":"Failure","code":403,"reason":"Forbidden","message":"no"}`:  {-1, fault.Forbidden},
 		`{"status":"Failure","code":404,"reason":"NotFound","message":"no"}`:   {-1, fault.NotFound},
 		`{"status":"Failure","reason":"InternalError","message":"who knows"}`:  {-1, fault.ClusterUnreachable},

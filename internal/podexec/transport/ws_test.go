@@ -213,7 +213,7 @@ func TestBrokenRules(t *testing.T) {
 			if out, _ := drain(t, s, 100); out != "before" {
 				t.Errorf("out %q", out)
 			}
-			wantFault(t, s.Result().Err, fault.Protocol)
+			wantFault(t, s.Result().Err, fault.ClusterUnreachable)
 		})
 	}
 }
