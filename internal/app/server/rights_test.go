@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/periscope-console/periscope/internal/app/server"
@@ -65,6 +67,51 @@ func TestARightTakenAway(t *testing.T) {
 	if e := p.events("pod.exec.session_end", "completed")[0]; e["outcome"] != "denied" {
 		t.Errorf("end event %v", e)
 	}
+}
+
+// TestGetIsNoRightToAShell: before Kubernetes 1.35 it sufficed for a WebSocket, so
+// the question is asked here, and nothing is dialled.
+func TestGetIsNoRightToAShell(t *testing.T) {
+	t.Parallel()
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	c.Bind(t, ns, "view", "periscope:"+ns)
+	grant(t, c, ns, "looker", "periscope:"+ns, "get", "pods/exec")
+	eventually(t, "the right to get counts", func() bool { return mayExec(t, c, ns, "get") })
+	w := newWitness(t, c)
+	p := startWith(t, authFiles(t, &kubetest.Cluster{Kubeconfig: w.Kubeconfig}, ns))
+	_, resp := p.dial(execPath("real", ns, pod.Name), false)
+	if resp == nil {
+		t.Fatal("it was not refused before the upgrade")
+	}
+	var body struct{ Error, Message string }
+	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusForbidden || body.Error != "E_FORBIDDEN" || !strings.Contains(body.Message, "the right to create pods/exec is missing") {
+		t.Errorf("%d %+v", resp.StatusCode, body)
+	}
+	for _, r := range w.requests(t) {
+		if strings.HasSuffix(r.URL.Path, "/exec") {
+			t.Errorf("%s %s was asked of the cluster", r.Method, r.URL.Path)
+		}
+	}
+}
+
+// mayExec asks whether ada's group has a right to pods/exec.
+func mayExec(t *testing.T, c *kubetest.Cluster, ns, verb string) bool {
+	t.Helper()
+	review, err := c.Client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "ada", Groups: []string{"periscope:" + ns},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Resource: "pods", Subresource: "exec", Namespace: ns},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return review.Status.Allowed
 }
 
 // deaf stands before an apiserver and can be told to answer no more questions
