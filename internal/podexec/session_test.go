@@ -204,6 +204,120 @@ func TestInterruptOfAFloodThatStutters(t *testing.T) {
 	}
 }
 
+// TestAnInterruptByNumbers holds the interrupt rule to what api/terminal.md says of
+// it: which keys count, how long a pause ends it, what it keeps, and its limit.
+func TestAnInterruptByNumbers(t *testing.T) {
+	for _, key := range []string{"\x03", "\x1a", "\x1c"} {
+		t.Run(fmt.Sprintf("%q", key), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				conn, s := r.open(true)
+				go s.feed.Write(bytes.Repeat([]byte("y\n"), 4<<20))
+				time.Sleep(time.Second)
+				first, _ := conn.drain()
+				conn.send(true, key)
+				conn.control(t, map[string]any{"type": "ack", "offset": len(first)})
+				time.Sleep(49 * time.Millisecond)
+				if out, frames := conn.drain(); len(out) != 0 || find(frames, "gap") != nil {
+					t.Errorf("%d bytes and %v before output had paused for 50 ms", len(out), frames)
+				}
+				time.Sleep(20 * time.Millisecond)
+				rest, frames := conn.drain()
+				if g := find(frames, "gap"); g == nil || g["why"] != "interrupt" || g["to"] != float64(8<<20-64<<10) || len(rest) != 64<<10 {
+					t.Errorf("gap %v and %d bytes, want the newest 64 KiB", g, len(rest))
+				}
+				conn.control(t, map[string]any{"type": "close"})
+				r.free()
+			})
+		})
+	}
+	t.Run("no pause", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.set.Replay = Window // nothing is read ahead
+			conn, s := r.open(true)
+			var flood sync.WaitGroup
+			flood.Go(func() {
+				for line := bytes.Repeat([]byte("y\n"), 512); ; time.Sleep(time.Millisecond) {
+					if _, err := s.feed.Write(line); err != nil {
+						return
+					}
+				}
+			})
+			time.Sleep(time.Second)
+			conn.send(true, "\x03")
+			var read [3]int64
+			for i, later := range []time.Duration{1950 * time.Millisecond, 70 * time.Millisecond, time.Minute} {
+				time.Sleep(later)
+				read[i] = r.ss.List(r.request().Actor)[0].BytesOut
+			}
+			if read[0] < 1950<<10 || read[1] <= read[0] || read[2] != read[1] {
+				t.Errorf("%v bytes were read, want no more after 2 s", read)
+			}
+			conn.control(t, map[string]any{"type": "close"})
+			r.free()
+			flood.Wait()
+		})
+	})
+}
+
+// TestAPipeLosesNothing has a 0x03 in what is piped through while output waits for
+// its client: without a terminal it is a byte like any other, and in plain mode
+// nothing is left out at all.
+func TestAPipeLosesNothing(t *testing.T) {
+	const flood = 8 << 20
+	want := make([]byte, flood)
+	for i := range want {
+		want[i] = at(int64(i))
+	}
+	for name, c := range map[string]struct{ v2, tty bool }{
+		"no terminal":                {v2: true},
+		"no terminal, in plain mode": {},
+		"a terminal in plain mode":   {tty: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				req := r.request()
+				req.TTY = c.tty
+				ticket, err := r.ss.Admit(t.Context(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				conn := newPipeConn()
+				r.ss.Serve(ticket, conn, c.v2)
+				s := <-r.streams
+				synctest.Wait()
+				conn.drain()
+				for !c.v2 && conn.HasRoom() {
+					conn.toClient <- message{binary: true} // only its socket holds output up
+				}
+				go s.feed.Write(want)
+				time.Sleep(time.Second)
+				conn.send(true, "\x00\x03\x01")
+				time.Sleep(3 * time.Second)
+				var got []byte
+				for len(got) < flood {
+					out, frames := conn.drain()
+					if find(frames, "gap") != nil || len(got) > 0 && len(out) == 0 {
+						t.Fatalf("after %d bytes %v", len(got), frames)
+					}
+					got = append(got, out...)
+					if c.v2 {
+						conn.control(t, map[string]any{"type": "ack", "offset": len(got)})
+					}
+					time.Sleep(2 * joinFor)
+				}
+				if !bytes.Equal(got, want) {
+					t.Errorf("%d bytes are not what was printed", len(got))
+				}
+				conn.control(t, map[string]any{"type": "close"})
+				r.free()
+			})
+		})
+	}
+}
+
 func TestInterruptWithoutBacklogLeavesNothingOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
