@@ -110,18 +110,53 @@ func runEnd(t *testing.T, p process, environ ...string) fate {
 	return parseFates(out)[p.word()]
 }
 
-// onlySleep is a folder of programs that has no other.
-func onlySleep(t *testing.T) string {
+// only is a folder of these programs and no other.
+func only(t *testing.T, programs ...string) string {
 	t.Helper()
-	program, err := exec.LookPath("sleep")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	if err := os.Symlink(program, filepath.Join(dir, "sleep")); err != nil {
-		t.Fatal(err)
+	for _, name := range programs {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
+}
+
+// TestTheDefaultShell runs the start script in images with and without bash: which
+// shell it becomes, and what that has for a terminal.
+func TestTheDefaultShell(t *testing.T) {
+	for name, c := range map[string]struct {
+		programs []string
+		environ  []string
+		shell    string
+		term     string
+	}{
+		"bash where there is one":   {[]string{"bash", "sh"}, nil, "bash", "xterm-256color"},
+		"else sh":                   {[]string{"sh"}, nil, "sh", "xterm-256color"},
+		"a terminal of no name":     {[]string{"sh"}, []string{"TERM="}, "sh", "xterm-256color"},
+		"a dumb terminal":           {[]string{"sh"}, []string{"TERM=dumb"}, "sh", "xterm-256color"},
+		"a terminal of the image's": {[]string{"sh"}, []string{"TERM=screen"}, "sh", "screen"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := only(t, c.programs...)
+			argv := shellCommand("n0")
+			cmd := exec.Command(filepath.Join(dir, argv[0]), argv[1:]...)
+			cmd.Env = append(c.environ, "PATH="+dir)
+			cmd.Stdin = strings.NewReader(`printf '%s by %s' "$TERM" "$0"`)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			p, rest, _ := parseReport(out, "n0")
+			if want := c.term + " by " + c.shell; p.shell != c.shell || string(rest) != want {
+				t.Errorf("%s was reported, %q printed, want %q", p.shell, rest, want)
+			}
+		})
+	}
 }
 
 func TestScriptsEndARealShell(t *testing.T) {
@@ -132,7 +167,7 @@ func TestScriptsEndARealShell(t *testing.T) {
 	}{
 		"a shell and its child":         {"sleep 1000; :", fateGone, nil},
 		"a child that ignores hang-ups": {"trap '' HUP; sleep 1000; :", fateGone, nil},
-		"no cat in the image":           {"sleep 1000; :", fateGone, []string{"PATH=" + onlySleep(t)}},
+		"no cat in the image":           {"sleep 1000; :", fateGone, []string{"PATH=" + only(t, "sleep")}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
