@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
@@ -82,6 +85,46 @@ func TestAFirstFrameThatDoesNotCome(t *testing.T) {
 			t.Error("the connection still stands")
 		}
 	})
+}
+
+// TestTheContainerToEnter: the one named, of whatever kind, else the one that the
+// pod's owner annotated, else the first.
+func TestTheContainerToEnter(t *testing.T) {
+	for name, c := range map[string]struct {
+		annotated, named, want string // an empty want: there is none
+	}{
+		"nothing said":              {"", "", "app"},
+		"annotated":                 {"side", "", "side"},
+		"annotated, an init one":    {"setup", "", "setup"},
+		"annotated, none such":      {"nope", "", "app"},
+		"named":                     {"", "side", "side"},
+		"named beside annotated":    {"side", "app", "app"},
+		"named, an init one":        {"", "setup", "setup"},
+		"named, an ephemeral one":   {"", "debugger", "debugger"},
+		"named, none such":          {"side", "nope", ""},
+		"named in another spelling": {"", "App", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Name: "web"},
+				Spec: corev1.PodSpec{
+					InitContainers:      []corev1.Container{{Name: "setup"}},
+					Containers:          []corev1.Container{{Name: "app"}, {Name: "side"}},
+					EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debugger"}}},
+				},
+			}
+			if c.annotated != "" {
+				pod.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": c.annotated}
+			}
+			got, err := pickContainer(pod, c.named)
+			if got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+			if missing := c.want == ""; missing != (fault.KindOf(err) == fault.NotFound) || missing && !strings.Contains(fault.PublicOf(err), "app, side, setup, debugger") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
 }
 
 // TestAShellThatDoesNotStart has a stream that stands and a shell that never
