@@ -3,11 +3,14 @@ package podexec
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
@@ -140,4 +143,69 @@ func TestAStuckNodeDelaysNoShutdown(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTheShellOfAPodsSystem opens a shell as the pod's operating system has it, and
+// ends it: what reports no process is ended by its terminal alone.
+func TestTheShellOfAPodsSystem(t *testing.T) {
+	windows := []string{
+		"cmd", "/d", "/s", "/c",
+		"where /q pwsh 2>nul & if errorlevel 1 (where /q powershell 2>nul & if errorlevel 1 (cmd) else (powershell)) else (pwsh)",
+	}
+	for name, c := range map[string]struct {
+		os      *corev1.PodOS
+		command []string // the user's
+		want    []string // nil: our sh
+		shell   string
+		ended   ended
+	}{
+		"not said":                    {shell: "bash", ended: endedVerified},
+		"Linux":                       {os: &corev1.PodOS{Name: corev1.Linux}, shell: "bash", ended: endedVerified},
+		"Windows":                     {os: &corev1.PodOS{Name: corev1.Windows}, want: windows, ended: endedUnverified},
+		"Windows, a command of one's": {&corev1.PodOS{Name: corev1.Windows}, []string{"ipconfig"}, []string{"ipconfig"}, "ipconfig", endedUnverified},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.up.pod.Spec.OS = c.os
+				shell := newScript()
+				r.up.dial = func(req transport.Request) (transport.Stream, error) {
+					last := req.Command[len(req.Command)-1]
+					switch {
+					case !req.Stdin:
+						s := newScript()
+						return s, says("gone")(last, s)
+					case req.Command[0] == "sh":
+						go fmt.Fprintf(shell.feed, "\x01periscope:%s:42:777:bash\x02> ", last)
+					default:
+						go fmt.Fprint(shell.feed, "> ")
+					}
+					return shell, nil
+				}
+				req := r.request()
+				req.Command = c.command
+				conn, err := r.tryOpen(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				out, frames := conn.drain()
+				if h := find(frames, "hello"); h == nil || h["shell"] != c.shell || string(out) != "> " {
+					t.Errorf("hello %v, output %q", h, out)
+				}
+				conn.control(t, map[string]any{"type": "close"})
+				r.free()
+				got := r.up.dials[0].Command
+				if c.want == nil {
+					got, c.want = got[:3], shellCommand("")[:3]
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("%q was run, want %q", got, c.want)
+				}
+				if how := r.audit.of(audit.ExecEnd, audit.Completed)[0].Extra["ended"]; how != c.ended {
+					t.Errorf("ended: %v, want %v", how, c.ended)
+				}
+			})
+		})
+	}
 }

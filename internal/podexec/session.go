@@ -48,6 +48,7 @@ type session struct {
 	id      string
 	place   Place
 	entered entered
+	system  corev1.OSName
 	right   *right    // what it stands on; guarded by svc.mu
 	unsure  time.Time // since when nobody can say who its login is; guarded by svc.mu
 	v2      bool
@@ -93,8 +94,8 @@ type session struct {
 func newSession(ss *Sessions, t *Ticket, v2 bool) *session {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
-		Request: t.req, svc: ss, id: t.id, place: t.place, entered: enteredOf(t.pod, t.req.Container), v2: v2, free: t.free,
-		started: time.Now(), relogin: newNotice(), in: newInput(),
+		Request: t.req, svc: ss, id: t.id, place: t.place, entered: enteredOf(t.pod, t.req.Container), system: systemOf(t.pod),
+		v2: v2, free: t.free, started: time.Now(), relogin: newNotice(), in: newInput(),
 		pumpDone: make(chan struct{}), feedDone: make(chan struct{}),
 		ctx: ctx, cancel: cancel, stop: ctx.Done(), echoes: ss.Metrics.echo.WithLabelValues(t.req.Cluster),
 	}
@@ -251,6 +252,8 @@ func (s *session) open(ctx context.Context) (rest []byte, err error) {
 		// What comes out takes nothing in: who closes a connection with bytes unread
 		// resets it, and the file's end would go with them.
 		req.Stdin = s.file.Op != Get
+	case len(s.Command) == 0 && s.system == corev1.Windows:
+		req.Command = windowsShellCommand()
 	case len(s.Command) == 0:
 		req.Command = shellCommand(nonce)
 	default:
@@ -260,7 +263,7 @@ func (s *session) open(ctx context.Context) (rest []byte, err error) {
 		return nil, err
 	}
 	s.svc.Log.Info("exec.transport.choice", "transport", s.choice.Kind, "circuit_breaker", s.choice.Breaker, "sessionId", s.id, "cluster", s.Cluster)
-	if len(s.Command) > 0 {
+	if !s.reports() {
 		return nil, nil
 	}
 	rest, err = s.awaitReport(ctx, nonce)
@@ -270,6 +273,11 @@ func (s *session) open(ctx context.Context) (rest []byte, err error) {
 		err = s.file.ready(found, s.Container)
 	}
 	return rest, err
+}
+
+// reports says whether the command is a script of ours, which reports its process.
+func (s *session) reports() bool {
+	return s.file != nil || len(s.Command) == 0 && s.system != corev1.Windows
 }
 
 // awaitReport reads until our shell's report is whole, or cannot come.

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // The default shell is started by one sh that reports its own process, takes
@@ -48,6 +50,22 @@ func newNonce() string {
 
 // shellCommand is the command that starts the default shell.
 func shellCommand(nonce string) []string { return []string{"sh", "-c", startShell, "periscope", nonce} }
+
+// startWindowsShell takes the first of pwsh, powershell and cmd that the container
+// has, where the node runs Windows. It reports nothing, and cmd knows no exec. It
+// has no quotes of its own: the runtime would escape them in a way that is not cmd's.
+const startWindowsShell = `where /q pwsh 2>nul & if errorlevel 1 (where /q powershell 2>nul & if errorlevel 1 (cmd) else (powershell)) else (pwsh)`
+
+// windowsShellCommand is shellCommand for a pod that runs Windows.
+func windowsShellCommand() []string { return []string{"cmd", "/d", "/s", "/c", startWindowsShell} }
+
+// systemOf is what the pod says that it runs; most say nothing.
+func systemOf(pod *corev1.Pod) corev1.OSName {
+	if pod.Spec.OS == nil {
+		return ""
+	}
+	return pod.Spec.OS.Name
+}
 
 // parseReport looks for the report at the beginning of out. done is false while
 // more bytes may complete it; rest is the output that follows it.
