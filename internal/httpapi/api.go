@@ -37,7 +37,7 @@ func (s *server) clusterRoutes() []route {
 	limit := param{"limit", "At most so many items in one answer, 1 to 1000", "integer"}
 	next := param{"continue", "Where the answer before left off", "string"}
 	return []route{
-		post("/api/clusters/{cluster}/can-i", "canI", "What the caller may do in a cluster", s.canI).by(token.Read),
+		post("/api/clusters/{cluster}/can-i", "canI", "What the caller may do in a cluster", s.canI).polled().by(token.Read),
 		get("/api/clusters/{cluster}/namespaces", "listNamespaces", "The namespaces of a cluster", s.listNamespaces).polled(),
 		get("/api/clusters/{cluster}/pods", "listPods", "The pods of a cluster or a namespace", s.listPods).polled().with(
 			param{"namespace", "One namespace; all when empty", "string"},

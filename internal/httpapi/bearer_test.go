@@ -75,7 +75,7 @@ type door struct {
 	denied []string
 }
 
-func newDoor(t *testing.T) *door {
+func newDoor(t *testing.T, change ...func(*Options)) *door {
 	t.Helper()
 	d := &door{t: t, keeper: newKeeper(t)}
 	known, err := clusters.New([]config.Cluster{{Name: "prod", Backend: "none"}, {Name: "test", Backend: "none"}},
@@ -93,6 +93,9 @@ func newDoor(t *testing.T) *door {
 		for _, path := range []string{"GET /config", "GET /login", "POST /logout", "POST /logout/everywhere", "POST /dev"} {
 			method, path, _ := strings.Cut(path, " ")
 			o.Login = append(o.Login, entry.Route{Method: method, Path: "/api/auth" + path, Serve: letIn})
+		}
+		for _, c := range change {
+			c(o)
 		}
 	})
 	return d
@@ -129,7 +132,7 @@ func TestEveryRouteSaysWhatATokenMayDo(t *testing.T) {
 		"whoami": token.Read, "authWhoami": token.Read, "features": token.Read, "listClusters": token.Read, "canI": token.Read,
 		"listNamespaces": token.Read, "listPods": token.Read, "getPod": token.Read, "listPodEvents": token.Read,
 		"listExecSessions": token.Read, "endExecSession": token.Exec, "exec": token.Exec, "debugPod": token.Exec,
-		"listLogins": "", "endLogin": "", "listTokens": "", "createToken": "", "revokeToken": "", "revokeTokens": "",
+		"listLogins": "", "active": "", "endLogin": "", "listTokens": "", "createToken": "", "revokeToken": "", "revokeTokens": "",
 		"getLoginAsk": "", "findLoginAsk": "", "answerLoginAsk": "", "revokeThisToken": token.Read,
 		"listAgents": token.Admin, "mintAgentToken": token.Admin, "revokeAgent": token.Admin, "withdrawAgentToken": token.Admin,
 	}

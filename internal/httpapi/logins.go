@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -27,8 +28,18 @@ type LoginList struct {
 func (s *server) loginRoutes() []route {
 	return []route{
 		get("/api/auth/logins", "listLogins", "The caller's own logins", s.listLogins).polled().byBrowser(),
+		{
+			method: http.MethodPost, path: "/api/auth/active", id: "active",
+			summary: "Count as activity of the login: its person did something in the page, whose other calls may be its timers'", serve: s.active,
+		},
 		remove("/api/auth/logins/{id}", "endLogin", "End one of the caller's own logins, and its shells", s.endLogin).byBrowser(),
 	}
+}
+
+// active does nothing: what is not polled was counted before it came here.
+func (s *server) active(c *call) error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (s *server) listLogins(c *call) (LoginList, error) {

@@ -53,3 +53,46 @@ func TestEndingALoginIsRecorded(t *testing.T) {
 		}
 	}
 }
+
+// idleLogins counts what is activity of its login.
+type idleLogins struct {
+	logins
+	touched *int
+}
+
+func (l idleLogins) Touch(websession.ID) { *l.touched++ }
+
+// TestWhatIsActivity: what a page asks by itself is none, or a page that is merely
+// open would keep its login for ever. A new route says here which of the two it is.
+func TestWhatIsActivity(t *testing.T) {
+	touched := 0
+	d := newDoor(t, func(o *Options) { o.Logins = idleLogins{touched: &touched} })
+	for _, c := range []struct {
+		method, path, body string
+		status, want       int
+	}{
+		{"POST", "/api/clusters/prod/can-i", `{"verb":"get","resource":"pods"}`, 503, 0},
+		{"GET", "/api/clusters/prod/pods", "", 503, 0},
+		{"GET", "/api/whoami", "", 200, 0},
+		{"POST", "/api/auth/active", "", 204, 1},
+	} {
+		touched = 0
+		a := ask{method: c.method, path: c.path, body: c.body, header: map[string]string{"Cookie": "s=ada", "Content-Type": "application/json"}}
+		if got := do(t, d, a); got.StatusCode != c.status || touched != c.want {
+			t.Errorf("%s %s: %d, activity %d times, want %d", c.method, c.path, got.StatusCode, touched, c.want)
+		}
+	}
+	want := []string{
+		"active", "answerLoginAsk", "createToken", "debugPod", "endExecSession", "endLogin", "exec", "findLoginAsk", "getLoginAsk",
+		"mintAgentToken", "revokeAgent", "revokeThisToken", "revokeToken", "revokeTokens", "withdrawAgentToken",
+	}
+	var got []string
+	for _, r := range (&server{}).routes() {
+		if !r.public && !r.background {
+			got = append(got, r.id)
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("activity is  %q\nwant         %q", got, want)
+	}
+}

@@ -45,6 +45,8 @@ export const authConfig = () => request<AuthConfig>("/api/auth/config");
 export const devLogin = (code: string) => request<Whoami>("/api/auth/dev", { method: "POST", body: { code } });
 export const logout = () => request<LoggedOut>("/api/auth/logout", { method: "POST" });
 export const logoutEverywhere = () => request<LoggedOut>("/api/auth/logout/everywhere", { method: "POST" });
+/** Says that the person did something: no other call of the page is told from its timers'. */
+export const active = () => request<void>("/api/auth/active", { method: "POST" });
 export const whoami = (signal?: AbortSignal) => request<Whoami>("/api/whoami", { signal });
 export const features = (signal?: AbortSignal) => request<Features>("/api/features", { signal });
 

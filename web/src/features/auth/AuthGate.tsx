@@ -8,13 +8,14 @@ import { CopyButton } from "../../ui/Copy.tsx";
 import { Mark } from "../../ui/Mark.tsx";
 import { Fault } from "../../ui/states.tsx";
 import { useStore } from "../../ui/useStore.ts";
+import { tellActivity } from "./activity.ts";
 import { followLogin, recheck, session, signIn, takeCode } from "./session.ts";
 
 /** Shows the page to those who are signed in, and the way in to the others. */
 export function AuthGate({ children }: { children(who: Whoami): ReactNode }) {
   const state = useStore(session);
   useEffect(() => {
-    const stops = [signedOut.watch(() => void recheck()), followLogin()];
+    const stops = [signedOut.watch(() => void recheck()), followLogin(), tellActivity()];
     void signIn(takeCode(window.location, window.history));
     return () => {
       for (const stop of stops) stop();
