@@ -151,6 +151,9 @@ func TestServeKubeconfig(t *testing.T) {
 	if a := cfg.Auth; !a.CodeRequired || a.Mode != AuthDev || a.Policy.Mode != identity.Shared || a.Dev.Subject != "dev@local" {
 		t.Errorf("auth: %+v", a)
 	}
+	if s := cfg.Auth.Session; s.IdleTimeout != 12*time.Hour || s.AbsoluteTimeout != 12*time.Hour {
+		t.Errorf("a login of one's own ends while its tab is hidden: %+v", s)
+	}
 	if cfg.Listen.Port != 0 || cfg.Listen.BindAddress != "127.0.0.1" {
 		t.Errorf("listen: %+v", cfg.Listen)
 	}

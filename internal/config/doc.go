@@ -36,7 +36,8 @@ const intro = `# Configuration
 ` + "`periscope serve`" + ` starts in one of two ways and in no other, so that a server without a login never runs:
 
 - ` + "`periscope serve --kubeconfig FILE [--context NAME]`" + `: a console of your own for one cluster. It prints an address with
-  a one-time code, listens on this machine alone, and acts with the rights of the kubeconfig (mode ` + "`shared`" + `).
+  a one-time code, listens on this machine alone, and acts with the rights of the kubeconfig (mode ` + "`shared`" + `). A login
+  lasts 12 hours, also while its tab is hidden. Where the last one has ended, opening the page has a new code printed.
 - ` + "`periscope serve --auth auth.yaml --clusters clusters.yaml`" + `: a server with its two files.
 
 Every mistake is reported at once, with its file and line, and the server does not start. A value that cannot be used

@@ -58,6 +58,8 @@ func (l *loader) own() {
 	var file authFile
 	decode("", nil, &file)
 	file.Mode, file.Authorization.Mode = string(AuthDev), string(identity.Shared)
+	// A hidden tab says nothing, and nobody else is to sit down at one's own machine.
+	file.Session.IdleTimeout = file.Session.AbsoluteTimeout
 	l.auth("", file)
 	l.cfg.Auth.CodeRequired = true
 	if data, ok := l.readFile("the kubeconfig", l.flagged.kubeconfig); ok {

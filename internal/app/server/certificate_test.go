@@ -178,11 +178,7 @@ func TestTheCertificateIsRotated(t *testing.T) {
 	t.Parallel()
 	m := newMount(t)
 	m.put(keyPair(t, 1))
-	kubeconfig := m.file("kubeconfig")
-	m.must(os.WriteFile(kubeconfig, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"c",
-		"clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"users":[{"name":"u","user":{}}],
-		"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`), 0o600))
-	p := run(t, server.Options{}, []string{"--kubeconfig", kubeconfig}, "PERISCOPE_TLS_CERT_FILE="+m.file("tls.crt"), "PERISCOPE_TLS_KEY_FILE="+m.file("tls.key"))
+	p := run(t, server.Options{}, []string{"--kubeconfig", bareKubeconfig(t)}, "PERISCOPE_TLS_CERT_FILE="+m.file("tls.crt"), "PERISCOPE_TLS_KEY_FILE="+m.file("tls.key"))
 	serial := func() int64 {
 		conn, err := net.Dial("tcp", p.server.Address())
 		if err != nil {

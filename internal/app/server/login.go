@@ -87,6 +87,11 @@ func (s *Server) buildDevLogin(o websession.Options) error {
 		Actor: actor, CodeRequired: auth.CodeRequired, Sessions: devSessions{s.loginsAndTokens()},
 		Whoami: func(a identity.Actor) any { return s.who().WhoamiOf(a) },
 		Audit:  s.auditLogin(audit.NewLines(s.opt.Audit)),
+		Renewed: func() {
+			if s.opt.Started != nil {
+				s.opt.Started(s.URL())
+			}
+		},
 	})
 	s.entry = s.dev
 	return nil

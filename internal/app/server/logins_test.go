@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/periscope-console/periscope/internal/app/server"
 	"github.com/periscope-console/periscope/internal/kubetest"
 )
 
@@ -61,4 +62,22 @@ func TestOwnLogins(t *testing.T) {
 	if code := p.call("GET", "/api/whoami", "", nil); code != http.StatusUnauthorized {
 		t.Errorf("the login that ended still holds: %d", code)
 	}
+}
+
+// TestOnesOwnConsoleIsNeverLocked: where the login has ended, asking how to come in
+// has a fresh address shown where the first one was.
+func TestOnesOwnConsoleIsNeverLocked(t *testing.T) {
+	t.Parallel()
+	shown := make(chan string, 2)
+	p := startOptions(t, server.Options{Started: func(url string) { shown <- url }}, []string{"--kubeconfig", bareKubeconfig(t)})
+	first := <-shown
+	if code := p.call("POST", "/api/auth/logout", "", nil); code != http.StatusOK {
+		t.Fatalf("logout: %d", code)
+	}
+	p.call("GET", "/api/auth/config", "", nil)
+	fresh := <-shown
+	if fresh == first || !strings.Contains(fresh, "/#code=") {
+		t.Fatalf("shown again: %s", fresh)
+	}
+	p.login(fresh)
 }

@@ -86,6 +86,18 @@ func startWith(t *testing.T, args []string, environ ...string) *product {
 	return startAt(t, time.Now, args, environ...)
 }
 
+// bareKubeconfig names a cluster that nobody reaches.
+func bareKubeconfig(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"c",
+		"clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"users":[{"name":"u","user":{}}],
+		"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // startAt gives the server's circuit breakers a clock.
 func startAt(t *testing.T, now func() time.Time, args []string, environ ...string) *product {
 	t.Helper()

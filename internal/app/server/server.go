@@ -73,7 +73,8 @@ type Options struct {
 	Renew time.Duration
 	// Line are the times of agents' links; where they are 0 as package line says.
 	Line line.Settings
-	// Started is called once requests are answered, with the address to open.
+	// Started is called once requests are answered, with the address to open, and
+	// again with each address that has a fresh code.
 	Started func(url string)
 }
 

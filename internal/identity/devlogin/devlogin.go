@@ -34,7 +34,8 @@ const (
 // Its error, a fault, says that nothing was recorded: a login does not happen then.
 type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error
 
-// Options of a Login. All are needed but CodeRequired.
+// Options of a Login. All are needed but CodeRequired,
+// and Renewed where that is false.
 type Options struct {
 	// Actor is who everybody becomes, as the policy has admitted them.
 	Actor identity.Actor
@@ -44,6 +45,9 @@ type Options struct {
 	// Whoami is the JSON that a login answers with.
 	Whoami func(identity.Actor) any
 	Audit  Audit
+	// Renewed hears that there is a fresh code to show. It may be called from many
+	// goroutines, though for one code once.
+	Renewed func()
 }
 
 // Login hands out sessions.
@@ -60,11 +64,15 @@ type Login struct {
 func New(o Options) *Login {
 	l := &Login{o: o}
 	if o.CodeRequired {
-		secret := make([]byte, codeBytes)
-		_, _ = rand.Read(secret) // never fails: the process would have ended
-		l.code = base64.RawURLEncoding.EncodeToString(secret)
+		l.code = newCode()
 	}
 	return l
+}
+
+func newCode() string {
+	secret := make([]byte, codeBytes)
+	_, _ = rand.Read(secret) // never fails: the process would have ended
+	return base64.RawURLEncoding.EncodeToString(secret)
 }
 
 // Code is what the owner of the terminal is shown; empty where none is needed
@@ -93,9 +101,34 @@ func (l *Login) Exchange(code string) (identity.Actor, error) {
 func (l *Login) giveBack(code string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.o.CodeRequired {
+	if l.o.CodeRequired && l.code == "" {
 		l.code = code
 	}
+}
+
+// renew makes a fresh code where the last one has been used and nobody is logged in
+// any more: without it the owner could come in by a restart alone. Whoever
+// asks is not told the code; it is shown where the first one was.
+func (l *Login) renew(ctx context.Context) {
+	if !l.o.CodeRequired || l.Code() != "" {
+		return
+	}
+	held, err := l.o.Sessions.Of(ctx, l.o.Actor)
+	if err != nil || len(held) > 0 || !l.fresh() {
+		return // an error is told to whoever asks who is logged in
+	}
+	l.o.Renewed()
+}
+
+// fresh is false where somebody else made one meanwhile.
+func (l *Login) fresh() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.code != "" {
+		return false
+	}
+	l.code = newCode()
+	return true
 }
 
 func (l *Login) refuse() error {
@@ -106,7 +139,7 @@ func (l *Login) refuse() error {
 		return fault.New(fault.RateLimited, "devlogin.Exchange", "Too many wrong codes. Wait a minute, then open the address that the server printed.")
 	}
 	if l.code == "" {
-		return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This server's one-time code has been used. Start periscope again and open the address that it prints.")
+		return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This one-time code has been used. Open the address that the server printed last in its terminal; where nobody is logged in any more, that is a new one.")
 	}
-	return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This code is wrong. Open the address that the server printed in its terminal.")
+	return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This code is wrong. Open the address that the server printed last in its terminal.")
 }

@@ -25,6 +25,7 @@ type rig struct {
 	sessions *websession.Manager
 	store    *store
 	audit    []string
+	shown    int   // fresh codes
 	deaf     error // of the audit
 }
 
@@ -57,6 +58,7 @@ func newRig(codeRequired bool) *rig {
 			r.audit = append(r.audit, verb+" "+outcome+" "+a.Subject)
 			return r.deaf
 		},
+		Renewed: func() { r.shown++ },
 	})
 	return r
 }
@@ -125,6 +127,58 @@ func TestCodeLetsInOnce(t *testing.T) {
 	want := []string{"auth.denied denied ", "auth.login success dev@local", "auth.denied denied ", "auth.logout success dev@local"}
 	if !reflect.DeepEqual(r.audit, want) {
 		t.Fatalf("audit: %q", r.audit)
+	}
+}
+
+// TestAFreshCodeWhereNobodyIsLeft is made when somebody asks how to log in, shown
+// once, and told to nobody.
+func TestAFreshCodeWhereNobodyIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(true)
+		asks := func(when string, shown int) {
+			t.Helper()
+			for range 2 {
+				w := httptest.NewRecorder()
+				entry.Handler(r.login.Routes()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/auth/config", nil))
+				if code := r.login.Code(); w.Code != http.StatusOK || code != "" && strings.Contains(w.Body.String(), code) {
+					t.Fatalf("%s: %d %s", when, w.Code, w.Body)
+				}
+			}
+			if r.shown != shown {
+				t.Errorf("%s: %d fresh codes were shown, want %d", when, r.shown, shown)
+			}
+		}
+		first := r.login.Code()
+		if asks("before the first login", 0); r.login.Code() != first {
+			t.Fatal("the first code was replaced")
+		}
+		r.enter(first)
+		if asks("while somebody is logged in", 0); r.login.Code() != "" {
+			t.Fatal("a second one may come in")
+		}
+		time.Sleep(time.Hour)
+		asks("after the login ran out", 1)
+		if w := r.enter(first); w.Code != http.StatusUnauthorized {
+			t.Fatalf("the used code: %d", w.Code)
+		}
+		w := r.enter(r.login.Code())
+		if asks("after the second login", 1); w.Code != http.StatusOK {
+			t.Fatalf("the fresh code: %d %s", w.Code, w.Body)
+		}
+		r.post("/api/auth/logout", "", "", w.Result().Cookies()...)
+		asks("after a logout", 2)
+	})
+}
+
+// TestACodeThatCameBackLate does not replace the one that is shown by then.
+func TestACodeThatCameBackLate(t *testing.T) {
+	r := newRig(true)
+	used := r.login.Code()
+	_, _ = r.login.Exchange(used)
+	r.login.renew(t.Context())
+	shown := r.login.Code()
+	if r.login.giveBack(used); shown == "" || r.login.Code() != shown {
+		t.Errorf("%q was shown, and %q is good", shown, r.login.Code())
 	}
 }
 

@@ -26,6 +26,7 @@ type Sessions interface {
 	Kept(r *http.Request) (websession.Record, bool, error)
 	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error)
 	EndAll(ctx context.Context, a identity.Actor) (int, error)
+	Of(ctx context.Context, a identity.Actor) ([]websession.Record, error)
 }
 
 // Routes are those below /api/auth/.
@@ -38,7 +39,9 @@ func (l *Login) Routes() []entry.Route {
 	}
 }
 
-func (l *Login) config(w http.ResponseWriter, _ *http.Request) {
+// config is asked by whoever has to log in.
+func (l *Login) config(w http.ResponseWriter, r *http.Request) {
+	l.renew(r.Context())
 	entry.Answer(w, http.StatusOK, entry.Config{Mode: "dev", CodeRequired: l.o.CodeRequired})
 }
 

@@ -148,8 +148,9 @@ function ByCode({ needed }: { needed: boolean }) {
   }
   return (
     <p className="mt-2 text-sm text-muted">
-      Open the address that <code className="font-mono text-xs text-text">periscope serve</code> printed in the
-      terminal. It ends in a one-time code that lets this browser in; start the server again for a new one.
+      Open the address that <code className="font-mono text-xs text-text">periscope serve</code> printed last in the
+      terminal. It ends in a one-time code that lets this browser in; where nobody is signed in any more, it has just
+      printed a new one.
     </p>
   );
 }
