@@ -40,6 +40,10 @@ export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: 
   const navigate = useNavigate();
   const { query: list, waiting, failure } = useAsked(podsQuery(cluster.name, ns));
   const namespaces = useAsked(namespacesQuery(cluster.name));
+  const incomplete = namespaces.failure !== null || namespaces.query.isRefetchError;
+  const names = namespaces.query.data?.map((namespace) => namespace.name) ?? [];
+  // Kubernetes lists the pods of a namespace that is not there as it does those of an empty one.
+  const unknown = ns !== "" && names.length > 0 && !incomplete && !names.includes(ns);
   const filter = useDeferredValue(q);
   const shownPods = useMemo(() => filterPods(list.data ?? [], filter), [list.data, filter]);
   const changed = useChanges(list.data, `${cluster.name}/${ns}`);
@@ -63,8 +67,8 @@ export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: 
       <Toolbar
         search={search}
         onSearch={onSearch}
-        namespaces={namespaces.query.data?.map((namespace) => namespace.name) ?? []}
-        namespacesIncomplete={namespaces.failure !== null || namespaces.query.isRefetchError}
+        namespaces={names}
+        namespacesIncomplete={incomplete}
         count={list.data ? { shown: shownPods.length, all: list.data.length } : null}
         note={cluster.execEnabled ? "" : SHELLS_OFF}
         columns={{ shown, toggle }}
@@ -92,7 +96,7 @@ export function PodsPage({ cluster, search, onSearch, who, tier, onOpenShell }: 
           onOpenPod={openPod}
         />
       ) : null}
-      {list.data && shownPods.length === 0 ? <NoPods ns={ns} q={q} onSearch={onSearch} /> : null}
+      {list.data && shownPods.length === 0 ? <NoPods ns={ns} unknown={unknown} q={q} onSearch={onSearch} /> : null}
       {waiting ? <Skeleton rows={14} label="Loading pods" /> : null}
       {failure ? <Fault fault={explainList(failure, ns)} who={who} retry={() => list.refetch()} /> : null}
     </div>
@@ -114,7 +118,23 @@ function useExecRights(cluster: string, ns: string, pods: readonly PodSummary[] 
   return useQuery({ ...execRightsQuery(cluster, namespaces), enabled: pods !== undefined }).data;
 }
 
-function NoPods({ ns, q, onSearch }: { ns: string; q: string; onSearch(change: PodsSearch): void }) {
+interface NoPodsProps {
+  ns: string;
+  /** The cluster has no such namespace. */
+  unknown: boolean;
+  q: string;
+  onSearch(change: PodsSearch): void;
+}
+
+function NoPods({ ns, unknown, q, onSearch }: NoPodsProps) {
+  const all = <Button onClick={() => onSearch({ ns: undefined })}>Show all namespaces</Button>;
+  if (unknown) {
+    return (
+      <Empty title={`There is no namespace ${ns}`} actions={all}>
+        <p>This cluster does not have it, or not any more. Check how it is written, or choose another one above.</p>
+      </Empty>
+    );
+  }
   if (q) {
     return (
       <Empty
@@ -126,10 +146,7 @@ function NoPods({ ns, q, onSearch }: { ns: string; q: string; onSearch(change: P
     );
   }
   return (
-    <Empty
-      title={ns ? `No pods in ${ns}` : "No pods in this cluster"}
-      actions={ns ? <Button onClick={() => onSearch({ ns: undefined })}>Show all namespaces</Button> : null}
-    >
+    <Empty title={ns ? `No pods in ${ns}` : "No pods in this cluster"} actions={ns ? all : null}>
       <p>They appear here by themselves as soon as something runs.</p>
     </Empty>
   );
