@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -243,6 +244,8 @@ func TestBadRequests(t *testing.T) {
 		"two values":               {ask{method: "POST", path: "/api/clusters/c/can-i", header: json, body: `{} {}`}, 400, "E_INVALID_REQUEST"},
 		"a huge body":              {ask{method: "POST", path: "/api/clusters/c/can-i", header: json, body: `{"verb":"` + strings.Repeat("x", maxBody) + `"}`}, 413, "E_TOO_LARGE"},
 		"a limit out of bounds":    {ask{path: "/api/clusters/c/pods?limit=100000000000", header: map[string]string{"Cookie": "s=ada"}}, 400, "E_INVALID_REQUEST"},
+		"too many shells listed":   {ask{path: "/api/exec/sessions?limit=1001", header: map[string]string{"Cookie": "s=ada"}}, 400, "E_INVALID_REQUEST"},
+		"no shells listed":         {ask{path: "/api/exec/sessions?limit=0", header: map[string]string{"Cookie": "s=ada"}}, 400, "E_INVALID_REQUEST"},
 	}
 	h := newHandler(t)
 	for name, c := range cases {
@@ -252,6 +255,20 @@ func TestBadRequests(t *testing.T) {
 		if err := jsonDecode(raw, &body); err != nil || got.StatusCode != c.want || body.Error != c.code || !strings.HasSuffix(body.Message, ".") {
 			t.Errorf("%s: %d %s, want %d %s", name, got.StatusCode, raw, c.want, c.code)
 		}
+	}
+}
+
+// TestWhatAPlainClientAsksFor has it all in the address.
+func TestWhatAPlainClientAsksFor(t *testing.T) {
+	c := &call{r: httptest.NewRequest(http.MethodGet, "/x?container=app&command=WyJscyJd&tty=false&cols=100&rows=30&reason=the+disk+is+full", nil)}
+	got := podexec.Request{TTY: true}
+	if err := execParams(c, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := podexec.Request{Container: "app", Command: []string{"ls"}, Reason: "the disk is full"}
+	want.Size.Cols, want.Size.Rows = 100, 30
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 

@@ -1,5 +1,10 @@
 package server
 
+import "context"
+
+// Ready is what /readyz answers with.
+func (s *Server) Ready(ctx context.Context) error { return s.ready(ctx) }
+
 // MetricsURL is where the metrics are, also when their port was any free one.
 func (s *Server) MetricsURL() string { return "http://" + s.metrics.Addr().String() + "/metrics" }
 

@@ -71,6 +71,9 @@ func TestOnesOwnConsoleIsNeverLocked(t *testing.T) {
 	shown := make(chan string, 2)
 	p := startOptions(t, server.Options{Started: func(url string) { shown <- url }}, []string{"--kubeconfig", bareKubeconfig(t)})
 	first := <-shown
+	if p.cookie.SameSite != http.SameSiteStrictMode || !p.cookie.HttpOnly {
+		t.Errorf("the cookie is %v", p.cookie)
+	}
 	if code := p.call("POST", "/api/auth/logout", "", nil); code != http.StatusOK {
 		t.Fatalf("logout: %d", code)
 	}

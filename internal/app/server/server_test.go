@@ -283,6 +283,18 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// TestNobodyIsSentToAServerThatStops: /readyz says no where new shells are refused.
+func TestNobodyIsSentToAServerThatStops(t *testing.T) {
+	p := startWith(t, []string{"--kubeconfig", bareKubeconfig(t)})
+	if code := p.call("GET", "/readyz", "", nil); code != http.StatusOK {
+		t.Errorf("while it runs: %d", code)
+	}
+	p.end()
+	if err := p.server.Ready(t.Context()); fault.KindOf(err) != fault.ShuttingDown {
+		t.Errorf("while it stops: %v", err)
+	}
+}
+
 func TestNoShellInTheImage(t *testing.T) {
 	c := kubetest.Shared(t)
 	ns := c.Namespace(t)
