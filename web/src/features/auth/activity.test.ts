@@ -28,7 +28,7 @@ afterEach(() => {
 
 const did = (event: string, at: EventTarget = document.body) => at.dispatchEvent(new Event(event, { bubbles: true }));
 
-it("tells of keys and presses, and no more often than it must", async () => {
+it("tells of keys, presses and the wheel, and no more often than it must", async () => {
   await vi.advanceTimersByTimeAsync(3_600_000);
   expect(calls).toEqual([]);
   did("keydown");
@@ -39,6 +39,9 @@ it("tells of keys and presses, and no more often than it must", async () => {
   await vi.advanceTimersByTimeAsync(1);
   did("pointerdown");
   expect(calls).toHaveLength(2);
+  await vi.advanceTimersByTimeAsync(30_000);
+  did("wheel");
+  expect(calls).toHaveLength(3);
 });
 
 it("takes no mere movement for activity", () => {

@@ -13,7 +13,7 @@ export function tellActivity(): () => void {
     active().catch(() => undefined);
   };
   const ends = new AbortController();
-  for (const event of ["keydown", "pointerdown"]) {
+  for (const event of ["keydown", "pointerdown", "wheel"]) {
     window.addEventListener(event, did, { capture: true, passive: true, signal: ends.signal });
   }
   return () => ends.abort();
