@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -145,7 +146,7 @@ func TestTheDefaultShell(t *testing.T) {
 			dir := only(t, c.programs...)
 			argv := shellCommand("n0")
 			cmd := exec.Command(filepath.Join(dir, argv[0]), argv[1:]...)
-			cmd.Env = append(c.environ, "PATH="+dir)
+			cmd.Env = slices.Concat(c.environ, []string{"PATH=" + dir})
 			cmd.Stdin = strings.NewReader(`printf '%s by %s' "$TERM" "$0"`)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
