@@ -143,8 +143,9 @@ const maxReason = 512
 
 // Lines writes one JSON object a line.
 type Lines struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu   sync.Mutex
+	w    io.Writer
+	torn bool // the last line was written in part, as to a disk that became full
 }
 
 // NewLines writes to w, which is usually the process's stdout.
@@ -158,12 +159,26 @@ func (l *Lines) Emit(_ context.Context, e Event) error {
 	if err != nil {
 		return fmt.Errorf("audit event %s: %w", e.Verb, err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, err := l.w.Write(append(line, '\n')); err != nil {
+	if err := l.write(append(line, '\n')); err != nil {
 		return fmt.Errorf("audit event %s: %w", e.Verb, err)
 	}
 	return nil
+}
+
+// write writes one line. What is there of one before it that did not fit stays
+// alone, so that it spoils no other.
+func (l *Lines) write(line []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.torn {
+		if _, err := l.w.Write([]byte{'\n'}); err != nil {
+			return err
+		}
+		l.torn = false
+	}
+	n, err := l.w.Write(line)
+	l.torn = 0 < n && n < len(line)
+	return err
 }
 
 // OneLine makes s one line of at most limit bytes of valid UTF-8: control

@@ -60,6 +60,43 @@ func TestLinesSaysWhenItCouldNotWrite(t *testing.T) {
 	}
 }
 
+// disk takes room bytes, and then says that it is full.
+type disk struct {
+	bytes.Buffer
+	room int
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	n, _ := d.Buffer.Write(p[:min(len(p), d.room)])
+	d.room -= n
+	if n < len(p) {
+		return n, errors.New("no space left on device")
+	}
+	return n, nil
+}
+
+// TestATornLineSpoilsNoOther: a disk that becomes full in the middle of an event
+// has room again later.
+func TestATornLineSpoilsNoOther(t *testing.T) {
+	d := &disk{room: 20}
+	lines := audit.NewLines(d)
+	for range 2 {
+		if err := lines.Emit(t.Context(), audit.Event{Verb: "lost"}); err == nil {
+			t.Fatal("a lost event was not reported")
+		}
+	}
+	d.room = 4096
+	for range 2 {
+		if err := lines.Emit(t.Context(), audit.Event{Verb: "kept"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := strings.Split(strings.TrimSuffix(d.String(), "\n"), "\n")
+	if len(got) != 3 || len(got[0]) != 20 || !json.Valid([]byte(got[1])) || !json.Valid([]byte(got[2])) {
+		t.Errorf("wrote %q", got)
+	}
+}
+
 func FuzzOneLine(f *testing.F) {
 	f.Add("plain", 3)
 	f.Add("日本\r\n語", 4)
