@@ -195,7 +195,7 @@ func (ss *Sessions) known(id string) (*session, error) {
 		return nil, fault.New(fault.ShuttingDown, "podexec.Attach", "This server is restarting. Open a new shell in a few seconds.")
 	}
 	s := ss.live[id]
-	if s == nil || !s.resumes() || !s.carrying.Load() {
+	if s == nil || !s.resumes() || !s.carrying.Load() || s.resume.settled && s.loggedOut() {
 		return nil, noSuchShell("podexec.Attach")
 	}
 	return s, nil
@@ -373,6 +373,16 @@ func (ss *Sessions) settle(s *session) {
 	ss.makeRoom(s)
 }
 
+// loggedOut reports whether the login that the session stands on has ended.
+func (s *session) loggedOut() bool {
+	select {
+	case <-s.login.Load().Done:
+		return true
+	default:
+		return false
+	}
+}
+
 // tidyAfter follows the departure of a client.
 func (ss *Sessions) tidyAfter(s *session, told bool) {
 	ss.mu.Lock()
@@ -388,7 +398,7 @@ func (ss *Sessions) tidy(s *session) {
 	if !r.settled || s.at.Load() != nil || ss.live[s.id] != s {
 		return
 	}
-	if !r.told && time.Now().Before(r.keptUntil) && !ss.draining {
+	if !r.told && time.Now().Before(r.keptUntil) && !ss.draining && !s.loggedOut() {
 		return
 	}
 	delete(ss.live, s.id)

@@ -768,8 +768,8 @@ func (r *rig) known() int {
 	return len(r.ss.live)
 }
 
-// TestTheEndIsForgotten after the grace, after a logout, at a shutdown, and where
-// an owner has too many.
+// TestTheEndIsForgotten after the grace, at a shutdown, and where an owner has too
+// many.
 func TestTheEndIsForgotten(t *testing.T) {
 	for name, forget := range map[string]func(*rig){
 		"grace":    func(*rig) { time.Sleep(grace) },
@@ -903,6 +903,40 @@ func TestALogoutEndsWhatWaits(t *testing.T) {
 		}
 		if r.endReason() != string(Unauthorized) {
 			t.Errorf("ended by %s", r.endReason())
+		}
+		r.free()
+	})
+}
+
+// TestALogoutForgetsTheEnd that was kept: what the shell printed is had by no login
+// that comes after.
+func TestALogoutForgetsTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.Resume = grace
+		v, s := r.visit()
+		again := r.request()
+		done := make(chan struct{})
+		again.Login.Done = done
+		v.lose()
+		if err := v.attachAs(again, v.wish()); err != nil {
+			t.Fatal(err)
+		}
+		v.ack()
+		v.lose()
+		s.exit(0)
+		synctest.Wait()
+		if r.known() != 1 {
+			t.Fatal("the end is not kept")
+		}
+		close(done)
+		if err := v.attach(v.wish()); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("after the logout: %v", err)
+		}
+		time.Sleep(keepTick)
+		synctest.Wait()
+		if r.known() != 0 {
+			t.Error("the end is kept after the logout")
 		}
 		r.free()
 	})
