@@ -152,6 +152,43 @@ func readAtMost(stream transport.Stream, limit int) []byte {
 	}
 }
 
+// abandon ends the command of a session that never began, as when its client had
+// left while it opened, and frees its stream. It says how sure the end is, and
+// nothing where no command was started.
+func (s *session) abandon() ended {
+	if s.stream == nil {
+		return ""
+	}
+	defer s.stream.Close()
+	if s.proc.known() {
+		return s.endShell().ended()
+	}
+	limit := time.AfterFunc(lastExitWait, func() { s.stream.Close() })
+	defer limit.Stop()
+	s.goodbye()
+	return s.awaitNothing()
+}
+
+// awaitNothing reads what nobody wants any more until the stream ends, which says
+// how sure it is that no command is left.
+func (s *session) awaitNothing() ended {
+	buf := make([]byte, smallChunk)
+	for {
+		_, _, err := s.stream.Read(buf)
+		switch {
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			return endedUnverified
+		case fault.KindOf(s.stream.Result().Err) == fault.NoShell:
+			return ""
+		case s.stream.Result().Err != nil:
+			return endedUnverified
+		default:
+			return endedVerified
+		}
+	}
+}
+
 // endInBand says goodbye through stdin: ^C, ^\ and ^D on a terminal, where they
 // mean something, else only its end.
 func (s *session) endInBand() {
@@ -171,4 +208,13 @@ func (s *session) goodbye() {
 		return
 	}
 	_ = s.stream.CloseWrite()
+}
+
+// leave says goodbye and closes the stream of a shell that has not reported: a node
+// that starts it later finds these words in its terminal.
+func (s *session) leave() {
+	limit := time.AfterFunc(lastFeedWait, func() { s.stream.Close() })
+	defer limit.Stop()
+	s.goodbye()
+	s.stream.Close()
 }

@@ -145,6 +145,45 @@ func TestAStuckNodeDelaysNoShutdown(t *testing.T) {
 	})
 }
 
+// TestTheGoodbye of a command of one's own, which no second exec can end: ^C, ^\ and
+// ^D on a terminal, else the end of its stdin.
+func TestTheGoodbye(t *testing.T) {
+	for name, c := range map[string]struct {
+		tty, heeds bool
+		heard      string
+		want       ended
+	}{
+		"a terminal":               {true, true, "\x03\x1c\x04", endedVerified},
+		"a terminal, not listened": {true, false, "\x03\x1c\x04", endedUnverified},
+		"a pipe":                   {false, true, "EOF", endedVerified},
+		"a pipe, not listened":     {false, false, "EOF", endedUnverified},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				req := r.request()
+				req.TTY = c.tty
+				conn, err := r.tryOpen(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				program := <-r.streams
+				synctest.Wait()
+				program.mu.Lock()
+				program.heeds = c.heeds
+				program.mu.Unlock()
+				r.leave(conn)
+				if heard := program.goodbye(); heard != c.heard {
+					t.Errorf("it heard %q", heard)
+				}
+				if got := r.audit.of(audit.ExecEnd, audit.Completed); len(got) != 1 || got[0].Extra["ended"] != c.want {
+					t.Errorf("audit %+v", got)
+				}
+			})
+		})
+	}
+}
+
 // TestTheShellOfAPodsSystem opens a shell as the pod's operating system has it, and
 // ends it: what reports no process is ended by its terminal alone.
 func TestTheShellOfAPodsSystem(t *testing.T) {

@@ -376,14 +376,29 @@ func TestRecordsComeBeforeActs(t *testing.T) {
 				len(r.audit.of(audit.ExecEnd, audit.Completed)),
 			}
 		}
-		dial := r.up.dial
+		dial, conn := r.up.dial, newPipeConn()
 		r.up.dial = func(req transport.Request) (transport.Stream, error) {
 			if got := count(); got != [3]int{1, 0, 0} {
 				t.Errorf("at the dial audit has %v", got)
 			}
-			return dial(req)
+			s, err := dial(req)
+			go fmt.Fprint(s.(*script).feed, "output that waits")
+			return s, err
 		}
-		conn, _ := r.open(true)
+		r.audit.seen = func(e audit.Event) {
+			if n := len(conn.toClient); e.Verb == audit.ExecStart && n != 0 {
+				t.Errorf("%s was recorded after %d messages", e.Stage, n)
+			}
+		}
+		ticket, err := r.ss.Admit(t.Context(), r.request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ss.Serve(ticket, conn, true)
+		synctest.Wait()
+		if out, frames := conn.drain(); string(out) != "output that waits" || find(frames, "hello") == nil {
+			t.Errorf("%q and %v arrived", out, frames)
+		}
 		if got := count(); got != [3]int{1, 1, 0} {
 			t.Errorf("at hello audit has %v", got)
 		}

@@ -36,6 +36,8 @@ type script struct {
 
 	mu     sync.Mutex
 	stdin  bytes.Buffer
+	eof    bool // stdin was half-closed
+	heeds  bool // the program goes by ^D, or by the end of its stdin
 	sizes  []transport.Size
 	stuck  bool          // sizes stay on their way: nobody is told that one was sent
 	unsent func()        // who is to be told of the newest
@@ -73,8 +75,11 @@ func (s *script) Write(p []byte) (int, error) {
 	}
 	s.mu.Lock()
 	s.stdin.Write(p)
-	onIn := s.onIn
+	onIn, goes := s.onIn, s.heeds && bytes.HasSuffix(p, []byte{4})
 	s.mu.Unlock()
+	if goes {
+		s.exit(0)
+	}
 	if onIn != nil {
 		onIn(p)
 	}
@@ -93,7 +98,26 @@ func (s *script) TryWrite(p []byte) bool {
 	return true
 }
 
-func (s *script) CloseWrite() error { return nil }
+func (s *script) CloseWrite() error {
+	s.mu.Lock()
+	s.eof = true
+	goes := s.heeds
+	s.mu.Unlock()
+	if goes {
+		s.exit(0)
+	}
+	return nil
+}
+
+// goodbye is what the program was told at the end.
+func (s *script) goodbye() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.eof {
+		return s.stdin.String() + "EOF"
+	}
+	return s.stdin.String()
+}
 
 func (s *script) Resize(z transport.Size, sent func()) {
 	s.mu.Lock()
@@ -176,13 +200,18 @@ type lines struct {
 	mu     sync.Mutex
 	events []audit.Event
 	fail   error
+	after  int               // how many are kept before it fails
+	seen   func(audit.Event) // when set, called before an event is kept
 }
 
 func (l *lines) Emit(_ context.Context, e audit.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.fail != nil {
+	if l.fail != nil && len(l.events) >= l.after {
 		return l.fail
+	}
+	if l.seen != nil {
+		l.seen(e)
 	}
 	l.events = append(l.events, e)
 	return nil

@@ -140,6 +140,9 @@ func TestAShellThatDoesNotStart(t *testing.T) {
 		}
 		r.ss.wg.Wait()
 		between(t, begun, dialLimit)
+		if heard := (<-r.streams).goodbye(); !strings.HasPrefix(heard, "\x03\x1c\x04") {
+			t.Errorf("a shell that starts later finds %q", heard)
+		}
 		_, frames := conn.drain()
 		e := find(frames, "error")
 		if e == nil || e["code"] != "E_TIMEOUT" || e["retryable"] != true || find(frames, "closed")["reason"] != string(ServerError) {
@@ -158,10 +161,13 @@ func TestWhoLeavesBeforeTheShellOpens(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				left := make(chan struct{})
+				left, program, how := make(chan struct{}), newScript(), endedUnverified
+				if program.heeds = want == "E_GONE"; program.heeds {
+					how = endedVerified
+				}
 				r.up.dial = func(transport.Request) (transport.Stream, error) {
 					<-left
-					return newScript(), nil
+					return program, nil
 				}
 				conn, err := r.tryOpen(r.request())
 				if err != nil {
@@ -174,6 +180,9 @@ func TestWhoLeavesBeforeTheShellOpens(t *testing.T) {
 				got := r.audit.of(audit.ExecStart, audit.Completed)
 				if len(got) != 1 || got[0].Outcome != audit.Failure || got[0].Extra["error"] != want || r.figure("periscope_exec_refusals_total", want) != 1 {
 					t.Errorf("audit %+v", got)
+				}
+				if program.goodbye() != "\x03\x1c\x04" || got[0].Extra["ended"] != how {
+					t.Errorf("the program heard %q, and was %v", program.goodbye(), got[0].Extra["ended"])
 				}
 			})
 		})

@@ -60,15 +60,20 @@ func (s *session) auditStart(ctx context.Context, stage audit.Event) error {
 	return nil
 }
 
-func (s *session) auditStartFailed(ctx context.Context, why error) {
+// recordNoStart records that the session did not begin and, where a command was
+// started nevertheless, what became of that; log and metrics, too.
+func (s *session) recordNoStart(why error, how ended) {
 	e := s.event(audit.ExecStart)
 	e.Extra["client_address"] = s.Client
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(fault.KindOf(why))
 	e.Extra["error"] = fault.KindOf(why).Code()
-	s.svc.emit(ctx, e)
+	if how != "" {
+		e.Extra["ended"] = how
+	}
+	s.svc.emit(context.Background(), e)
 	s.svc.Metrics.refused(why)
 	s.svc.Log.Warn("exec.open.failed", "sessionId", s.id, "cluster", s.Cluster, "namespace", s.Namespace,
-		"pod", s.Pod, "requestId", s.RequestID, "error", why)
+		"pod", s.Pod, "requestId", s.RequestID, "ended", how, "error", why)
 }
 
 // maxNamed bounds a name in the log that nobody has checked yet, in bytes: no name

@@ -78,7 +78,7 @@ func TestLogLines(t *testing.T) {
 			"exec.refused":       "actor cluster error namespace pod requestId",
 			"exec.cap.hit":       "actor cap cluster cluster_sessions limit requestId user_sessions",
 			"exec.upgrade.error": "circuit_breaker_state cluster namespace pod requestId sessionId transport upgrade_error",
-			"exec.open.failed":   "cluster error namespace pod requestId sessionId",
+			"exec.open.failed":   "cluster ended error namespace pod requestId sessionId",
 			"exec.stream.lost":   "cluster error namespace pod sessionId transport",
 			"exec.end.failed":    "cluster error sessionId shells",
 			"audit.lost":         "error eventId verb",

@@ -139,7 +139,7 @@ func (s *session) run(first *client) {
 	defer s.svc.settle(s)
 	if err := s.begin(first); err != nil {
 		s.finish(refusal(err))
-		s.abandon()
+		s.recordNoStart(err, s.abandon())
 	} else {
 		s.carry(first)
 	}
@@ -207,9 +207,7 @@ func (s *session) begin(first *client) error {
 		err = cmp.Or(s.stillWanted(), err)
 	}
 	if err != nil {
-		err = s.whyNotOpen(err)
-		s.auditStartFailed(ctx, err)
-		return err
+		return s.whyNotOpen(err)
 	}
 	if err := s.auditStart(ctx, audit.Event{Stage: audit.Completed, Outcome: audit.Success}); err != nil {
 		return err
@@ -282,7 +280,7 @@ func (s *session) reports() bool {
 
 // awaitReport reads until our shell's report is whole, or cannot come.
 func (s *session) awaitReport(ctx context.Context, nonce string) ([]byte, error) {
-	stop := context.AfterFunc(ctx, func() { s.stream.Close() })
+	stop := context.AfterFunc(ctx, s.leave)
 	defer stop()
 	var got []byte
 	buf := make([]byte, smallChunk)
@@ -332,17 +330,6 @@ func (s *session) whyNotOpen(err error) error {
 func (s *session) noProgram(err error) error {
 	return fault.Wrap(err, fault.NotFound, "podexec.open",
 		"There is no program %q in container %s. Check its name and path.", audit.OneLine(s.Command[0], 128), s.Container)
-}
-
-// abandon frees a stream whose session never began.
-func (s *session) abandon() {
-	if s.stream == nil {
-		return
-	}
-	if s.proc.known() {
-		s.controlExec()
-	}
-	s.stream.Close()
 }
 
 func (s *session) hello() hello {

@@ -462,25 +462,32 @@ func TestCapsHoldUnderARace(t *testing.T) {
 }
 
 func TestNoAuditNoShell(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		r.audit.fail = errors.New("disk full")
-		ticket, err := r.ss.Admit(t.Context(), r.request())
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn := newPipeConn()
-		r.ss.Serve(ticket, conn, true)
-		synctest.Wait()
-		_, frames := conn.drain()
-		if e := find(frames, "error"); e == nil || e["code"] != "E_AUDIT_UNAVAILABLE" {
-			t.Errorf("frames %v", frames)
-		}
-		if r.up.dialled() != 0 {
-			t.Error("the container was dialled without an audit record")
-		}
-		r.free()
-	})
+	for name, recorded := range map[string]int{"not even the wish": 0, "the start": 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.audit.fail, r.audit.after = errors.New("disk full"), recorded
+				conn, err := r.tryOpen(r.request())
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.free()
+				_, frames := conn.drain()
+				if e := find(frames, "error"); e == nil || e["code"] != "E_AUDIT_UNAVAILABLE" || find(frames, "hello") != nil {
+					t.Errorf("frames %v", frames)
+				}
+				if n := r.up.dialled(); n != recorded {
+					t.Errorf("the container was dialled %d times with %d audit records", n, recorded)
+				}
+				if recorded != 0 && (<-r.streams).goodbye() != "\x03\x1c\x04" {
+					t.Error("the program was left in the container")
+				}
+				if n := r.figure("periscope_exec_refusals_total", "E_AUDIT_UNAVAILABLE"); n != 1 {
+					t.Errorf("counted %v times", n)
+				}
+			})
+		})
+	}
 }
 
 func TestRefusalsAreAuditedAsDenied(t *testing.T) {

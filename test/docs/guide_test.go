@@ -326,7 +326,7 @@ var writers = map[string][]string{
 	"eventOf":            {"start", "end", "kill", "attach"},
 	"event":              {"start", "end"},
 	"auditStart":         {"start"},
-	"auditStartFailed":   {"start"},
+	"recordNoStart":      {"start"},
 	"auditRefusal":       {"start"},
 	"auditEnd":           {"end"},
 	"attachEvent":        {"attach"},
