@@ -42,7 +42,7 @@ bench: deps build devcluster bin/demo ## print the ratios of docs/performance.md
 	@build/bench-browser.sh
 
 .PHONY: soak
-soak: deps build devcluster bin/demo test/e2e/node_modules/.package-lock.json ## flood a browser for a minute, restart the server of 200 agents, leave shells alone behind a proxy with an idle limit for 15
+soak: deps build devcluster bin/demo test/e2e/node_modules/.package-lock.json ## flood a browser for a minute, restart the server of 200 agents, leave shells alone behind a proxy for 15 minutes
 	@build/soak.sh "$(SOAK)"
 
 .PHONY: e2e-real

@@ -16,8 +16,8 @@ older() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" != "$2" ]; }
 check_node() {
   local found
   found=$(node --version | sed 's/^v//')
-  if older "$found" "$need_node"; then
-    echo "Node.js $need_node or newer is needed; this machine has $found. Install a newer one from nodejs.org, then run this again." >&2
+  if older "$found" "$need_node" || { older "$found" 22.12 && ! older "$found" 21; }; then
+    echo "Node.js $need_node, or 22.12 or newer, is needed; this machine has $found. Install a newer one from nodejs.org, then run this again." >&2
     exit 1
   fi
 }

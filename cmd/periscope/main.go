@@ -66,6 +66,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "version", "--version":
 		fmt.Fprintln(stdout, version)
 		return 0
+	case "":
+		fmt.Fprint(stderr, "periscope: say what to do\n\n"+usage)
+		return exitUsage
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 		return 0

@@ -25,7 +25,7 @@ func TestExitCodesAndSentences(t *testing.T) {
 		"version":            {[]string{"version"}, 0, "dev"},
 		"help":               {[]string{"--help"}, 0, "Usage: periscope"},
 		"help of serve":      {[]string{"serve", "--help"}, 0, "--kubeconfig"},
-		"nothing":            {nil, exitUsage, "is no command"},
+		"nothing":            {nil, exitUsage, "say what to do"},
 		"an unknown command": {[]string{"sreve"}, exitUsage, "is no command"},
 		"an unknown flag":    {[]string{"serve", "--kubecfg", "x"}, exitUsage, "--help"},
 		"no login":           {[]string{"serve"}, exitUsage, "log in"},

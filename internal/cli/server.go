@@ -27,7 +27,7 @@ func (w *where) flags(f *flags) {
 
 const whereUsage = `  --server URL        the server; also PERISCOPE_URL; else the one of the last login
   --token-file FILE   read the access token from there; also PERISCOPE_TOKEN; else the login's
-  --ca-file FILE      authorities to trust beside none, in PEM; also PERISCOPE_CA_FILE; else the system's
+  --ca-file FILE      authorities to trust, in PEM, instead of the system's; also PERISCOPE_CA_FILE
 `
 
 // reach is a client of the server that is meant, as the one whose token there is.

@@ -33,12 +33,16 @@ const intro = `# Configuration
 
 <!-- Made from internal/config by: go test ./internal/config -run Markdown -update -->
 
-` + "`periscope serve`" + ` starts in one of two ways and in no other, so that a server without a login never runs:
+` + "`periscope serve`" + ` starts in one of two ways and in no other, so that no server runs without a login unless somebody wrote ` + "`mode: dev`" + `:
 
 - ` + "`periscope serve --kubeconfig FILE [--context NAME]`" + `: a console of your own for one cluster. It prints an address with
   a one-time code, listens on this machine alone, and acts with the rights of the kubeconfig (mode ` + "`shared`" + `). A login
   lasts 12 hours, also while its tab is hidden. Where the last one has ended, opening the page has a new code printed.
 - ` + "`periscope serve --auth auth.yaml --clusters clusters.yaml`" + `: a server with its two files.
+
+Several servers on one PostgreSQL share logins, tokens and agents' certificates. A shell belongs to the server that opened
+it, and so do the limits of shells and of tries to log in, the page of sessions, and the link of an agent: route each
+browser to the same server (a sticky cookie), or coming back to a shell opens a new one.
 
 Every mistake is reported at once, with its file and line, and the server does not start. A value that cannot be used
 never turns into a default; the one exception is a number in a cluster's ` + "`exec`" + ` block that is not positive: it is

@@ -49,7 +49,7 @@ type authorizationFile struct {
 	DefaultTier      string            `yaml:"defaultTier" doc:"Tier of users in no such group; empty: they may not log in"`
 	GroupPrefix      string            `yaml:"groupPrefix" default:"periscope:" doc:"Put before each group, in mode raw"`
 	AdminGroups      []string          `yaml:"adminGroups" doc:"Groups whose members administer Periscope"`
-	AuditAdminGroups []string          `yaml:"auditAdminGroups" doc:"Groups whose members see everybody's audit events"`
+	AuditAdminGroups []string          `yaml:"auditAdminGroups" doc:"Groups whose members are to see everybody's audit events; kept for the audit page, which this version does not have"`
 }
 
 type devFile struct {

@@ -34,7 +34,7 @@ func (s Setting) flagUsage() string { return s.Meaning + " (or " + s.Env + ")" }
 func Settings() []Setting { return slices.Clone(settings) }
 
 var settings = []Setting{
-	{Env: "PORT", Flag: "port", Default: "8080", Meaning: "`NUMBER` of the port; 0 takes any free one, in dev mode only",
+	{Env: "PORT", Flag: "port", Default: "8080", Meaning: "`NUMBER` of the port; 0 takes any free one, on 127.0.0.1 only",
 		read: func(c *Config, v string) error { return setting.Whole(v, 0, 65535, &c.Listen.Port) }},
 	{Env: "PERISCOPE_BIND_ADDRESS", Meaning: "IP address to listen at; empty: all, in dev mode 127.0.0.1",
 		read: func(c *Config, v string) error { return setting.BindAddress(v, &c.Listen.BindAddress) }},
@@ -72,7 +72,7 @@ var settings = []Setting{
 		read: func(c *Config, v string) error { return days(v, 1, maxCertificateDays, &c.Agents.CertificateLife) }},
 	{Env: "PERISCOPE_EXEC_IDLE_SECONDS", Default: "600", Unit: "s", Meaning: "Silence of a shell after which it is ended",
 		read: func(c *Config, v string) error { return setting.Seconds(v, 1, maxIdle, &c.Exec.Defaults.ServerIdle) }},
-	{Env: "PERISCOPE_EXEC_IDLE_WARN_SECONDS", Default: "30", Unit: "s", Meaning: "How long before that end the user is warned; at most half the idle time where only that was set",
+	{Env: "PERISCOPE_EXEC_IDLE_WARN_SECONDS", Default: "30", Unit: "s", Meaning: "How long before that end the user is warned; half the idle time where only that was set, and to no more than this",
 		read: func(c *Config, v string) error { return setting.Seconds(v, 1, maxIdle, &c.Exec.Defaults.IdleWarn) }},
 	{Env: "PERISCOPE_EXEC_HEARTBEAT_SECONDS", Default: "20", Unit: "s", Meaning: "Interval of WebSocket pings; below the idle limit of every proxy on the way",
 		read: func(c *Config, v string) error {

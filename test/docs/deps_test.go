@@ -44,7 +44,8 @@ func TestNeeded(t *testing.T) {
 		{"newer ones", "build", "go1.27.1", "v24.1.0", "", true},
 		{"the tests need more", "test", "go1.26.0", "v20.19.0", "this machine has no apt-get to install them: gcc libc6-dev chromium", true},
 		{"an old Go", "build", "go1.25.9", "v20.19.0", "Go 1.26 or newer is needed; this machine has 1.25.9.", true},
-		{"an old Node.js", "build", "go1.26.0", "v20.9.0", "Node.js 20.19 or newer is needed; this machine has 20.9.0.", true},
+		{"an old Node.js", "build", "go1.26.0", "v20.9.0", "Node.js 20.19, or 22.12 or newer, is needed; this machine has 20.9.0.", true},
+		{"a Node.js between", "build", "go1.26.0", "v22.11.0", "Node.js 20.19, or 22.12 or newer, is needed; this machine has 22.11.0.", true},
 		{"no npm", "build", "go1.26.0", "v20.19.0", "no apt-get to install them: nodejs npm.", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -78,7 +78,8 @@ type Options struct {
 	Started func(url string)
 }
 
-// How long each part may take to stop. Together they stay under ten seconds.
+// How long each part may take to stop. The shells have nearly all of a shutdown's ten
+// seconds; what the others keep open is idle by then.
 const (
 	sessionsGrace = 9 * time.Second
 	httpGrace     = 2 * time.Second

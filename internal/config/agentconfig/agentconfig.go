@@ -78,9 +78,9 @@ var settings = []Setting{
 		}},
 	{Env: "PERISCOPE_REGISTRATION_URL", Flag: "registration", Secret: true, Meaning: "`URL` at which the token is exchanged for a certificate, such as https://periscope.example.com; empty: the server's",
 		read: func(a *Config, v string) error { return registrationURL(v, a) }},
-	{Env: "PERISCOPE_REGISTRATION_TOKEN", Secret: true, Meaning: "Registration token from the page “Add cluster”; needed once",
+	{Env: "PERISCOPE_REGISTRATION_TOKEN", Secret: true, Meaning: "Registration token from the page “Agents”; needed once",
 		read: func(a *Config, v string) error { a.Token = v; return nil }},
-	{Env: "PERISCOPE_SERVER_CA_HASH", Flag: "ca-hash", Meaning: "`HASH` of the public key of the server's CA for agents, sha256: and 64 hex digits, which the page “Add cluster” shows; empty: the registration's certificate is checked against this machine's CAs",
+	{Env: "PERISCOPE_SERVER_CA_HASH", Flag: "ca-hash", Meaning: "`HASH` of the public key of the server's CA for agents, sha256: and 64 hex digits, which the page “Agents” shows; empty: the registration's certificate is checked against this machine's CAs",
 		read: func(a *Config, v string) error { return caHash(v, &a.ServerCAHash) }},
 	{Env: "PERISCOPE_AGENT_SECRET_NAME", Meaning: "Secret in the agent's own namespace that keeps its certificate; in a pod only; empty: periscope-agent",
 		read: func(a *Config, v string) error { return secretName(v, &a.SecretName) }},
@@ -257,7 +257,7 @@ var pin = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func caHash(v string, to *string) error {
 	if v = strings.ToLower(v); v != "" && !pin.MatchString(v) {
-		return errors.New("give sha256: and 64 hex digits, as the page “Add cluster” shows it")
+		return errors.New("give sha256: and 64 hex digits, as the page “Agents” shows it")
 	}
 	*to = v
 	return nil

@@ -116,7 +116,7 @@ func (a *Agent) enter(ctx context.Context) error {
 		return err
 	}
 	if a.o.Registration.Token == "" {
-		return fmt.Errorf("%s holds no certificate, and there is no registration token: mint one on the page “Add cluster” and set PERISCOPE_REGISTRATION_TOKEN", a.o.Keeper)
+		return fmt.Errorf("%s holds no certificate, and there is no registration token: mint one on the page “Agents” and set PERISCOPE_REGISTRATION_TOKEN", a.o.Keeper)
 	}
 	if c, err = a.o.Registration.Register(ctx); err != nil {
 		return err

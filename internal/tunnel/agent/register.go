@@ -41,7 +41,7 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	if e.Status == http.StatusUnauthorized {
-		return "the server did not take the registration token: it is wrong, used, too old or for another cluster; mint a new one on the page “Add cluster” (" + e.Message + ")"
+		return "the server did not take the registration token: it is wrong, used, too old or for another cluster; mint a new one on the page “Agents” (" + e.Message + ")"
 	}
 	return fmt.Sprintf("the server answered the registration with %d: %s", e.Status, e.Message)
 }
