@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,10 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestExitCodesAndSentences(t *testing.T) {
 	set := []string{"PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://127.0.0.1:1"}
+	empty := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		args, environ []string
 		code          int
@@ -24,7 +29,9 @@ func TestExitCodesAndSentences(t *testing.T) {
 		"an unknown flag": {[]string{"--nope"}, set, exitUsage, "--help"},
 		"nothing set":     {nil, nil, exitUsage, "PERISCOPE_SERVER_URL"},
 		"no pod":          {nil, set, exitFailed, "give it --kubeconfig"},
-		"no kubeconfig":   {[]string{"--kubeconfig", "/does/not/exist"}, set, exitFailed, "/does/not/exist"},
+		"no kubeconfig":   {[]string{"--kubeconfig", "/does/not/exist"}, set, exitFailed, "/does/not/exist does not exist; check the path"},
+		"an empty one":    {[]string{"--kubeconfig", empty}, set, exitFailed, "has no current context; name one of: none"},
+		"another context": {[]string{"--kubeconfig", kubeconfigFor(t, "127.0.0.1:1"), "--context", "west"}, set, exitFailed, "has no context"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(c.args, c.environ, &stdout, &stderr)

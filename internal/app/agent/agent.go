@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/periscope-console/periscope/internal/config/agentconfig"
+	"github.com/periscope-console/periscope/internal/kubefile"
 	"github.com/periscope-console/periscope/internal/life"
 	"github.com/periscope-console/periscope/internal/tunnel/agent"
 )
@@ -83,12 +83,7 @@ func cluster(cfg agentconfig.Config) (*rest.Config, error) {
 		}
 		return rc, nil
 	}
-	rc, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		&clientcmd.ClientConfigLoadingRules{ExplicitPath: cfg.Kubeconfig}, &clientcmd.ConfigOverrides{CurrentContext: cfg.Context}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("the kubeconfig %s cannot be used: %w", cfg.Kubeconfig, err)
-	}
-	return rc, nil
+	return kubefile.Load(cfg.Kubeconfig, cfg.Context)
 }
 
 func keeper(cfg agentconfig.Config, rc *rest.Config) (agent.Keeper, error) {

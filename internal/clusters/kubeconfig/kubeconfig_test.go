@@ -99,13 +99,6 @@ func TestSentencesAtStart(t *testing.T) {
 	}
 }
 
-func TestUnreadable(t *testing.T) {
-	err := unreadable("/k", os.ErrPermission)
-	if !strings.Contains(err.Error(), "may not be read by this user; change its permissions") {
-		t.Error(err)
-	}
-}
-
 func TestReload(t *testing.T) {
 	path := temp(t, file("https://x", "", tokens))
 	b := open(t, path, "")
