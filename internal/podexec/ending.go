@@ -129,7 +129,7 @@ func fateOf(err error) fate {
 func unreached(err error) bool {
 	switch fault.KindOf(err) {
 	case fault.ClusterUnreachable, fault.AgentDisconnected, fault.Timeout:
-		return err != nil
+		return err != nil && !errors.Is(err, transport.ErrUnreadable)
 	}
 	return false
 }

@@ -263,6 +263,7 @@ func TestNodeSilent(t *testing.T) {
 // translates them, while the pod says that its node is silent.
 func TestASilentNodeIsKnockedAt(t *testing.T) {
 	down := fault.New(fault.ClusterUnreachable, "t", "Nothing listens.")
+	garbled := fault.Wrap(transport.ErrUnreadable, fault.ClusterUnreachable, "t", "Who knows.")
 	for name, c := range map[string]struct {
 		answer func(string, *script) error
 		lives  bool
@@ -272,6 +273,7 @@ func TestASilentNodeIsKnockedAt(t *testing.T) {
 		"its stream breaks": {func(_ string, s *script) error { go s.fail(down); return nil }, false},
 		"it answers":        {func(_ string, s *script) error { go s.exit(0); return nil }, true},
 		"there is no sh":    {func(_ string, s *script) error { go s.fail(fault.New(fault.NoShell, "t", "No sh.")); return nil }, true},
+		"it mumbles":        {func(_ string, s *script) error { go s.fail(garbled); return nil }, true},
 		"it is busy":        {refuses(fault.New(fault.RateLimited, "t", "Busy.")), true},
 		"nobody may":        {refuses(errNo), true},
 	} {

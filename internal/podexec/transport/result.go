@@ -59,9 +59,12 @@ func exitCode(st *metav1.Status) Result {
 	return Result{Err: unreadable(errors.New("no exit code among the causes"))}
 }
 
+// ErrUnreadable is in what a cluster answered and nobody understands. It did answer.
+var ErrUnreadable = errors.New("an answer that cannot be read")
+
 // unreadable is never a fault.Protocol: that is the client's mistake.
 func unreadable(cause error) *fault.Error {
-	return fault.Wrap(cause, fault.ClusterUnreachable, opRun,
+	return fault.Wrap(fmt.Errorf("%w: %w", ErrUnreadable, cause), fault.ClusterUnreachable, opRun,
 		"The cluster said how the command ended in words that Periscope does not know. Tell whoever runs this server.")
 }
 

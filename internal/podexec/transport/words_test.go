@@ -2,7 +2,9 @@ package transport
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +39,11 @@ func TestRuntimesWords(t *testing.T) {
 	}
 }
 
+// unreadableResults are answers, but not ones that anybody understands.
+var unreadableResults = []string{
+	strings.Replace(exit7, `"7"`, `"seven"`, 1), `{"status":"Failure","reason":"NonZeroExitCode"}`, `{"status":"Perhaps"}`, `[]`,
+}
+
 func TestResults(t *testing.T) {
 	for message, want := range map[string]struct {
 		code int
@@ -58,6 +65,9 @@ func TestResults(t *testing.T) {
 			wantFault(t, r.Err, want.kind)
 		} else if r.ExitCode == nil || *r.ExitCode != want.code || r.Err != nil {
 			t.Errorf("%s: %+v", message, r)
+		}
+		if got := errors.Is(r.Err, ErrUnreadable); got != slices.Contains(unreadableResults, message) {
+			t.Errorf("%s: unreadable %t", message, got)
 		}
 	}
 }

@@ -214,6 +214,9 @@ func TestBrokenRules(t *testing.T) {
 				t.Errorf("out %q", out)
 			}
 			wantFault(t, s.Result().Err, fault.ClusterUnreachable)
+			if !errors.Is(s.Result().Err, ErrUnreadable) {
+				t.Errorf("%v does not say that it was an answer", s.Result().Err)
+			}
 		})
 	}
 }
