@@ -178,3 +178,24 @@ func TestAStandbyTakesTheRenewedCertificate(t *testing.T) {
 		shows(second, "where another cluster's is kept")
 	})
 }
+
+// hanging is a Keeper that gives no answer.
+type hanging struct{ Keeper }
+
+func (hanging) Save(ctx context.Context, _ Credentials) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestAKeeperThatHangs leaves most of the time for a renewal.
+func TestAKeeperThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := New(Options{Keeper: hanging{}, Log: slog.New(slog.DiscardHandler)})
+		a.unkept = &Credentials{}
+		ctx, cancel := context.WithTimeout(t.Context(), renewTime)
+		defer cancel()
+		if err := a.save(ctx); !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || a.unkept == nil {
+			t.Errorf("%v, with %v for the rest", err, ctx.Err())
+		}
+	})
+}

@@ -17,6 +17,9 @@ import (
 
 const (
 	renewTime = 30 * time.Second
+	// saveTime is how long keeping one may take of that: what hangs leaves time to ask
+	// for another certificate.
+	saveTime = renewTime / 3
 	// renewAgain is how long after a failure it is tried again, at least; at most
 	// twice that. It is a tenth of the life that is left where that is less, and never
 	// less than leastAgain.
@@ -91,6 +94,8 @@ func (a *Agent) renew(ctx context.Context, link *tunnel.Link) error {
 
 // save keeps what is not kept yet, for a restart.
 func (a *Agent) save(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, saveTime)
+	defer cancel()
 	if err := a.o.Keeper.Save(ctx, *a.unkept); err != nil {
 		return fmt.Errorf("the new certificate is used, and cannot be kept: %w", err)
 	}
