@@ -37,6 +37,8 @@ const (
 	tries = 8
 	// actLimit bounds the adding, once it has been recorded as requested.
 	actLimit = 15 * time.Second
+	// lookLimit bounds the look at what became of it, where the answer was lost.
+	lookLimit = 5 * time.Second
 	// auditLimit is how long an audit record may take to become durable.
 	auditLimit = 5 * time.Second
 	maxReason  = 512
@@ -230,28 +232,55 @@ func (m *Maker) add(ctx context.Context, w *wish) (Container, error) {
 	if err != nil {
 		return Container{}, err
 	}
-	return w.result(created), nil
+	return w.result(created == made), nil
 }
+
+// fate is what became of a container that was asked for.
+type fate string
+
+const (
+	made    fate = "made"
+	notMade fate = "not made"
+	unknown fate = "unknown"
+)
 
 // settle adds the container. A pod that has changed since it was read is read
 // again: somebody else may have added the same.
-func (w *wish) settle(ctx context.Context, client *kube.Client) (created bool, err error) {
+func (w *wish) settle(ctx context.Context, client *kube.Client) (created fate, err error) {
 	for range tries {
 		if w.plan.add == nil {
-			return false, nil
+			return notMade, nil
 		}
 		if err = w.patch(ctx, client); err == nil {
-			return true, nil
+			return made, nil
 		}
-		if fault.KindOf(err) != fault.Conflict {
-			return false, err
+		switch fault.KindOf(err) {
+		case fault.Timeout, fault.ClusterUnreachable, fault.AgentDisconnected:
+			return w.look(ctx, client, err)
+		case fault.Conflict:
+		default:
+			return notMade, err
 		}
 		if err := w.read(ctx, client); err != nil {
-			return false, err
+			return notMade, err
 		}
 	}
-	return false, fault.Wrap(err, fault.Conflict, "poddebug.add",
+	return notMade, fault.Wrap(err, fault.Conflict, "poddebug.add",
 		"Pod %s kept changing while the debug container was to be added. Try again in a moment.", w.Pod)
+}
+
+// look follows a patch whose answer was lost: it may have been done.
+func (w *wish) look(ctx context.Context, client *kube.Client, lost error) (fate, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
+	defer cancel()
+	pod, err := client.Core.Pods(w.Namespace).Get(ctx, w.Pod, metav1.GetOptions{})
+	switch {
+	case err != nil:
+		return unknown, lost
+	case slices.ContainsFunc(pod.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool { return c.Name == w.plan.name }):
+		return made, nil
+	}
+	return notMade, lost
 }
 
 // patch asks for what `kubectl debug` asks for, and only of the pod as it was read.

@@ -45,15 +45,18 @@ func (m *Maker) requested(ctx context.Context, w *wish) error {
 
 // completed records what became of it. The container's name is another one than
 // was requested where somebody else's ended in the same moment.
-func (m *Maker) completed(ctx context.Context, w *wish, created bool, why error) {
+func (m *Maker) completed(ctx context.Context, w *wish, created fate, why error) {
 	e := event(w.Request)
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(why)
-	e.Extra["container"], e.Extra["created"] = w.plan.name, created
+	e.Extra["container"], e.Extra["created"] = w.plan.name, created == made
+	if created == unknown {
+		e.Extra["created"] = nil
+	}
 	if why != nil {
 		e.Extra["error"] = fault.KindOf(why).Code()
 		m.Log.Warn("exec.debug.failed", "cluster", w.Cluster, "namespace", w.Namespace, "pod", w.Pod, "target", w.Target,
 			"image", w.Image, "requestId", w.RequestID, "error", why)
-	} else if created {
+	} else if created == made {
 		m.Log.Info("exec.debug.created", "cluster", w.Cluster, "namespace", w.Namespace, "pod", w.Pod, "target", w.Target,
 			"image", w.Image, "container", w.plan.name, "actor", w.Actor.Subject, "requestId", w.RequestID)
 	}

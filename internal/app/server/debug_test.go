@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -238,6 +242,68 @@ func TestNoRecordNoDebugContainer(t *testing.T) {
 	p.audit.fail(nil)
 	if a, code := p.debug(name, ns, pod.Name, map[string]any{"container": "main"}); code != http.StatusOK || !a.Created {
 		t.Errorf("once it can be: %d %+v", code, a)
+	}
+}
+
+// forgetful stands before an apiserver. It hangs up where the answer to the adding of a
+// debug container would be and, if it is told to, on whoever looks after that.
+func forgetful(t *testing.T, c *kubetest.Cluster, blind bool) (kubeconfig string) {
+	t.Helper()
+	target, err := url.Parse(kubetest.NewFront(t, c).Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var added atomic.Bool
+	upstream := &http.Transport{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: upstream,
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.Method == http.MethodPatch {
+				added.Store(true)
+				panic(http.ErrAbortHandler)
+			}
+			return nil
+		},
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if blind && added.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		upstream.CloseIdleConnections()
+	})
+	return kubetest.Anonymous(t, srv.URL)
+}
+
+// TestADebugContainerWhoseAnswerWasLost is there all the same, and audit says so, or
+// that nobody knows.
+func TestADebugContainerWhoseAnswerWasLost(t *testing.T) {
+	c := kubetest.Shared(t)
+	for name, blind := range map[string]bool{"looked at again": false, "out of sight": true} {
+		t.Run(name, func(t *testing.T) {
+			ns := c.Namespace(t)
+			pod := c.Pod(t, ns)
+			p := startWith(t, []string{"--kubeconfig", forgetful(t, c, blind)}, debugImages)
+			a, code := p.debug(p.clusterName(), ns, pod.Name, map[string]any{"container": "main"})
+			if blind && code < 500 || !blind && (code != http.StatusOK || !a.Created) {
+				t.Errorf("%d %+v", code, a)
+			}
+			if got := ephemerals(t, c, ns, pod.Name); len(got) != 1 {
+				t.Fatalf("the pod has %v", got)
+			}
+			e := p.events("pod.debug.create", "completed")
+			want := any(true)
+			if blind {
+				want = nil
+			}
+			if len(e) != 1 || e[0]["extra"].(map[string]any)["created"] != want {
+				t.Errorf("audit %+v", e)
+			}
+		})
 	}
 }
 
