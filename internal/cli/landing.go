@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,7 @@ type landing struct {
 	pipe   *io.PipeWriter // to the unpacking
 	packed chan struct{}  // closed at its end
 	failed error          // of it; valid once packed is closed
+	out    []string       // links that were left out; valid then, too
 }
 
 // begin prepares for what was found there.
@@ -101,7 +103,7 @@ func (l *landing) beginFolder(isFolder, there bool) error {
 	l.write(w)
 	go func() {
 		defer close(l.packed)
-		l.failed = unpack(root, r)
+		l.out, l.failed = unpack(root, r)
 		_ = r.CloseWithError(l.failed)
 		_ = root.Close()
 	}()
@@ -148,6 +150,7 @@ func (l *landing) place() error {
 		_ = l.pipe.Close() // never fails
 		l.pipe = nil
 		<-l.packed
+		l.tellOut()
 		return l.failed
 	case l.file == nil:
 		return nil
@@ -165,6 +168,22 @@ func (l *landing) place() error {
 		_ = os.Remove(tmp.Name())
 	}
 	return err
+}
+
+// tellOut names some of the links that were left out.
+func (l *landing) tellOut() {
+	const most = 5
+	if len(l.out) == 0 {
+		return
+	}
+	names := make([]string, 0, most)
+	for _, name := range l.out[:min(len(l.out), most)] {
+		names = append(names, strconv.Quote(name))
+	}
+	if len(l.out) > most {
+		names = append(names, "…")
+	}
+	l.env.say("left out what leads out of the folder, %d of the links: %s", len(l.out), strings.Join(names, ", "))
 }
 
 // keepMode gives a file the mode of the one that it replaces. A new one has its own.
@@ -219,26 +238,61 @@ func (l *landing) abandon() {
 
 var errUnfinished = errors.New("the copy was not finished")
 
-// unpack writes what an archive holds below root, and nothing elsewhere: a name or
-// a link that leads out of it is an error, whatever the container says. So is a file
-// that is longer than what has come for it: a few bytes may speak of a hole of
-// terabytes.
-func unpack(root *os.Root, r io.Reader) error {
+// unpack writes what an archive holds below root, and nothing elsewhere: a name that
+// leads out of it is an error, whatever the container says. So is a file that is
+// longer than what has come for it: a few bytes may speak of a hole of terabytes. A
+// link that leads out is left out: whoever copied the folder back, or wrote into it,
+// would follow it. These are returned.
+func unpack(root *os.Root, r io.Reader) (out []string, err error) {
+	var links []string
+	defer func() { out = prune(root, links) }()
 	came := &wire{r: r}
 	archive := tar.NewReader(came)
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			_, err = io.Copy(io.Discard, r) // the padding behind the end
-			return err
+			return nil, err
 		}
 		if err != nil {
-			return unreadable(err)
+			return nil, unreadable(err)
+		}
+		if h.Typeflag == tar.TypeSymlink {
+			links = append(links, clean(h.Name))
 		}
 		if err := unpackOne(root, h, &content{r: archive, of: came}); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// prune removes links that lead out of root, once all that they lead through is there.
+func prune(root *os.Root, links []string) (out []string) {
+	for _, name := range links {
+		target, err := root.Readlink(name)
+		if err != nil || stays(root, name, target) {
+			continue // replaced meanwhile, by something else
+		}
+		if root.Remove(name) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// stays reports whether a link leads to a place below root, by its words and, through
+// the links on its way, in fact.
+func stays(root *os.Root, name, target string) bool {
+	if filepath.IsAbs(target) || !filepath.IsLocal(filepath.Join(filepath.Dir(name), target)) {
+		return false
+	}
+	_, err := root.Stat(name)
+	return err == nil || errors.Is(err, fs.ErrNotExist)
+}
+
+// clean is an archive's name as this system writes it.
+func clean(name string) string {
+	return filepath.Clean(filepath.FromSlash(strings.TrimSuffix(name, "/")))
 }
 
 func unreadable(err error) error {
@@ -277,8 +331,8 @@ func (c *content) Read(p []byte) (int, error) {
 }
 
 func unpackOne(root *os.Root, h *tar.Header, data io.Reader) error {
-	name := filepath.FromSlash(strings.TrimSuffix(h.Name, "/"))
-	if name = filepath.Clean(name); name == "." {
+	name := clean(h.Name)
+	if name == "." {
 		return nil
 	}
 	if dir := filepath.Dir(name); dir != "." {
