@@ -1,14 +1,11 @@
 package podexec
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
-	"github.com/periscope-console/periscope/internal/wsframe"
-	"github.com/periscope-console/periscope/internal/wsock"
 )
 
 const (
@@ -128,15 +125,11 @@ func (c *client) read() {
 
 // unread is the loss of a client that cannot be read on, or its mistake.
 func (c *client) unread(err error) {
-	var rule wsframe.ProtocolError
-	switch {
-	case errors.Is(err, wsock.ErrTooBig):
-		c.protocol("A message is over the limit of 1 MiB. Send it in smaller ones.")
-	case errors.As(err, &rule):
-		c.protocol("The WebSocket brought " + string(rule) + ". Use another client, or look for what garbles the connection.")
-	default:
-		c.lose(ClientLost)
+	if sentence := mistake(err); sentence != "" {
+		c.protocol(sentence)
+		return
 	}
+	c.lose(ClientLost)
 }
 
 func (c *client) protocol(sentence string) {

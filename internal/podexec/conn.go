@@ -1,11 +1,14 @@
 package podexec
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
+	"github.com/periscope-console/periscope/internal/wsframe"
+	"github.com/periscope-console/periscope/internal/wsock"
 )
 
 // Conn is a client's WebSocket, message by message; *wsock.Conn is one. Read
@@ -92,7 +95,8 @@ func Opening(conn Conn, req *Request, limit time.Duration) (*Attach, error) {
 	defer time.AfterFunc(limit, conn.Abort).Stop()
 	binary, data, err := conn.Read()
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Protocol, "podexec.Opening", "The first frame did not arrive. Send open or attach as the first frame.")
+		return nil, fault.Wrap(err, fault.Protocol, "podexec.Opening", "%s",
+			cmp.Or(mistake(err), "The first frame did not arrive. Send open or attach as the first frame."))
 	}
 	if binary {
 		return nil, fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open or attach, as text. Send stdin after hello.")
@@ -108,6 +112,19 @@ func Opening(conn Conn, req *Request, limit time.Duration) (*Attach, error) {
 		return attachOf(f)
 	}
 	return nil, fault.New(fault.Protocol, "podexec.Opening", "The first frame must be open or attach, not %s.", f.Type)
+}
+
+// mistake says what a client did wrong whose connection could not be read, nothing
+// where it was only lost.
+func mistake(err error) string {
+	var rule wsframe.ProtocolError
+	switch {
+	case errors.Is(err, wsock.ErrTooBig):
+		return "A message is over the limit of 1 MiB. Send it in smaller ones."
+	case errors.As(err, &rule):
+		return "The WebSocket brought " + string(rule) + ". Use another client, or look for what garbles the connection."
+	}
+	return ""
 }
 
 func applyOpen(f clientFrame, req *Request) (err error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -30,8 +31,8 @@ type clientFrame struct {
 	Container   string          `json:"container"`
 	Command     []string        `json:"command"`
 	TTY         *bool           `json:"tty"`
-	Cols        *int            `json:"cols"`
-	Rows        *int            `json:"rows"`
+	Cols        *cells          `json:"cols"`
+	Rows        *cells          `json:"rows"`
 	Reason      string          `json:"reason"`
 	SessionID   string          `json:"sessionId"`
 	ResumeToken *string         `json:"resumeToken"`
@@ -158,7 +159,12 @@ func parseClientFrame(data []byte) (clientFrame, error) {
 	if len(data) > maxControl {
 		return f, fmt.Errorf("%w: %d bytes is over the limit of %d", errFrame, len(data), maxControl)
 	}
-	if err := json.Unmarshal(data, &f); err != nil {
+	var kind *json.UnmarshalTypeError
+	err := json.Unmarshal(data, &f)
+	switch {
+	case errors.As(err, &kind) && kind.Field != "":
+		return f, fmt.Errorf("%w: its %s is of the wrong kind", errFrame, kind.Field)
+	case err != nil:
 		return f, fmt.Errorf("%w: send a JSON object with a type", errFrame)
 	}
 	switch f.Type {
@@ -180,7 +186,24 @@ func (f clientFrame) size() (transport.Size, error) {
 	if f.Cols == nil || f.Rows == nil {
 		return transport.Size{}, errors.New("cols and rows are both needed")
 	}
-	return Size(*f.Cols, *f.Rows)
+	if *f.Cols == notCells || *f.Rows == notCells {
+		return transport.Size{}, errors.New("cols and rows are whole numbers from 1 to 65535")
+	}
+	return Size(int(*f.Cols), int(*f.Rows))
+}
+
+// cells is a number of columns or rows. What is no whole number is notCells: a wrong
+// size is told of and ends no shell, whatever is wrong with it.
+type cells int
+
+const notCells = math.MinInt
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *cells) UnmarshalJSON(data []byte) error {
+	n := notCells
+	_ = json.Unmarshal(data, &n) // leaves it where it is none
+	*c = cells(n)
+	return nil
 }
 
 // Size checks a terminal size in character cells.

@@ -161,7 +161,7 @@ func (s *session) record(how ended) {
 	s.svc.Log.Info("exec.session.end", "sessionId", s.id, "actor", s.Actor.Subject, "cluster", s.Cluster,
 		"namespace", s.Namespace, "pod", s.Pod, "container", s.Container, "transport", s.stream.Kind(),
 		"close_reason", s.end.reason, "exit_code", code, "ended", how,
-		"duration_ms", lasted.Milliseconds(), "bytes_stdin", stdin, "bytes_stdout", stdout, "requestId", s.RequestID)
+		"duration_ms", lasted.Milliseconds(), "bytes_stdin", stdin, "bytes_stdout", stdout, "requestId", s.RequestID, "error", s.end.fault)
 }
 
 func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, stdout int64) {

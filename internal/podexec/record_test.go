@@ -73,7 +73,7 @@ func TestLogLines(t *testing.T) {
 		fields := map[string]string{
 			"exec.transport.choice": "circuit_breaker cluster sessionId transport",
 			"exec.session.start":    "actor cluster container namespace pod requestId sessionId transport tty",
-			"exec.session.end": "actor bytes_stdin bytes_stdout close_reason cluster container duration_ms ended exit_code " +
+			"exec.session.end": "actor bytes_stdin bytes_stdout close_reason cluster container duration_ms ended error exit_code " +
 				"namespace pod requestId sessionId transport",
 			"exec.refused":       "actor cluster error namespace pod requestId",
 			"exec.cap.hit":       "actor cap cluster cluster_sessions limit requestId user_sessions",
