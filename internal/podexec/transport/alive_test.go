@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -19,23 +18,38 @@ import (
 
 // piped is scripted without a network, so that it can run on a test clock.
 func piped(t *testing.T, play func(p *peer)) *rest.Config {
+	return overPipes(func(w http.ResponseWriter, r *http.Request) {
+		p := hijack(t, w, r)
+		defer p.Close()
+		p.accept("v5.channel.k8s.io")
+		play(p)
+	})
+}
+
+// overPipes serves each connection by h, without a network.
+func overPipes(h http.HandlerFunc) *rest.Config {
 	return &rest.Config{Host: "http://cluster", Dial: func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
-		go func() {
-			defer theirs.Close()
-			in := bufio.NewReader(theirs)
-			req, err := http.ReadRequest(in)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			p := &peer{Conn: theirs, in: in, req: req}
-			p.accept("v5.channel.k8s.io")
-			play(p)
-		}()
+		only := make(chan net.Conn, 1)
+		only <- theirs
+		close(only)
+		go func() { _ = http.Serve(pipes(only), h) }()
 		return ours, nil
 	}}
 }
+
+// pipes is a listener for connections that have been made already.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (pipes) Close() error   { return nil }
+func (pipes) Addr() net.Addr { return nil }
 
 // answering sends a pong for each ping until the client has gone, and says how
 // many came.
@@ -72,6 +86,29 @@ func TestAnIdleStreamIsKeptAlive(t *testing.T) {
 		if n := <-over; n < 300 {
 			t.Errorf("%d pings in an hour", n)
 		}
+	})
+}
+
+// TestAnIdleSPDYStreamIsKeptAlive: it still carries both ways after an hour. It ends
+// in order, because client-go paces its reports of errors, also by the real clock of
+// the tests before.
+func TestAnIdleSPDYStreamIsKeptAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openSPDY(t, overPipes(echo(t)), script)
+		read := make(chan string)
+		go func() {
+			out, _ := drain(t, s, 10)
+			read <- out
+		}()
+		time.Sleep(time.Hour)
+		if _, err := s.Write([]byte("still here")); err != nil {
+			t.Errorf("not after an hour: %v, %v", err, s.Result().Err)
+		}
+		_ = s.CloseWrite()
+		if out := <-read; out != "still here" {
+			t.Errorf("%q came back", out)
+		}
+		wantExit(t, s, 0)
 	})
 }
 

@@ -91,9 +91,12 @@ func playSPDY(t *testing.T, w http.ResponseWriter, r *http.Request, play func(p 
 	}
 }
 
-// echoServer speaks both wire protocols and sends stdin back until it ends.
-func echoServer(t *testing.T) *rest.Config {
-	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+// echoServer has an exec that sends its stdin back.
+func echoServer(t *testing.T) *rest.Config { return serve(t, echo(t)) }
+
+// echo speaks both wire protocols and sends stdin back until it ends.
+func echo(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			playSPDY(t, w, r, func(p *spdyPeer) {
 				if len(p.streams) < 4 {
@@ -118,7 +121,7 @@ func echoServer(t *testing.T) *rest.Config {
 				return
 			}
 		}
-	})
+	}
 }
 
 func openSPDY(t *testing.T, cfg *rest.Config, req Request) Stream {
