@@ -2,6 +2,8 @@ package podexec
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
@@ -135,6 +138,75 @@ func (r *rig) leftAlone(t *testing.T) {
 	}
 	synctest.Wait()
 	r.leave(conn)
+}
+
+// TestNothingTypedIsRecorded follows shells through all that happens to them, and looks
+// for what was typed and printed there, and for the resume tokens, in audit and in the
+// log of every level.
+func TestNothingTypedIsRecorded(t *testing.T) {
+	const typed = "hunter2 "
+	for name, end := range map[string]func(*visitor, *script){
+		"closed":            func(v *visitor, _ *script) { v.conn.control(v.r.t, map[string]any{"type": "close"}) },
+		"exited":            func(_ *visitor, s *script) { s.exit(1) },
+		"broken":            func(_ *visitor, s *script) { s.fail(errors.New("cut")) },
+		"typed as a frame":  func(v *visitor, _ *script) { v.conn.send(false, `{"type":"`+typed+`"}`) },
+		"typed beyond all":  func(v *visitor, _ *script) { v.conn.send(true, strings.Repeat(typed, 1+StdinWindow/len(typed))) },
+		"nobody comes back": func(v *visitor, _ *script) { v.lose(); time.Sleep(grace + time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				var log bytes.Buffer
+				r.ss.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				v, s := r.visit()
+				s.onIn = func(p []byte) { _, _ = s.feed.Write(bytes.Clone(p)) }
+				secrets := []string{v.token}
+				v.conn.send(true, typed)
+				v.lose()
+				v.comeBack()
+				v.conn.send(true, strings.Repeat(typed, 100)) // a paste, which takes the longer way
+				v.look()
+				v.conn.control(t, map[string]any{"type": "detach"})
+				if err := v.attach(Attach{SessionID: v.id, Token: typed}); err == nil {
+					t.Fatal("a wrong token was let in")
+				}
+				if err := v.attach(Attach{SessionID: v.id, TakeOver: true}); err != nil {
+					t.Fatal(err)
+				}
+				secrets = append(secrets, v.token, typed)
+				if n := bytes.Count(v.output, []byte(typed)); n < 101 || v.typed(s) != 101*len(typed) || secrets[0] == secrets[1] {
+					t.Fatalf("%d came back of %d bytes that were typed", n, v.typed(s))
+				}
+				end(v, s)
+				r.free()
+				records := log.String()
+				for _, e := range r.audit.events {
+					line, err := json.Marshal(e)
+					if err != nil {
+						t.Fatal(err)
+					}
+					records += string(line) + "\n"
+				}
+				for _, secret := range secrets {
+					for _, shape := range shapes(secret) {
+						if _, found, in := strings.Cut(records, shape); in {
+							t.Errorf("%q is recorded, before %.200q", shape, found)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// shapes are how bytes get into a line of JSON.
+func shapes(secret string) []string {
+	whole := secret[:len(secret)-len(secret)%3] // what base64 writes alike, whatever follows
+	numbers := strings.Trim(fmt.Sprint([]byte(secret)), "[]")
+	return []string{
+		strings.TrimSpace(secret), base64.StdEncoding.EncodeToString([]byte(whole)), hex.EncodeToString([]byte(secret)),
+		numbers, strings.ReplaceAll(numbers, " ", ","),
+	}
 }
 
 // TestAuditFields expects exactly the fields that docs/pod-exec.md lists, of a
