@@ -706,6 +706,34 @@ func TestTheProgramWaitsThenRunsOn(t *testing.T) {
 	})
 }
 
+// TestTheProgramRunsOnAfterDetach: who has said that they go is not waited for.
+func TestTheProgramRunsOnAfterDetach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.Replay = Window
+		v, s := r.visit()
+		v.conn.control(t, map[string]any{"type": "detach"})
+		synctest.Wait()
+		printed, begun := randomBytes(rand.New(rand.NewPCG(1, 2)), 8*Window), time.Now()
+		if _, err := s.feed.Write(printed); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("the program waited for %v", took)
+		}
+		v.comeBack()
+		v.ack()
+		v.look()
+		if len(v.missing) != 1 || v.missing[0].from != 0 || v.missing[0].why != "buffer" {
+			t.Fatalf("missing %v", v.missing)
+		}
+		if !bytes.Equal(v.output, printed[v.missing[0].to:]) {
+			t.Errorf("%d bytes came, not the newest %d", len(v.output), len(printed)-int(v.missing[0].to))
+		}
+		v.leave()
+	})
+}
+
 // TestComingBackMakesRoom has a client with all that there is room for, which it has
 // not acknowledged when it is lost: by coming back it does, and the program goes on.
 func TestComingBackMakesRoom(t *testing.T) {
