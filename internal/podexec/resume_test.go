@@ -537,45 +537,60 @@ func TestWhoMayNotComeBack(t *testing.T) {
 	})
 }
 
-// TestTheGrace is kept to the second, and holds nothing after it.
+// TestTheGrace is kept to the second, whatever is printed meanwhile, and holds nothing
+// after it.
 func TestTheGrace(t *testing.T) {
-	for _, away := range []time.Duration{9 * time.Minute, 11 * time.Minute} {
+	for _, away := range []time.Duration{grace - time.Second, grace + 2*keepTick} {
 		for _, how := range []string{"lost", "detach"} {
-			t.Run(fmt.Sprint(away, " ", how), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t)
-					v, s := r.visit()
-					if how == "detach" {
-						v.conn.control(t, map[string]any{"type": "detach"})
-						synctest.Wait()
-						if v.conn.closeCode() != 1000 {
-							t.Errorf("closed with %d", v.conn.closeCode())
-						}
-					} else {
-						v.lose()
-					}
-					time.Sleep(away)
-					if away > grace {
-						if err := v.attach(v.wish()); fault.KindOf(err) != fault.NotFound {
-							t.Fatalf("after the grace: %v", err)
-						}
-						if r.endReason() != string(ClientLost) {
-							t.Errorf("ended by %s", r.endReason())
-						}
-						r.free()
-						return
-					}
-					v.comeBack()
-					v.ack()
-					s.feed.Write([]byte("still here"))
-					if v.look(); string(v.output) != "still here" {
-						t.Errorf("output %q", v.output)
-					}
-					v.leave()
+			for _, prints := range []bool{false, true} {
+				t.Run(fmt.Sprint(away, " ", how, " prints:", prints), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { graceOf(t, away, how, prints) })
 				})
-			})
+			}
 		}
 	}
+}
+
+// graceOf has nobody at a shell for so long, which may print now and then.
+func graceOf(t *testing.T, away time.Duration, how string, prints bool) {
+	r := newRig(t)
+	v, s := r.visit()
+	if how == "detach" {
+		v.conn.control(t, map[string]any{"type": "detach"})
+		synctest.Wait()
+		if v.conn.closeCode() != 1000 {
+			t.Errorf("closed with %d", v.conn.closeCode())
+		}
+	} else {
+		v.lose()
+	}
+	const every = 45 * time.Second
+	want, begun := "", time.Now()
+	for prints && time.Since(begun) < away-every {
+		time.Sleep(every)
+		if _, err := s.feed.Write([]byte(".")); err != nil {
+			t.Fatalf("after %v: %v", time.Since(begun), err)
+		}
+		want += "."
+	}
+	time.Sleep(away - time.Since(begun))
+	if away > grace {
+		if err := v.attach(v.wish()); fault.KindOf(err) != fault.NotFound {
+			t.Fatalf("after the grace: %v", err)
+		}
+		if r.endReason() != string(ClientLost) {
+			t.Errorf("ended by %s", r.endReason())
+		}
+		r.free()
+		return
+	}
+	v.comeBack()
+	v.ack()
+	s.feed.Write([]byte("still here"))
+	if v.look(); string(v.output) != want+"still here" {
+		t.Errorf("output %q", v.output)
+	}
+	v.leave()
 }
 
 // TestAwayIsNotIdle has a shell that was quiet for 9 minutes, then alone for 9: it
