@@ -1,8 +1,11 @@
 package podexec
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -178,6 +181,61 @@ func TestTheGoodbye(t *testing.T) {
 				}
 				if got := r.audit.of(audit.ExecEnd, audit.Completed); len(got) != 1 || got[0].Extra["ended"] != c.want {
 					t.Errorf("audit %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// TestTheExitCodeOfWhatIsClosed is the program's own in audit and in the log, and null
+// where it did not tell. Whoever closed it sees 0.
+func TestTheExitCodeOfWhatIsClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		shell bool // of ours; else a command of one's own
+		tells int  // how the program ends when it is to; negative: it does not tell
+		want  any
+	}{
+		"a shell":               {true, 129, 129.0},
+		"a shell, no answer":    {true, -1, nil},
+		"a command":             {false, 130, 130.0},
+		"a command, it goes on": {false, -1, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				var log bytes.Buffer
+				r.ss.Log = slog.New(slog.NewJSONHandler(&log, nil))
+				var conn *pipeConn
+				var program *script
+				end := func() {
+					if c.tells >= 0 {
+						program.exit(c.tells)
+					}
+				}
+				if c.shell {
+					conn, program = shellOn(r, transport.WebSocket, func(word string, s *script) error {
+						end()
+						return says("gone")(word, s)
+					})
+				} else {
+					conn, program = r.open(true)
+					program.onIn = func([]byte) { end() }
+				}
+				r.leave(conn)
+				if closed, _ := lastWords(t, conn); closed["reason"] != "client_close" || closed["exitCode"] != 0.0 {
+					t.Errorf("closed %v", closed)
+				}
+				event, err := json.Marshal(r.audit.of(audit.ExecEnd, audit.Completed)[0].Extra)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var extra map[string]any
+				if err := json.Unmarshal(event, &extra); err != nil {
+					t.Fatal(err)
+				}
+				line := logged(t, log.Bytes(), "exec.session.end")[0]
+				if line["exit_code"] != c.want || extra["exit_code"] != c.want {
+					t.Errorf("exit code %v in audit, %v in the log, want %v", extra["exit_code"], line["exit_code"], c.want)
 				}
 			})
 		})
