@@ -25,6 +25,7 @@ func (s *session) endCommand() ended {
 	}
 	if s.proc.known() {
 		how := s.endShell()
+		s.unheard = how == fateUnreached
 		s.awaitExit()
 		return how.ended()
 	}

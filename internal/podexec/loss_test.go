@@ -190,6 +190,38 @@ func TestAZeroThatMayBeALie(t *testing.T) {
 	}
 }
 
+// TestAZeroThatComesAfterTheEnd was chosen may be a lie as well: it is no exit code
+// where the node gives no answer.
+func TestAZeroThatComesAfterTheEnd(t *testing.T) {
+	down := fault.New(fault.ClusterUnreachable, "t", "Nothing listens.")
+	for name, c := range map[string]struct {
+		kind   transport.Kind
+		answer func(word string, s *script) error
+		code   int
+		known  bool
+	}{
+		"the node is down":      {transport.WebSocket, refuses(down), 0, false},
+		"the node says nothing": {transport.WebSocket, func(string, *script) error { return nil }, 0, false},
+		"it had ended":          {transport.WebSocket, says("absent"), 0, true},
+		"no right to ask":       {transport.WebSocket, refuses(errNo), 0, true},
+		"another code":          {transport.WebSocket, refuses(down), 7, true},
+		"SPDY does not lie":     {transport.SPDY, refuses(down), 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				conn, shell := shellOn(r, c.kind, c.answer)
+				time.AfterFunc(time.Second/2, func() { shell.exit(c.code) })
+				r.leave(conn)
+				extra := r.audit.of(audit.ExecEnd, audit.Completed)[0].Extra
+				if code := extra["exit_code"].(*int); (code != nil) != c.known || code != nil && *code != c.code {
+					t.Errorf("audit %v", extra)
+				}
+			})
+		})
+	}
+}
+
 // TestANodeThatComesBack answers nothing for some seconds, as when a kubelet is
 // restarted, whatever the end.
 func TestANodeThatComesBack(t *testing.T) {

@@ -184,10 +184,12 @@ func (s *session) auditEnd(how ended, code *int, lasted time.Duration, stdin, st
 }
 
 // exitCode is the command's own, nil where it is unknown: that of a shell which was
-// asked about counts only where the answer bears it out.
+// asked about counts only where the answer bears it out, and a 0 of one that was to be
+// ended only where there was an answer.
 func (s *session) exitCode() *int {
-	if s.asked && s.fate != fateAbsent && s.end.reason != Exited {
+	res := s.stream.Result()
+	if s.asked && s.fate != fateAbsent && s.end.reason != Exited || s.unheard && s.doubtful(res) {
 		return nil
 	}
-	return s.stream.Result().ExitCode
+	return res.ExitCode
 }

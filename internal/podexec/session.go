@@ -73,6 +73,7 @@ type session struct {
 	proc     process
 	asked    bool // the container was asked whether the shell had ended; pump's, like fate
 	fate     fate // its answer
+	unheard  bool // the container was to end the shell, and gave no answer; run's
 	pumpDone chan struct{}
 	feedDone chan struct{}
 
@@ -424,7 +425,7 @@ func (s *session) whyEnded(err error) ending {
 	if errors.Is(err, io.EOF) {
 		res = s.stream.Result()
 	}
-	if s.doubtful(res) {
+	if s.doubtful(res) && s.ctx.Err() == nil {
 		return s.exitedOrLost(res)
 	}
 	if res.Err == nil && res.ExitCode != nil && *res.ExitCode < 128 {
@@ -455,7 +456,7 @@ func (s *session) whyEnded(err error) ending {
 // asked about.
 func (s *session) doubtful(res transport.Result) bool {
 	return res.Err == nil && res.ExitCode != nil && *res.ExitCode == 0 &&
-		s.stream.Kind() == transport.WebSocket && s.proc.known() && s.ctx.Err() == nil
+		s.stream.Kind() == transport.WebSocket && s.proc.known()
 }
 
 // exitedOrLost asks the container whether the shell had ended.
