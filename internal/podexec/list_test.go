@@ -200,3 +200,42 @@ func TestCapsNameTheSessionsInTheWay(t *testing.T) {
 		r.leave(first, other)
 	})
 }
+
+// TestACapFullOfShellsThatWait names them as such, for they count like any other and
+// nothing is ended by itself. Who ends one has room at once.
+func TestACapFullOfShellsThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.set.MaxSessionsPerUser = 2
+		var waiting []string
+		for range r.set.MaxSessionsPerUser {
+			v, _ := r.visit()
+			v.lose()
+			waiting = append(waiting, v.id)
+			time.Sleep(time.Second)
+		}
+		_, err := r.ss.Admit(t.Context(), r.request())
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.CapUser {
+			t.Fatalf("one more: %v", err)
+		}
+		told := f.Detail["activeSessions"].([]Info)
+		if len(told) != 2 || told[0].SessionID != waiting[1] || told[1].SessionID != waiting[0] || told[0].State != "detached" || told[1].State != "detached" {
+			t.Errorf("in the way: %+v", told)
+		}
+		begun := time.Now()
+		if err := r.ss.End(t.Context(), r.request().Actor, "req2", waiting[0]); err != nil {
+			t.Fatal(err)
+		}
+		ticket, err := r.ss.Admit(t.Context(), r.request())
+		if took := time.Since(begun); err != nil || took > 0 {
+			t.Fatalf("after %v: %v", took, err)
+		}
+		if left := r.ss.List(r.request().Actor); len(left) != 1 || left[0].SessionID != waiting[1] {
+			t.Errorf("left are %+v", left)
+		}
+		ticket.Discard()
+		time.Sleep(grace)
+		r.free()
+	})
+}
