@@ -229,7 +229,7 @@ func FuzzReason(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, reason string) {
-		if checkReason(reason, Settings{}) != nil {
+		if checkReason(reason) != nil {
 			return
 		}
 		if len(reason) > maxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {

@@ -190,8 +190,9 @@ type Ticket struct {
 func (t *Ticket) Discard() { t.free() }
 
 // Admit makes every check that comes before the dial, in this order: the
-// request's own shape, the cluster, exec enabled, pod and container, the right
-// to exec, the caps. A refusal is audited and is a *fault.Error.
+// request's own shape, the cluster, exec enabled, a reason where one is needed, pod
+// and container, the right to exec, the caps. A refusal is audited and is a
+// *fault.Error.
 func (ss *Sessions) Admit(ctx context.Context, req Request) (*Ticket, error) {
 	t, err := ss.admit(ctx, req)
 	if err != nil {
@@ -212,12 +213,12 @@ func (ss *Sessions) admit(ctx context.Context, req Request) (*Ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkReason(req.Reason, place.Settings); err != nil {
-		return nil, err
-	}
 	if !place.Settings.Enabled {
 		return nil, fault.New(fault.ExecDisabled, "podexec.Admit",
 			"Shells are switched off for cluster %s. Ask whoever runs this server if you need one.", req.Cluster)
+	}
+	if place.Settings.RequireReason && req.Reason == "" {
+		return nil, fault.New(fault.Invalid, "podexec.Admit", "This cluster asks why you open a shell. Give a reason in one line.")
 	}
 	if err := checkFile(req.File, place.Settings.MaxFile); err != nil {
 		return nil, err
@@ -260,6 +261,13 @@ func (r Request) check() error {
 	if err := CheckCommand(r.Command); err != nil {
 		return fault.Wrap(err, fault.Invalid, "podexec.Admit", "The command cannot be run: %v.", err)
 	}
+	return checkReason(r.Reason)
+}
+
+func checkReason(reason string) error {
+	if len(reason) > maxReason || audit.OneLine(reason, maxReason) != reason {
+		return fault.New(fault.Invalid, "podexec.Admit", "The reason must be one line of at most %d bytes.", maxReason)
+	}
 	return nil
 }
 
@@ -271,16 +279,6 @@ func checkFile(f *File, limit int64) error {
 		return fault.New(fault.ExecDisabled, "podexec.Admit", "Copying files is switched off here. Ask whoever runs this server to set PERISCOPE_EXEC_MAX_FILE_MIB if you need it.")
 	}
 	return f.check(limit)
-}
-
-func checkReason(reason string, set Settings) error {
-	if len(reason) > maxReason || audit.OneLine(reason, maxReason) != reason {
-		return fault.New(fault.Invalid, "podexec.Admit", "The reason must be one line of at most %d bytes.", maxReason)
-	}
-	if set.RequireReason && reason == "" {
-		return fault.New(fault.Invalid, "podexec.Admit", "This cluster asks why you open a shell. Give a reason in one line.")
-	}
-	return nil
 }
 
 func (ss *Sessions) reserve(req Request, set Settings) (func(), error) {
