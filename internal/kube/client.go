@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"slices"
 
+	authorizationapi "k8s.io/api/authorization/v1"
+	coreapi "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	authorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -105,15 +108,26 @@ func (b *Base) clientConfig() *rest.Config {
 }
 
 func (b *Base) newClient(cfg *rest.Config, hc *http.Client) (*Client, error) {
-	core, err := corev1.NewForConfigAndClient(cfg, hc)
+	core, err := b.group(cfg, hc, "/api", coreapi.SchemeGroupVersion)
+	if err != nil {
+		return nil, err
+	}
+	authz, err := b.group(cfg, hc, "/apis", authorizationapi.SchemeGroupVersion)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Core: corev1.New(core), Authorization: authorizationv1.New(authz), cluster: b.cluster}, nil
+}
+
+// group is what a typed client's NewForConfigAndClient makes, with our answers.
+func (b *Base) group(cfg *rest.Config, hc *http.Client, path string, version schema.GroupVersion) (rest.Interface, error) {
+	of := *cfg
+	of.APIPath, of.GroupVersion, of.NegotiatedSerializer = path, &version, answers
+	c, err := rest.RESTClientForConfigAndClient(&of, hc)
 	if err != nil {
 		return nil, badConfig(b.cluster, err)
 	}
-	authz, err := authorizationv1.NewForConfigAndClient(cfg, hc)
-	if err != nil {
-		return nil, badConfig(b.cluster, err)
-	}
-	return &Client{Core: core, Authorization: authz, cluster: b.cluster}, nil
+	return c, nil
 }
 
 // noRedirect keeps identity headers and credentials with the host they are

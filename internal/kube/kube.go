@@ -6,7 +6,8 @@
 // clusters exist or how their credentials come about (package clusters does),
 // nor what is read through its clients. It starts no goroutines that outlive a
 // call. It guarantees that no request leaves under an identity that was not
-// said: the zero Impersonation is refused.
+// said: the zero Impersonation is refused; and that no answer of a typed client
+// counts that does not say that it is what was asked for.
 package kube
 
 import (

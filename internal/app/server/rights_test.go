@@ -114,12 +114,35 @@ func mayExec(t *testing.T, c *kubetest.Cluster, ns, verb string) bool {
 	return review.Status.Allowed
 }
 
-// deaf stands before an apiserver and can be told to answer no more questions
-// about rights, while streams go on.
+// deaf stands before an apiserver and can be told to answer some questions in its
+// stead, while streams go on.
 type deaf struct {
 	Kubeconfig string
-	failing    atomic.Bool
+	failing    atomic.Pointer[failing]
 	asked      atomic.Int64
+}
+
+// failing is an answer to requests whose path has this part. It reaches nobody's
+// stream: those are upgrades.
+type failing struct {
+	path   string
+	answer http.HandlerFunc
+}
+
+func (f *failing) meets(r *http.Request) bool {
+	return f != nil && strings.Contains(r.URL.Path, f.path) && r.Header.Get("Upgrade") == ""
+}
+
+const aboutRights = "selfsubjectaccessreviews"
+
+func unhealthy(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "no healthy upstream", http.StatusServiceUnavailable)
+}
+
+// allIsWell is what some gateways say in an apiserver's stead.
+func allIsWell(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"message":"maintenance"}`))
 }
 
 func newDeaf(t *testing.T, c *kubetest.Cluster) *deaf {
@@ -133,9 +156,9 @@ func newDeaf(t *testing.T, c *kubetest.Cluster) *deaf {
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: upstream, FlushInterval: -1,
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Path, "selfsubjectaccessreviews") && d.failing.Load() {
+		if f := d.failing.Load(); f.meets(r) {
 			d.asked.Add(1)
-			http.Error(w, "no healthy upstream", http.StatusServiceUnavailable)
+			f.answer(w, r)
 			return
 		}
 		proxy.ServeHTTP(w, r)
@@ -159,13 +182,39 @@ func TestAClusterThatDoesNotAnswer(t *testing.T) {
 	d := newDeaf(t, c)
 	p := ofAda(t, c, d.Kubeconfig, ns)
 	term := p.open("real", ns, pod.Name, nil)
-	d.failing.Store(true)
+	d.failing.Store(&failing{aboutRights, unhealthy})
 	unbind(t, c, ns, "admin")
 	eventually(t, "three questions are failed", func() bool { return d.asked.Load() >= 3 })
 	term.send("echo still''here\n")
 	term.expect("stillhere")
-	d.failing.Store(false)
+	d.failing.Store(nil)
 	if closed, _ := term.closed(); closed["reason"] != "forbidden" {
 		t.Errorf("closed %v", closed)
+	}
+}
+
+// TestAGatewayThatIsNoApiserver has one say "OK" to the questions that a shell stands
+// on: nobody's right is gone, and no pod.
+func TestAGatewayThatIsNoApiserver(t *testing.T) {
+	t.Parallel()
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t)
+	pod := c.Pod(t, ns)
+	d := newDeaf(t, c)
+	p := ofAda(t, c, d.Kubeconfig, ns)
+	term := p.open("real", ns, pod.Name, nil)
+	for _, path := range []string{aboutRights, "/pods/"} {
+		d.asked.Store(0)
+		d.failing.Store(&failing{path, allIsWell})
+		eventually(t, "three questions are failed", func() bool { return d.asked.Load() >= 3 })
+		term.send("echo still''here\n")
+		term.expect("stillhere")
+	}
+	d.failing.Store(&failing{"/", allIsWell})
+	for _, path := range []string{"/namespaces", "/pods", "/pods/" + ns + "/" + pod.Name} {
+		var body struct{ Error, Message string }
+		if status := p.call("GET", "/api/clusters/real"+path, "", &body); status != http.StatusServiceUnavailable || !strings.Contains(body.Message, "is not a Kubernetes apiserver") {
+			t.Errorf("%s: %d %+v", path, status, body)
+		}
 	}
 }
