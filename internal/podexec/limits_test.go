@@ -127,6 +127,23 @@ func TestTheContainerToEnter(t *testing.T) {
 	}
 }
 
+// TestAPodWithoutContainers is no apiserver's.
+func TestAPodWithoutContainers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.up.pod.Spec = corev1.PodSpec{}
+		for _, name := range []string{"", "app"} {
+			req := r.request()
+			req.Container = name
+			_, err := r.ss.Admit(t.Context(), req)
+			if fault.KindOf(err) != fault.ClusterUnreachable || !strings.Contains(fault.PublicOf(err), "is not a Kubernetes apiserver") {
+				t.Errorf("container %q: %v", name, err)
+			}
+		}
+		r.free()
+	})
+}
+
 // TestAShellThatDoesNotStart has a stream that stands and a shell that never
 // reports: it is hung up on, and the client told that it took too long.
 func TestAShellThatDoesNotStart(t *testing.T) {

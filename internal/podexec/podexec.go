@@ -19,6 +19,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -310,9 +311,14 @@ func (ss *Sessions) capHit(req Request, hit capHit, limit int) {
 
 const defaultContainer = "kubectl.kubernetes.io/default-container"
 
+var errNoContainers = errors.New("the pod has no containers, which no apiserver lets be")
+
 // pickContainer finds the container to enter: the one named, else the one the
 // pod's annotation names, else the first. Init and ephemeral ones are valid.
 func pickContainer(pod *corev1.Pod, name string) (string, error) {
+	if len(pod.Spec.Containers) == 0 {
+		return "", kube.Fault(errNoContainers, "podexec.pickContainer", "find a container in the pod")
+	}
 	names := containerNames(pod)
 	if name == "" {
 		name = pod.Annotations[defaultContainer]
