@@ -119,10 +119,20 @@ func (s *server) execV2(c *call, req podexec.Request) error {
 	if err != nil {
 		return err
 	}
+	defer refusePanic(conn, c.requestID)
 	if err := s.startV2(conn, req); err != nil {
 		podexec.Refuse(conn, err, c.requestID)
 	}
 	return nil
+}
+
+// refusePanic tells the client what observed, which logs it, cannot: the connection is
+// no longer net/http's.
+func refusePanic(conn podexec.Conn, requestID string) {
+	if p := recover(); p != nil {
+		podexec.Refuse(conn, fault.New(fault.Internal, "httpapi.exec", ""), requestID)
+		panic(p)
+	}
 }
 
 // startV2 does what the client's first frame asks for.
