@@ -18,6 +18,7 @@ import (
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/kube"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
 )
 
@@ -118,7 +119,7 @@ func (p *Probe) warn(c *clusters.Cluster, err error, why string) {
 }
 
 func (p *Probe) whyNoVersion(c *clusters.Cluster, err error) string {
-	if fault.KindOf(err) == fault.Forbidden {
+	if kube.Denied(err) {
 		return "This server's own identity may not read /version of cluster " + c.Name() +
 			". Bind it to the ClusterRole system:public-info-viewer there; until then its health is unknown."
 	}

@@ -266,6 +266,17 @@ func TestWhoMayNot(t *testing.T) {
 	r.quiet()
 }
 
+// TestAProxyThatRefuses says nothing about anybody's rights.
+func TestAProxyThatRefuses(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "<html>", http.StatusForbidden)
+	}))
+	t.Cleanup(srv.Close)
+	r := run(t, options{}, &rest.Config{Host: srv.URL})
+	says(t, r.next(map[string]string{"msg": "cluster.probe.failed"}), "something between this server and cluster c0", "let through")
+	r.quiet()
+}
+
 // forbidden waits until the apiserver's authorizer has seen the bindings go.
 func forbidden(t *testing.T, c *kubetest.Cluster, cfg *rest.Config) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -25,8 +26,8 @@ const maxMessage = 600
 
 // Fault turns what a cluster (or the way to it) answered into a fault. what
 // says what was tried, so that it reads after "could not": "list the pods of
-// namespace shop". A Kubernetes Status is kept. An error that is a fault
-// already stays as it is.
+// namespace shop". A Kubernetes Status is kept; of an answer that was none, but a
+// proxy's page, the code alone. An error that is a fault already stays as it is.
 func Fault(err error, op, what string) error { return toFault("", err, op, what) }
 
 func toFault(cluster string, err error, op, what string) error {
@@ -62,12 +63,18 @@ func (t trouble) fault(kind fault.Kind, format string, args ...any) *fault.Error
 // client-go made one of.
 func (t trouble) refused(st metav1.Status) error {
 	f := t.byCode(st)
+	if foreign(st) {
+		st.Message, st.Details = "", &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: metav1.CauseTypeUnexpectedServerResponse}}}
+	}
 	st.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
 	f.Status = st
 	return f
 }
 
 func (t trouble) byCode(st metav1.Status) *fault.Error {
+	if kind, judges := judgements[st.Code]; judges && foreign(st) {
+		return t.fault(kind, "Could not %s: something between this server and %s, such as a proxy, refused it with HTTP status %d. Whoever runs this server must have it let through.", t.what, lower(t.cluster), st.Code)
+	}
 	msg := sentence(st.Message)
 	switch st.Code {
 	case http.StatusBadRequest:
@@ -91,8 +98,21 @@ func (t trouble) byCode(st metav1.Status) *fault.Error {
 	case http.StatusGatewayTimeout:
 		return t.fault(fault.Timeout, "%s took too long to %s. Try again; a narrower question may help.", t.cluster, t.what)
 	default:
+		if foreign(st) {
+			msg = fmt.Sprintf("it, or something on the way to it, answered with HTTP status %d.", st.Code)
+		}
 		return t.fault(fault.ClusterUnreachable, "%s could not %s: %s Try again; if it goes on, ask whoever runs the cluster.", t.cluster, t.what, msg)
 	}
+}
+
+// judgements are the codes by which an apiserver judges a request or whose it is. From
+// anybody else they say nothing of either, and come with a page that is not for users.
+var judgements = map[int32]fault.Kind{
+	http.StatusBadRequest:            fault.Invalid,
+	http.StatusForbidden:             fault.Forbidden,
+	http.StatusConflict:              fault.Conflict,
+	http.StatusRequestEntityTooLarge: fault.TooLarge,
+	http.StatusUnprocessableEntity:   fault.Unprocessable,
 }
 
 // forbidden tells the user's missing right from the server's: a refusal that

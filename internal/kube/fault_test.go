@@ -60,7 +60,13 @@ func TestFaultOfAnswers(t *testing.T) {
 			fault.Forbidden, `You may not list the pods of namespace shop: pods is forbidden: User "alice" cannot list resource "pods" in API group "" in the namespace "shop". Ask whoever`},
 		{"may not impersonate", status(403, "Forbidden", `users "alice" is forbidden: User "periscope" cannot impersonate resource "users"`, &metav1.StatusDetails{Kind: "users"}),
 			fault.Forbidden, "The server may not act as you in this cluster"},
-		{"a proxy's 403", plain(403, "text/html", page), fault.Forbidden, "You may not list"},
+		{"a proxy's 403", plain(403, "text/html", page), fault.Forbidden,
+			"Could not list the pods of namespace shop: something between this server and cluster prod, such as a proxy, refused it with HTTP status 403. Whoever runs this server"},
+		{"a proxy's 400", plain(400, "text/html", page), fault.Invalid, "something between this server and cluster prod"},
+		{"a proxy's 409", plain(409, "text/plain", page), fault.Conflict, "something between this server and cluster prod"},
+		{"a proxy's 413", plain(413, "text/html", page), fault.TooLarge, "something between this server and cluster prod"},
+		{"a proxy's 422", plain(422, "application/json", `{"detail":"`+page+`"}`), fault.Unprocessable, "something between this server and cluster prod"},
+		{"a proxy's 502", plain(502, "text/html", page), fault.ClusterUnreachable, "or something on the way to it, answered with HTTP status 502. Try again"},
 		{"server's credentials", status(401, "Unauthorized", "Unauthorized", nil), fault.ClusterUnreachable, "Cluster prod refused the server's own credentials"},
 		{"bad request", status(400, "BadRequest", "bad continue", nil), fault.Invalid, "did not take the request to list the pods of namespace shop: bad continue."},
 		{"not found", status(404, "NotFound", `pods "x" not found`, &metav1.StatusDetails{Kind: "pods", Name: "x"}), fault.NotFound, `pods "x" not found.`},
@@ -89,6 +95,9 @@ func TestFaultOfAnswers(t *testing.T) {
 				t.Errorf("got %s: %v\nwant %s: %s", fault.KindOf(err), err, c.kind, c.says)
 			}
 			checkSentence(t, fault.PublicOf(err))
+			if f, ok := errors.AsType[*fault.Error](err); ok && strings.Contains(fmt.Sprint(f.Public, f.Status), "nginx") {
+				t.Errorf("a stranger's page is shown: %s, %v", fault.PublicOf(err), f.Status)
+			}
 		})
 	}
 }
