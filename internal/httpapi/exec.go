@@ -38,7 +38,9 @@ func (s *server) execRoute() route {
 			{"rows", "Rows of the terminal", "integer"},
 			{"reason", "Why, in one line of at most 512 bytes", "string"},
 		},
-		endless: true, scope: token.Exec, serve: s.exec,
+		// A page comes back to its shells by itself. What a person asks for is told by acted.
+		background: true,
+		endless:    true, scope: token.Exec, serve: s.exec,
 	}
 }
 
@@ -74,6 +76,14 @@ func (s *server) stands(c *call, req *podexec.Request) {
 	req.Login.Active = func() { s.Logins.Touch(login) }
 }
 
+// acted says that a person has asked for a shell, which is activity of their login.
+// A token has none.
+func acted(req podexec.Request) {
+	if req.Login.Active != nil {
+		req.Login.Active()
+	}
+}
+
 // subprotocol decides the mode. A client that asks for something unknown is
 // refused: it would misread everything that follows.
 func subprotocol(r *http.Request) (v2 bool, err error) {
@@ -99,6 +109,7 @@ func (s *server) execPlain(c *call, req podexec.Request) error {
 	if err := execParams(c, &req); err != nil {
 		return err
 	}
+	acted(req)
 	ticket, err := s.admit(c.ctx(), req)
 	if err != nil {
 		return err
@@ -146,6 +157,7 @@ func (s *server) startV2(conn podexec.Conn, req podexec.Request) error {
 	if attach != nil {
 		return s.Sessions.Attach(ctx, req, *attach, conn)
 	}
+	acted(req)
 	ticket, err := s.Sessions.Admit(ctx, req)
 	if err != nil {
 		return err

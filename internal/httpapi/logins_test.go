@@ -3,13 +3,20 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/podexec"
 )
 
 // oneLogin is ada's; stuck keeps it from ending.
@@ -83,7 +90,7 @@ func TestWhatIsActivity(t *testing.T) {
 		}
 	}
 	want := []string{
-		"active", "answerLoginAsk", "createToken", "debugPod", "endExecSession", "endLogin", "exec", "findLoginAsk", "getLoginAsk",
+		"active", "answerLoginAsk", "createToken", "debugPod", "endExecSession", "endLogin", "findLoginAsk", "getLoginAsk",
 		"mintAgentToken", "revokeAgent", "revokeThisToken", "revokeToken", "revokeTokens", "withdrawAgentToken",
 	}
 	var got []string
@@ -94,5 +101,53 @@ func TestWhatIsActivity(t *testing.T) {
 	}
 	if slices.Sort(got); !slices.Equal(got, want) {
 		t.Errorf("activity is  %q\nwant         %q", got, want)
+	}
+}
+
+// firstFrame is a client that has sent one.
+type firstFrame struct {
+	podexec.Conn
+	frame string
+}
+
+func (c firstFrame) Read() (bool, []byte, error) { return false, []byte(c.frame), nil }
+
+// noCluster is a directory that knows none.
+type noCluster struct{}
+
+func (noCluster) Find(context.Context, string, identity.Actor) (podexec.Place, error) {
+	return podexec.Place{}, fault.New(fault.NotFound, "t", "There is no such cluster.")
+}
+
+// TestWhichShellIsActivity: one that is asked for is, though it be refused. One that
+// is come back to is none, since a page does that by itself.
+func TestWhichShellIsActivity(t *testing.T) {
+	touched := 0
+	s := &server{Options: Options{Logins: idleLogins{touched: &touched}, Tokens: newKeeper(t), Sessions: podexec.New(podexec.Options{
+		Directory: noCluster{}, Audit: noAudit{}, Log: slog.New(slog.DiscardHandler), Metrics: podexec.NewMetrics(prometheus.NewRegistry()),
+	})}}
+	v2 := func(frame string) func(*call, podexec.Request) error {
+		return func(_ *call, req podexec.Request) error { return s.startV2(firstFrame{frame: frame}, req) }
+	}
+	for name, c := range map[string]struct {
+		by   call
+		asks func(*call, podexec.Request) error
+		want int
+	}{
+		"opened":              {call{login: "x"}, v2(`{"type":"open"}`), 1},
+		"come back to":        {call{login: "x"}, v2(`{"type":"attach","sessionId":"x","resumeToken":"y"}`), 0},
+		"taken over":          {call{login: "x"}, v2(`{"type":"attach","sessionId":"x","resumeToken":null,"takeOver":true}`), 0},
+		"opened plainly":      {call{login: "x"}, s.execPlain, 1},
+		"opened by a token":   {call{token: token.Token{ID: "x"}}, v2(`{"type":"open"}`), 0},
+		"plainly, by a token": {call{token: token.Token{ID: "x"}}, s.execPlain, 0},
+	} {
+		touched = 0
+		by := c.by
+		by.r = httptest.NewRequest(http.MethodGet, "/x", nil)
+		req := podexec.Request{Cluster: "c", Namespace: "n", Pod: "p"}
+		s.stands(&by, &req)
+		if err := c.asks(&by, req); fault.KindOf(err) != fault.NotFound || touched != c.want {
+			t.Errorf("%s: %v, activity %d times, want %d", name, err, touched, c.want)
+		}
 	}
 }
