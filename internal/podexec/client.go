@@ -164,7 +164,7 @@ func (c *client) takeSeated(binary bool, data []byte) bool {
 func (c *client) takeStdin(p []byte) bool {
 	s := c.s
 	s.clock.awaitEcho(len(p))
-	s.active()
+	s.tookStdin(p)
 	if c.direct(p) {
 		return true
 	}

@@ -87,8 +87,8 @@ type Login struct {
 	// Present is who it is now; nil where that never changes. An Unauthenticated
 	// fault ends the session.
 	Present func(context.Context) (identity.Actor, error)
-	// Active is called when stdin arrives: it counts as activity of the login. It
-	// does not block.
+	// Active is called when stdin arrives that is more than reports of the terminal:
+	// it counts as activity of the login. It does not block.
 	Active func()
 }
 

@@ -64,6 +64,7 @@ type session struct {
 
 	out  *output
 	in   *input
+	said reports // of stdin; guarded by seat
 	size sizer
 	file *transfer // nil where none is carried
 

@@ -140,6 +140,16 @@ func (c *client) stay() {
 	}
 }
 
+// tookStdin notes stdin. What a terminal says by itself keeps the session, as any byte
+// does, and no login: a program could ask for it for ever.
+func (s *session) tookStdin(p []byte) {
+	if s.TTY && s.said.wholly(p) {
+		s.clock.touch(&s.clock.in)
+		return
+	}
+	s.active()
+}
+
 // active notes that somebody has typed: for the login it is activity too.
 func (s *session) active() {
 	s.clock.touch(&s.clock.in)
