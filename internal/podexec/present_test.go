@@ -245,6 +245,39 @@ func TestANewLoginHasItsOwnTime(t *testing.T) {
 	})
 }
 
+// TestComingBackIsAnAnswer: the apiserver has just said yes to whoever is back, and the
+// minutes in which it said nothing are over.
+func TestComingBackIsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := rightsRig(t)
+		v, _ := r.visit()
+		asked := make(chan time.Time, 100)
+		o.say(func(context.Context, string) error {
+			asked <- time.Now()
+			return errSilent
+		})
+		since := <-asked
+		v.lose()
+		time.Sleep(time.Until(since.Add(unansweredLimit - 2*time.Second)))
+		o.always(nil)
+		v.comeBack()
+		o.always(errSilent) // no question of the session's own is answered
+		time.Sleep(4 * time.Second)
+		v.look()
+		if closed := find(v.frames, "closed"); closed != nil {
+			t.Fatalf("closed %v", closed)
+		}
+		if len(r.ss.rights.held) != 1 || len(r.ss.rights.held[keyOf(r.request())].holders) != 1 {
+			t.Errorf("it stands on %v", r.ss.rights.held)
+		}
+		o.always(nil)
+		v.leave()
+		if len(r.ss.rights.held) != 0 {
+			t.Errorf("%d rights are left", len(r.ss.rights.held))
+		}
+	})
+}
+
 // TestAnIdentityBeforeDecidesNothing: while the apiserver is asked about the groups
 // that somebody had, they come back with others that may; a no to the old ones says
 // nothing then.

@@ -331,9 +331,11 @@ func (ss *Sessions) seat(s *session, c *client, req Request, up Upstream) bool {
 	s.at.Store(c)
 	s.login.Store(&req.Login)
 	s.unsure = time.Time{}
-	if key := keyOf(req); key != s.right.key && !s.resume.settled {
-		ss.rights.leave(s)
-		ss.rights.join(s, key, up)
+	if key := keyOf(req); !s.resume.settled {
+		if key != s.right.key {
+			ss.rights.leave(s)
+		}
+		ss.rights.join(s, key, up) // the right before, too: it has just been confirmed
 	}
 	ss.wg.Add(1)
 	return true
