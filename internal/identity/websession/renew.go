@@ -14,7 +14,11 @@ const (
 	// keepPause. With renewLimit it fits into claimTime.
 	keepLimit = 5 * time.Second
 	keepPause = time.Second
-	// lastKeep is what is left of keepLimit once a shutdown cuts the renewals. With
+	// dropLimit is keepLimit where the provider has said no: a login that holds
+	// nevertheless is worse than a wait. It is more than the 10 s for which SQLite
+	// waits for a lock, and with renewLimit fits into claimTime, too.
+	dropLimit = 18 * time.Second
+	// lastKeep is what is left of either once a shutdown cuts the renewals. With
 	// lastRenewal it stays under the second that Run has.
 	lastKeep = 300 * time.Millisecond
 	// claimTime is how long others leave a login alone that one process renews,
@@ -60,14 +64,19 @@ func (m *Manager) renew(ctx context.Context, rec Record) (Record, error) {
 	}
 	g, err := m.o.Renew(asking, rec)
 	// A provider that took all the time there is may have handed something out.
-	keeping, done := m.keeping(ctx)
+	limit := keepLimit
+	if isLoggedOut(err) {
+		limit = dropLimit
+	}
+	keeping, done := m.keeping(ctx, limit)
 	defer done()
 	return m.answered(keeping, rec, g, err)
 }
 
-// keeping is the time there is for the store to take what came of a question.
-func (m *Manager) keeping(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, keepLimit)
+// keeping is the time there is for the store to take what came of a question: limit,
+// which a shutdown alone shortens.
+func (m *Manager) keeping(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	forget := context.AfterFunc(m.stop, func() { time.AfterFunc(lastKeep, cancel) })
 	return ctx, func() {
 		forget()
@@ -82,8 +91,8 @@ func (m *Manager) answered(ctx context.Context, rec Record, g Grant, err error) 
 	case err == nil:
 		return m.keep(ctx, rec, g)
 	case isLoggedOut(err):
-		m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", "the login provider does not renew it", "error", err)
-		return Record{}, m.refused(ctx, rec, err)
+		m.refuse(ctx, rec, err)
+		return Record{}, err
 	case g.Renewal != nil:
 		m.rotate(ctx, rec, g.Renewal)
 	}
@@ -99,14 +108,19 @@ func (m *Manager) rotate(ctx context.Context, rec Record, renewal []byte) {
 	}
 }
 
-func (m *Manager) refused(ctx context.Context, rec Record, why error) error {
-	if err := m.drop(ctx, rec.ID); err != nil {
-		m.o.Log.Error("a login that its provider ended is still kept", "error", err)
+// refuse ends a login that its provider does not renew. Where the store cannot be
+// brought to forget it, the provider is asked again after the claim, and nobody is
+// told of an end that was none.
+func (m *Manager) refuse(ctx context.Context, rec Record, why error) {
+	_, err := m.insist(ctx, func() (bool, error) { return true, m.drop(ctx, rec.ID) })
+	if err != nil {
+		m.o.Log.Error("login.not_ended", "actor", rec.Actor.Subject, "why", why, "error", err)
+		return
 	}
+	m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", "the login provider does not renew it", "error", why)
 	if m.o.Ended != nil {
 		m.o.Ended(context.WithoutCancel(ctx), rec.Actor, fault.PublicOf(why))
 	}
-	return why
 }
 
 func (m *Manager) keep(ctx context.Context, rec Record, g Grant) (Record, error) {

@@ -241,6 +241,65 @@ func TestAStoreThatFailsDuringRenewal(t *testing.T) {
 	}
 }
 
+// locked is a store that another process writes to: as SQLite does it waits for the
+// lock, and gives up after 10 s.
+type locked struct {
+	*Memory
+	until time.Time
+}
+
+func (l *locked) Delete(ctx context.Context, id ID) error {
+	if wait := time.Until(l.until); wait > 0 {
+		select {
+		case <-time.After(min(wait, 10*time.Second)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if time.Now().Before(l.until) {
+		return errors.New("the database is locked")
+	}
+	return l.Memory.Delete(ctx, id)
+}
+
+// TestAStoreThatIsLockedDuringANo: the login goes when the store lets it, and its end
+// is told then, once.
+func TestAStoreThatIsLockedDuringANo(t *testing.T) {
+	for name, c := range map[string]struct {
+		lock time.Duration
+		told string // at once, and after a second question
+	}{
+		"for a moment":            {7 * time.Second, "1 1"},
+		"longer than one try":     {13 * time.Second, "1 1"},
+		"longer than it may take": {dropLimit + time.Second, "0 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &provider{said: fault.New(fault.Unauthenticated, "test", "Your account has been closed.")}
+				managers, r := renewing(t, p, 1)
+				m, ended := managers[0], 0
+				m.o.Ended = func(context.Context, identity.Actor, string) { ended++ }
+				time.Sleep(5 * time.Minute)
+				m.o.Store = &locked{m.o.Store.(*Memory), time.Now().Add(c.lock)}
+				begun := time.Now()
+				if _, _, err := m.FromRequest(r); !isLoggedOut(err) || time.Since(begun) > dropLimit {
+					t.Errorf("after %v: %v", time.Since(begun), err)
+				}
+				_, held, _ := m.Kept(r)
+				if held != (ended == 0) {
+					t.Errorf("kept %v, and its end was told %d times", held, ended)
+				}
+				told := strconv.Itoa(ended)
+				time.Sleep(claimTime)
+				mustBeOut(t, m, r)
+				if told += " " + strconv.Itoa(ended); told != c.told {
+					t.Errorf("the end was told %s times, want %s", told, c.told)
+				}
+			})
+		})
+	}
+}
+
 // stuck is a store that takes nothing of what a provider answers.
 type stuck struct{ *Memory }
 
