@@ -23,8 +23,10 @@ const (
 	maxName     = 64 // characters
 	maxClusters = 32
 	minLifetime = time.Minute
-	// revokeAllLimit is how long it may take to revoke all tokens of one person.
+	// revokeAllLimit is how long it may take to revoke all tokens of one person, and
+	// revokeOneLimit for one of them: one that hangs leaves time for the others.
 	revokeAllLimit = 15 * time.Second
+	revokeOneLimit = 5 * time.Second
 	// auditLimit is how long a record may take to become durable.
 	auditLimit = 5 * time.Second
 )
@@ -222,7 +224,7 @@ func (k *Keeper) RevokeAll(ctx context.Context, a identity.Actor, requestID stri
 	revoked := 0
 	var why error // the first is enough for the log
 	for _, held := range all {
-		if no := k.revoke(ctx, a, requestID, held); no != nil {
+		if no := k.revokeSoon(ctx, a, requestID, held); no != nil {
 			why = cmp.Or(why, no)
 			continue
 		}
@@ -233,6 +235,13 @@ func (k *Keeper) RevokeAll(ctx context.Context, a identity.Actor, requestID stri
 			"%d of your tokens could not be revoked and may still hold. Try again in a moment; if it stays so, tell whoever runs this server.", len(all)-revoked)
 	}
 	return revoked, why
+}
+
+// revokeSoon is revoke that takes its part of the time for all.
+func (k *Keeper) revokeSoon(ctx context.Context, a identity.Actor, requestID string, h Held) error {
+	ctx, cancel := context.WithTimeout(ctx, revokeOneLimit)
+	defer cancel()
+	return k.revoke(ctx, a, requestID, h)
 }
 
 // revoke is of a ctx that outlives the request: what is recorded as begun is done.

@@ -431,6 +431,9 @@ func (s *stubborn) Revoke(ctx context.Context, id ID, at time.Time) (bool, error
 		<-ctx.Done()
 		return false, ctx.Err()
 	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
 	return s.Memory.Revoke(ctx, id, at)
 }
 

@@ -565,6 +565,9 @@ func (s stubborn) Delete(ctx context.Context, id ID) error {
 	if no := s.keeps[id]; no != nil {
 		return no(ctx)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return s.Memory.Delete(ctx, id)
 }
 

@@ -40,8 +40,10 @@ const (
 	touchEvery = 10 * time.Second
 	// touchTime is how long the store may take for that.
 	touchTime = 10 * time.Second
-	// endAllLimit is how long the store may take to end all logins of one person.
+	// endAllLimit is how long the store may take to end all logins of one person, and
+	// endOneLimit for one of them: one that hangs leaves time for the others.
 	endAllLimit = 15 * time.Second
+	endOneLimit = 5 * time.Second
 	// maxCookies bounds how many cookies of our name are tried: a page of the
 	// same host may plant some.
 	maxCookies = 4
@@ -466,7 +468,7 @@ func (m *Manager) EndAll(ctx context.Context, a identity.Actor) (int, error) {
 	ended := 0
 	var why error // the first is enough for the log
 	for _, r := range all {
-		if no := m.drop(ctx, r.ID); no != nil {
+		if no := m.dropSoon(ctx, r.ID); no != nil {
 			why = cmp.Or(why, no)
 			continue
 		}
@@ -477,6 +479,13 @@ func (m *Manager) EndAll(ctx context.Context, a identity.Actor) (int, error) {
 			"%d of your logins could not be ended and may still hold. Try again in a moment; if it stays so, tell whoever runs this server.", len(all)-ended)
 	}
 	return ended, why
+}
+
+// dropSoon is drop that takes its part of the time for all.
+func (m *Manager) dropSoon(ctx context.Context, id ID) error {
+	ctx, cancel := context.WithTimeout(ctx, endOneLimit)
+	defer cancel()
+	return m.drop(ctx, id)
 }
 
 // end is drop for whoever may hang up meanwhile.
