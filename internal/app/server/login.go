@@ -82,11 +82,13 @@ func (s *Server) buildDevLogin(o websession.Options) error {
 		is.Expires = was.Expires
 		return is, nil
 	}
+	record := s.auditLogin(audit.NewLines(s.opt.Audit))
+	o.Ended = ended(record)
 	s.logins = websession.New(o)
 	s.dev = devlogin.New(devlogin.Options{
 		Actor: actor, CodeRequired: auth.CodeRequired, Sessions: devSessions{s.loginsAndTokens()},
 		Whoami: func(a identity.Actor) any { return s.who().WhoamiOf(a) },
-		Audit:  s.auditLogin(audit.NewLines(s.opt.Audit)),
+		Audit:  record,
 		Renewed: func() {
 			if s.opt.Started != nil {
 				s.opt.Started(s.URL())
@@ -105,9 +107,7 @@ func (s *Server) buildProvider(o websession.Options) {
 	}
 	o.Admit = s.readmit
 	record := s.auditLogin(audit.NewLines(s.opt.Audit))
-	o.Ended = func(ctx context.Context, who identity.Actor, why string) {
-		_ = record(ctx, "auth.logout", "success", who, "the login provider does not renew it: "+why) // else it is in the log
-	}
+	o.Ended = ended(record)
 	s.logins = websession.New(o)
 	s.provider = oidc.New(oidc.Options{
 		Issuer: set.Issuer, ClientID: set.ClientID, Secret: set.ClientSecret, RedirectURL: set.RedirectURL,
@@ -160,6 +160,14 @@ func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, ou
 			return fault.Wrap(err, fault.AuditUnavailable, "server.auditLogin", "Your login could not be recorded, so you were not let in. Tell whoever runs this server.")
 		}
 		return nil
+	}
+}
+
+// ended records a login that ended without anybody's asking for it. What cannot be
+// recorded is in the log.
+func ended(record devlogin.Audit) func(ctx context.Context, who identity.Actor, why string) {
+	return func(ctx context.Context, who identity.Actor, why string) {
+		_ = record(ctx, audit.AuthLogout, string(audit.Success), who, why)
 	}
 }
 

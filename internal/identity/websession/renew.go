@@ -28,6 +28,9 @@ const (
 	staleLimit = 15 * time.Minute
 )
 
+// notRenewed is why a login has ended to which its provider said no.
+const notRenewed = "the login provider does not renew it"
+
 func (m *Manager) due(r Record) bool {
 	return m.o.Renew != nil && !r.Due.IsZero() && !time.Now().Before(r.Due)
 }
@@ -117,10 +120,8 @@ func (m *Manager) refuse(ctx context.Context, rec Record, why error) {
 		m.o.Log.Error("login.not_ended", "actor", rec.Actor.Subject, "why", why, "error", err)
 		return
 	}
-	m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", "the login provider does not renew it", "error", why)
-	if m.o.Ended != nil {
-		m.o.Ended(context.WithoutCancel(ctx), rec.Actor, fault.PublicOf(why))
-	}
+	m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", notRenewed, "error", why)
+	m.ended(ctx, rec.Actor, notRenewed+": "+fault.PublicOf(why))
 }
 
 func (m *Manager) keep(ctx context.Context, rec Record, g Grant) (Record, error) {

@@ -115,7 +115,7 @@ func TestProviderThatSaysNo(t *testing.T) {
 		}
 		p.say(nil)
 		mustBeOut(t, managers[0], r)
-		if !slices.Equal(ended, []string{alice.Subject + ": Your account has been closed."}) {
+		if !slices.Equal(ended, []string{alice.Subject + ": the login provider does not renew it: Your account has been closed."}) {
 			t.Errorf("told of the end: %q", ended)
 		}
 	})
@@ -606,15 +606,31 @@ func TestALoginThatStaysKeepsNoOther(t *testing.T) {
 	}
 }
 
+// TestTooManyLoginsEndTheIdlest of those that hold, and its end is told.
 func TestTooManyLoginsEndTheIdlest(t *testing.T) {
-	m := manager(func(o *Options) { o.Store = NewMemory(1000) })
-	first := login(t, m)
-	for range maxLogins - 1 {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		m := manager(func(o *Options) {
+			o.Store = NewMemory(1000)
+			o.Ended = func(_ context.Context, who identity.Actor, why string) { told = append(told, who.Subject+": "+why) }
+		})
 		login(t, m)
-	}
-	mustBeIn(t, m, first)
-	login(t, m)
-	mustBeOut(t, m, first)
+		time.Sleep(m.o.Idle) // this one is none any more
+		first := login(t, m)
+		time.Sleep(time.Second)
+		for range maxLogins - 1 {
+			login(t, m)
+		}
+		done := m.Done(mustBeIn(t, m, first))
+		if len(told) != 0 {
+			t.Errorf("with %d logins: %q", maxLogins, told)
+		}
+		login(t, m)
+		mustBeOut(t, m, first)
+		if want := []string{"alice: one of more than 100 logins of one person, and longest without activity"}; !closed(done) || !slices.Equal(told, want) {
+			t.Errorf("told of the end: %q", told)
+		}
+	})
 }
 
 func TestAgentIsFitToShow(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -77,8 +78,9 @@ type Options struct {
 	// Admit works out again what a kept login may do: a store outlives the settings
 	// that it was kept under. Its refusal ends the login; nil leaves it as it was kept.
 	Admit func(identity.Actor) (identity.Actor, error)
-	// Ended hears of each login that ended because its provider no longer renews it,
-	// once, and why, in words for people; nil: nobody does.
+	// Ended hears of each login that ended without anybody's asking for it, because its
+	// provider no longer renews it or its person has too many: once, and why, in words
+	// for people; nil: nobody does. What merely ran out it does not hear of.
 	Ended func(ctx context.Context, who identity.Actor, why string)
 	Log   *slog.Logger
 }
@@ -232,7 +234,7 @@ func agent(r *http.Request) string {
 
 // bound ends the idlest login of a person who has too many.
 func (m *Manager) bound(ctx context.Context, a identity.Actor) {
-	all, err := m.o.Store.OfPerson(ctx, a.Issuer, a.Subject)
+	all, err := m.Of(ctx, a)
 	if err != nil || len(all) <= maxLogins {
 		return
 	}
@@ -244,6 +246,17 @@ func (m *Manager) bound(ctx context.Context, a identity.Actor) {
 	}
 	if err := m.end(ctx, idlest.ID); err != nil {
 		m.o.Log.Warn("a login beyond the bound was not ended", "error", err)
+		return
+	}
+	why := fmt.Sprintf("one of more than %d logins of one person, and longest without activity", maxLogins)
+	m.o.Log.Info("login.ended", "actor", idlest.Actor.Subject, "why", why)
+	m.ended(ctx, idlest.Actor, why)
+}
+
+// ended says so to whoever records it, who may take longer than whoever asked.
+func (m *Manager) ended(ctx context.Context, who identity.Actor, why string) {
+	if m.o.Ended != nil {
+		m.o.Ended(context.WithoutCancel(ctx), who, why)
 	}
 }
 
