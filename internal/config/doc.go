@@ -37,7 +37,8 @@ const intro = `# Configuration
 
 - ` + "`periscope serve --kubeconfig FILE [--context NAME]`" + `: a console of your own for one cluster. It prints an address with
   a one-time code, listens on this machine alone, and acts with the rights of the kubeconfig (mode ` + "`shared`" + `). A login
-  lasts 12 hours, also while its tab is hidden. Where the last one has ended, opening the page has a new code printed.
+  lasts 12 hours, also while its tab is hidden. Where the last one has ended, opening the page has a new code printed; if its
+  browser is gone while it lasts, start it again.
 - ` + "`periscope serve --auth auth.yaml --clusters clusters.yaml`" + `: a server with its two files.
 
 Several servers on one PostgreSQL share logins, tokens and agents' certificates. A shell belongs to the server that opened

@@ -139,7 +139,7 @@ func (l *Login) refuse() error {
 		return fault.New(fault.RateLimited, "devlogin.Exchange", "Too many wrong codes. Wait a minute, then open the address that the server printed.")
 	}
 	if l.code == "" {
-		return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This one-time code has been used. Open the address that the server printed last in its terminal; where nobody is logged in any more, that is a new one.")
+		return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This one-time code has been used. Open the address that the server printed last in its terminal; where nobody is logged in any more, that is a new one. If the browser that is logged in is gone, start periscope again.")
 	}
 	return fault.New(fault.Unauthenticated, "devlogin.Exchange", "This code is wrong. Open the address that the server printed last in its terminal.")
 }

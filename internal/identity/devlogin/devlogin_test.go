@@ -115,7 +115,7 @@ func TestCodeLetsInOnce(t *testing.T) {
 	}
 	again := r.enter(code)
 	var e struct{ Error, Message, RequestID string }
-	if err := json.Unmarshal(again.Body.Bytes(), &e); err != nil || again.Code != http.StatusUnauthorized || e.Error != "E_UNAUTHENTICATED" || e.RequestID != "r1" || !strings.Contains(e.Message, "has been used") {
+	if err := json.Unmarshal(again.Body.Bytes(), &e); err != nil || again.Code != http.StatusUnauthorized || e.Error != "E_UNAUTHENTICATED" || e.RequestID != "r1" || !strings.Contains(e.Message, "has been used") || !strings.Contains(e.Message, "is gone, start periscope again") {
 		t.Fatalf("used code: %d %s", again.Code, again.Body)
 	}
 	if r.login.Code() != "" {

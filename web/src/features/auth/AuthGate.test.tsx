@@ -110,3 +110,12 @@ it("promises no other try where it makes none", async () => {
   fireEvent.click(screen.getByRole("button", { name: "Try again" }));
   await vi.waitFor(() => expect(session.get().phase).toBe("in"));
 });
+
+it("says where the code is, and what helps where the browser that has used it is gone", async () => {
+  answers["/api/whoami"] = [401, { error: "E_UNAUTHENTICATED", message: "Sign in first." }];
+  answers["/api/auth/config"] = [200, { ...CONFIG, codeRequired: true }];
+  render(<AuthGate>{() => null}</AuthGate>);
+  expect((await screen.findByText(/one-time code/)).textContent).toMatch(
+    /printed last in the terminal.* is gone, start periscope again\.$/,
+  );
+});

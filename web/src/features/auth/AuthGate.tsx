@@ -150,7 +150,7 @@ function ByCode({ needed }: { needed: boolean }) {
     <p className="mt-2 text-sm text-muted">
       Open the address that <code className="font-mono text-xs text-text">periscope serve</code> printed last in the
       terminal. It ends in a one-time code that lets this browser in; where nobody is signed in any more, it has just
-      printed a new one.
+      printed a new one. If the browser that is signed in is gone, start periscope again.
     </p>
   );
 }
