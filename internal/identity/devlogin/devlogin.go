@@ -54,10 +54,12 @@ type Options struct {
 type Login struct {
 	o Options
 
-	mu    sync.Mutex // guards what follows
-	code  string     // empty once used
-	wrong int
-	since time.Time // of the first of these wrong tries
+	mu       sync.Mutex // guards what follows
+	code     string     // empty once used
+	taken    int        // how many codes have been used
+	entering int        // logins under way by a code
+	wrong    int
+	since    time.Time // of the first of these wrong tries
 }
 
 // New makes a login, with a fresh code where one is required.
@@ -83,7 +85,8 @@ func (l *Login) Code() string {
 	return l.code
 }
 
-// Exchange takes the code and says who its bearer is.
+// Exchange takes the code and says who its bearer is. Who gets no error says entered
+// when the login is made, or will not be: until then there is no fresh code.
 func (l *Login) Exchange(code string) (identity.Actor, error) {
 	if !l.o.CodeRequired {
 		return l.o.Actor, nil
@@ -92,16 +95,28 @@ func (l *Login) Exchange(code string) (identity.Actor, error) {
 	defer l.mu.Unlock()
 	if l.code != "" && subtle.ConstantTimeCompare([]byte(code), []byte(l.code)) == 1 {
 		l.code = ""
+		l.taken++
+		l.entering++
 		return l.o.Actor, nil
 	}
 	return identity.Actor{}, l.refuse()
 }
 
-// giveBack makes a code good again whose login did not happen.
+func (l *Login) entered() {
+	if !l.o.CodeRequired {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entering--
+}
+
+// giveBack makes a code good again whose login did not happen. It comes before
+// entered, so that there is no other.
 func (l *Login) giveBack(code string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.o.CodeRequired && l.code == "" {
+	if l.o.CodeRequired {
 		l.code = code
 	}
 }
@@ -110,21 +125,30 @@ func (l *Login) giveBack(code string) {
 // any more: without it the owner could come in by a restart alone. Whoever
 // asks is not told the code; it is shown where the first one was.
 func (l *Login) renew(ctx context.Context) {
-	if !l.o.CodeRequired || l.Code() != "" {
+	taken, used := l.used()
+	if !l.o.CodeRequired || !used {
 		return
 	}
 	held, err := l.o.Sessions.Of(ctx, l.o.Actor)
-	if err != nil || len(held) > 0 || !l.fresh() {
+	if err != nil || len(held) > 0 || !l.fresh(taken) {
 		return // an error is told to whoever asks who is logged in
 	}
 	l.o.Renewed()
 }
 
-// fresh is false where somebody else made one meanwhile.
-func (l *Login) fresh() bool {
+// used is whether there is neither a code nor somebody whom one lets in just now, and
+// how many have been used by then.
+func (l *Login) used() (taken int, used bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.code != "" {
+	return l.taken, l.code == "" && l.entering == 0
+}
+
+// fresh is false where somebody else made one since taken were used.
+func (l *Login) fresh(taken int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.code != "" || l.taken != taken {
 		return false
 	}
 	l.code = newCode()

@@ -57,6 +57,7 @@ func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 		entry.Fail(w, err)
 		return
 	}
+	defer l.entered()
 	if err := l.o.Audit(r.Context(), "auth.login", "success", actor, ""); err != nil {
 		l.giveBack(code)
 		entry.Fail(w, err)
