@@ -96,7 +96,7 @@ func newOffice(t *testing.T) *office {
 			Link: "wss://agents.example:8443/api/agents/connect", PassedThrough: "wss://agents.example/api/agents/connect",
 			Register: "https://console.example/api/agents/register",
 		}
-		opt.AuditLogin = func(context.Context, string, string, identity.Actor, string) {}
+		opt.AuditLogin = func(context.Context, string, audit.Outcome, identity.Actor, string) {}
 		o.other = NewAgents(*opt, AgentListener{
 			Names: []string{"console.example", "x", "127.0.0.1", "2001:db8::1"}, Admit: func(ctx context.Context, shown []*x509.Certificate) error {
 				_, err := o.agents.Admit(ctx, shown)

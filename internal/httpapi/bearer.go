@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/kube"
@@ -36,7 +37,7 @@ func (s *server) byToken(rt route, c *call) (err error) {
 		}
 		c.w.Header().Set("WWW-Authenticate", `Bearer realm="periscope"`) // RFC 6750, section 3
 	case fault.Forbidden:
-		s.AuditLogin(c.ctx(), "auth.denied", "denied", c.actor, fault.PublicOf(err))
+		s.AuditLogin(c.ctx(), audit.AuthDenied, audit.Denied, c.actor, fault.PublicOf(err))
 	}
 	return err
 }

@@ -86,8 +86,8 @@ func newDoor(t *testing.T, change ...func(*Options)) *door {
 	d.Handler = newHandlerWith(t, func(o *Options) {
 		o.Tokens, o.Clusters = d.keeper, known
 		o.Sessions = podexec.New(podexec.Options{})
-		o.AuditLogin = func(_ context.Context, verb, outcome string, a identity.Actor, reason string) {
-			d.denied = append(d.denied, verb+" "+outcome+" "+a.Token+" "+reason)
+		o.AuditLogin = func(_ context.Context, verb string, outcome audit.Outcome, a identity.Actor, reason string) {
+			d.denied = append(d.denied, verb+" "+string(outcome)+" "+a.Token+" "+reason)
 		}
 		letIn := func(w http.ResponseWriter, _ *http.Request) { http.SetCookie(w, &http.Cookie{Name: "s", Value: "ada"}) }
 		for _, path := range []string{"GET /config", "GET /login", "POST /logout", "POST /logout/everywhere", "POST /dev"} {

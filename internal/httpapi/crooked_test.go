@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/token"
 )
@@ -16,8 +17,8 @@ import (
 // recordAudit notes what AuditLogin hears; a token's id stands behind its owner.
 func recordAudit(into *[]string) func(*Options) {
 	return func(o *Options) {
-		o.AuditLogin = func(_ context.Context, verb, outcome string, actor identity.Actor, reason string) {
-			*into = append(*into, verb+" "+outcome+" "+strings.TrimSuffix(actor.Subject+"/"+actor.Token, "/")+": "+reason)
+		o.AuditLogin = func(_ context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string) {
+			*into = append(*into, verb+" "+string(outcome)+" "+strings.TrimSuffix(actor.Subject+"/"+actor.Token, "/")+": "+reason)
 		}
 	}
 }

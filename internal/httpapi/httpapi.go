@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
@@ -75,7 +76,7 @@ type Options struct {
 	// Ready is nil when every part that a request needs is up.
 	Ready func(context.Context) error
 	// AuditLogin records what somebody does to a login.
-	AuditLogin func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string)
+	AuditLogin func(ctx context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string)
 }
 
 // Who is what whoami says of the server rather than of the caller.

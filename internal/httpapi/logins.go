@@ -67,9 +67,9 @@ func (s *server) endLogin(c *call) error {
 	if !slices.ContainsFunc(own, func(r websession.Record) bool { return r.ID == id }) {
 		return fault.New(fault.NotFound, "httpapi.endLogin", "There is no such login of yours. It may have ended already.")
 	}
-	s.AuditLogin(c.ctx(), audit.AuthLogout, string(audit.Success), c.actor, "one login, by its owner")
+	s.AuditLogin(c.ctx(), audit.AuthLogout, audit.Success, c.actor, "one login, by its owner")
 	if err = s.Logins.EndOne(c.ctx(), c.actor, id); err != nil {
-		s.AuditLogin(c.ctx(), audit.AuthLogout, string(audit.Failure), c.actor, fault.PublicOf(err))
+		s.AuditLogin(c.ctx(), audit.AuthLogout, audit.Failure, c.actor, fault.PublicOf(err))
 	}
 	return err
 }

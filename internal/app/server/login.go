@@ -147,12 +147,12 @@ func (s *Server) who() httpapi.Who {
 // auditLogin records logins, logouts and refusals. Where it cannot, the log has it
 // and whoever asked hears of it: no login happens that was not recorded. A logout
 // does, as does a refusal.
-func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error {
-	return func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error {
+func (s *Server) auditLogin(to audit.Emitter) websession.Audit {
+	return func(ctx context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string) error {
 		from := audit.SourceOf(ctx)
 		err := to.Emit(ctx, audit.Event{
 			EventID: rand.Text(), Stage: audit.Completed, Timestamp: time.Now(), Verb: verb,
-			Outcome: audit.Outcome(outcome), Actor: audit.ActorOf(actor), Reason: reason, RequestID: from.RequestID,
+			Outcome: outcome, Actor: audit.ActorOf(actor), Reason: reason, RequestID: from.RequestID,
 			Extra: map[string]any{"client_address": from.Address},
 		})
 		if err != nil {
@@ -165,9 +165,9 @@ func (s *Server) auditLogin(to audit.Emitter) func(ctx context.Context, verb, ou
 
 // ended records a login that ended without anybody's asking for it. What cannot be
 // recorded is in the log.
-func ended(record devlogin.Audit) func(ctx context.Context, who identity.Actor, why string) {
+func ended(record websession.Audit) func(ctx context.Context, who identity.Actor, why string) {
 	return func(ctx context.Context, who identity.Actor, why string) {
-		_ = record(ctx, audit.AuthLogout, string(audit.Success), who, why)
+		_ = record(ctx, audit.AuthLogout, audit.Success, who, why)
 	}
 }
 

@@ -323,7 +323,7 @@ func (s *Server) edge() httpapi.Options {
 		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.strangers, Agents: s.agents, AgentURLs: s.agentURLs(),
 		Clusters: s.clusters, Sessions: s.sessions, Resume: s.cfg.Exec.Resume > 0, MaxFile: s.cfg.Exec.MaxFile, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
-		Ready: s.ready, AuditLogin: func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) {
+		Ready: s.ready, AuditLogin: func(ctx context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string) {
 			_ = record(ctx, verb, outcome, actor, reason) // of a logout or a refusal; the log has it
 		},
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/identity/websession"
 )
 
 // A code has 256 bits, so no number of tries finds it; the bound on wrong ones
@@ -28,12 +29,6 @@ const (
 	wrongWindow = time.Minute
 )
 
-// Audit hears of every login, logout and refusal: the verb auth.login,
-// auth.logout or auth.denied, and the outcome success, failure or denied. A
-// success comes before the act; a failure follows it where the act did not happen.
-// Its error, a fault, says that nothing was recorded: a login does not happen then.
-type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error
-
 // Options of a Login. All are needed but CodeRequired,
 // and Renewed where that is false.
 type Options struct {
@@ -44,7 +39,7 @@ type Options struct {
 	Sessions     Sessions
 	// Whoami is the JSON that a login answers with.
 	Whoami func(identity.Actor) any
-	Audit  Audit
+	Audit  websession.Audit
 	// Renewed hears that there is a fresh code to show. It may be called from many
 	// goroutines, though for one code once.
 	Renewed func()

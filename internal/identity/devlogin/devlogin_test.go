@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
@@ -64,8 +65,8 @@ func newRig(codeRequired bool) *rig {
 		Whoami: func(a identity.Actor) any {
 			return map[string]any{"subject": a.Subject, "expires": !a.Expires.IsZero()}
 		},
-		Audit: func(_ context.Context, verb, outcome string, a identity.Actor, _ string) error {
-			r.audit = append(r.audit, verb+" "+outcome+" "+a.Subject)
+		Audit: func(_ context.Context, verb string, outcome audit.Outcome, a identity.Actor, _ string) error {
+			r.audit = append(r.audit, verb+" "+string(outcome)+" "+a.Subject)
 			if r.recorded != nil {
 				r.recorded()
 			}

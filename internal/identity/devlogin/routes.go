@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
@@ -21,11 +22,8 @@ const Issuer = "dev"
 
 // Sessions is what devlogin needs of websession.Manager.
 type Sessions interface {
+	websession.Leaving
 	Start(w http.ResponseWriter, r *http.Request, g websession.Grant) (identity.Actor, error)
-	FromRequest(r *http.Request) (identity.Actor, websession.ID, error)
-	Kept(r *http.Request) (websession.Record, bool, error)
-	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error)
-	EndAll(ctx context.Context, a identity.Actor) (int, error)
 	Of(ctx context.Context, a identity.Actor) ([]websession.Record, error)
 }
 
@@ -58,14 +56,14 @@ func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer l.entered()
-	if err := l.o.Audit(r.Context(), "auth.login", "success", actor, ""); err != nil {
+	if err := l.o.Audit(r.Context(), audit.AuthLogin, audit.Success, actor, ""); err != nil {
 		l.giveBack(code)
 		entry.Fail(w, err)
 		return
 	}
 	started, err := l.o.Sessions.Start(w, r, websession.Grant{Actor: actor})
 	if err != nil {
-		_ = l.o.Audit(r.Context(), "auth.login", "failure", actor, fault.PublicOf(err))
+		_ = l.o.Audit(r.Context(), audit.AuthLogin, audit.Failure, actor, fault.PublicOf(err))
 		entry.Fail(w, err)
 		return
 	}
@@ -76,42 +74,26 @@ func (l *Login) login(w http.ResponseWriter, r *http.Request) {
 // would fill the audit trail.
 func (l *Login) denied(r *http.Request, err error) {
 	if fault.KindOf(err) != fault.RateLimited {
-		_ = l.o.Audit(r.Context(), "auth.denied", "denied", identity.Actor{Issuer: Issuer}, fault.PublicOf(err))
+		_ = l.o.Audit(r.Context(), audit.AuthDenied, audit.Denied, identity.Actor{Issuer: Issuer}, fault.PublicOf(err))
 	}
 }
 
 func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
-	rec, known, err := l.o.Sessions.Kept(r)
+	_, err := websession.Leave(w, r, l.o.Sessions, l.o.Audit)
+	left(w, err)
+}
+
+func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
+	_, err := websession.LeaveEverywhere(w, r, l.o.Sessions, l.o.Audit)
+	left(w, err)
+}
+
+func left(w http.ResponseWriter, err error) {
 	if err != nil {
-		entry.Fail(w, err)
-		return
-	}
-	if known {
-		_ = l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
-	}
-	if _, _, err := l.o.Sessions.End(w, r); err != nil {
-		if known {
-			_ = l.o.Audit(r.Context(), "auth.logout", "failure", rec.Actor, fault.PublicOf(err))
-		}
 		entry.Fail(w, err)
 		return
 	}
 	entry.Answer(w, http.StatusOK, entry.LoggedOut{})
-}
-
-func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
-	actor, _, err := l.o.Sessions.FromRequest(r)
-	if err != nil {
-		entry.Fail(w, err)
-		return
-	}
-	_ = l.o.Audit(r.Context(), "auth.logout", "success", actor, "everywhere")
-	if _, err := l.o.Sessions.EndAll(r.Context(), actor); err != nil {
-		_ = l.o.Audit(r.Context(), "auth.logout", "failure", actor, fault.PublicOf(err))
-		entry.Fail(w, err)
-		return
-	}
-	l.logout(w, r)
 }
 
 // readCode takes {"code":"…"} as JSON alone: a form of another page cannot

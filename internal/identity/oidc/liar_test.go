@@ -21,6 +21,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
 	"github.com/periscope-console/periscope/internal/identity/websession"
@@ -217,10 +218,10 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 		RedirectURL: "http://127.0.0.1/api/auth/callback", PostLogoutRedirect: "http://127.0.0.1/api/auth/loggedout",
 		Scopes: []string{"openid", "email"}, ProviderName: "Liar", GroupsClaim: "groups",
 		Admit: identity.Policy{Mode: identity.Raw, GroupPrefix: "periscope:"}.Admit,
-		Audit: func(_ context.Context, verb, outcome string, a identity.Actor, reason string) error {
+		Audit: func(_ context.Context, verb string, outcome audit.Outcome, a identity.Actor, reason string) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.audit = append(r.audit, strings.TrimSpace(verb+" "+outcome+" "+a.Subject))
+			r.audit = append(r.audit, strings.TrimSpace(verb+" "+string(outcome)+" "+a.Subject))
 			return r.deaf
 		},
 		Log: log, Transport: &http.Transport{DisableKeepAlives: true},

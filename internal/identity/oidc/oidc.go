@@ -23,20 +23,11 @@ import (
 	"github.com/periscope-console/periscope/internal/secret"
 )
 
-// Audit hears of every login, logout and refusal: the verb auth.login,
-// auth.logout or auth.denied, and the outcome success, failure or denied. A
-// success comes before the act; a failure follows it where the act did not happen.
-// Its error, a fault, says that nothing was recorded: a login does not happen then.
-type Audit func(ctx context.Context, verb, outcome string, actor identity.Actor, reason string) error
-
 // Sessions is what a login needs of websession.Manager.
 type Sessions interface {
+	websession.Leaving
 	Start(w http.ResponseWriter, r *http.Request, g websession.Grant) (identity.Actor, error)
-	FromRequest(r *http.Request) (identity.Actor, websession.ID, error)
-	Kept(r *http.Request) (websession.Record, bool, error)
-	End(w http.ResponseWriter, r *http.Request) (identity.Actor, bool, error)
 	EndOne(ctx context.Context, a identity.Actor, id websession.ID) error
-	EndAll(ctx context.Context, a identity.Actor) (int, error)
 }
 
 // Options of a Login. All are needed but See, Audience, PostLogoutRedirect,
@@ -69,7 +60,7 @@ type Options struct {
 	// Soonest is how long a login is left alone at least before it is renewed; a
 	// minute where it is 0.
 	Soonest time.Duration
-	Audit   Audit
+	Audit   websession.Audit
 	Log     *slog.Logger
 	// Transport is http.DefaultTransport where it is nil.
 	Transport http.RoundTripper

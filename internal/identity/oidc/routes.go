@@ -10,9 +10,11 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/entry"
+	"github.com/periscope-console/periscope/internal/identity/websession"
 )
 
 const (
@@ -89,12 +91,12 @@ func (l *Login) callback(w http.ResponseWriter, r *http.Request) {
 		l.fail(w, r, g.Actor, err)
 		return
 	}
-	if err := l.o.Audit(r.Context(), "auth.login", "success", g.Actor, ""); err != nil {
+	if err := l.o.Audit(r.Context(), audit.AuthLogin, audit.Success, g.Actor, ""); err != nil {
 		l.fail(w, r, g.Actor, err)
 		return
 	}
 	if _, err := l.o.Sessions.Start(w, r, g); err != nil {
-		_ = l.o.Audit(r.Context(), "auth.login", "failure", g.Actor, fault.PublicOf(err))
+		_ = l.o.Audit(r.Context(), audit.AuthLogin, audit.Failure, g.Actor, fault.PublicOf(err))
 		l.fail(w, r, g.Actor, err)
 		return
 	}
@@ -108,13 +110,13 @@ func (l *Login) relieve(r *http.Request, by identity.Actor) error {
 	if err != nil || !known || rec.Actor.Same(by) {
 		return err
 	}
-	_ = l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "somebody else logged in in this browser")
+	_ = l.o.Audit(r.Context(), audit.AuthLogout, audit.Success, rec.Actor, "somebody else logged in in this browser")
 	err = l.o.Sessions.EndOne(r.Context(), rec.Actor, rec.ID)
 	if fault.KindOf(err) == fault.NotFound { // it has ended meanwhile
 		return nil
 	}
 	if err != nil {
-		_ = l.o.Audit(r.Context(), "auth.logout", "failure", rec.Actor, fault.PublicOf(err))
+		_ = l.o.Audit(r.Context(), audit.AuthLogout, audit.Failure, rec.Actor, fault.PublicOf(err))
 	}
 	return err
 }
@@ -147,12 +149,12 @@ func (l *Login) said(q url.Values) error {
 func (l *Login) fail(w http.ResponseWriter, r *http.Request, who identity.Actor, err error) {
 	id := w.Header().Get("X-Request-Id")
 	l.o.Log.Warn("login.failed", "requestId", id, "actor", who.Subject, "error", err)
-	outcome := "failure"
+	outcome := audit.Failure
 	if fault.KindOf(err) == fault.Forbidden {
-		outcome = "denied"
+		outcome = audit.Denied
 	}
 	who.Issuer = l.o.Issuer
-	_ = l.o.Audit(r.Context(), "auth.denied", outcome, who, fault.PublicOf(err))
+	_ = l.o.Audit(r.Context(), audit.AuthDenied, outcome, who, fault.PublicOf(err))
 	l.failures().set(w, "", fitting(entry.Failure{Message: fault.PublicOf(err), RequestID: id}), failureTime)
 	redirect(w, r, "/")
 }
@@ -173,18 +175,18 @@ func (l *Login) loggedOut(w http.ResponseWriter, r *http.Request) { redirect(w, 
 // logout ends this browser's login here, and says where to end it at the
 // provider: or the next click would log straight in again.
 func (l *Login) logout(w http.ResponseWriter, r *http.Request) {
-	rec, known, err := l.o.Sessions.Kept(r)
+	rec, err := websession.Leave(w, r, l.o.Sessions, l.o.Audit)
+	l.left(w, rec, err)
+}
+
+// logoutEverywhere ends every login of this person.
+func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
+	rec, err := websession.LeaveEverywhere(w, r, l.o.Sessions, l.o.Audit)
+	l.left(w, rec, err)
+}
+
+func (l *Login) left(w http.ResponseWriter, rec websession.Record, err error) {
 	if err != nil {
-		entry.Fail(w, err)
-		return
-	}
-	if known {
-		_ = l.o.Audit(r.Context(), "auth.logout", "success", rec.Actor, "")
-	}
-	if _, _, err := l.o.Sessions.End(w, r); err != nil {
-		if known {
-			_ = l.o.Audit(r.Context(), "auth.logout", "failure", rec.Actor, fault.PublicOf(err))
-		}
 		entry.Fail(w, err)
 		return
 	}
@@ -214,22 +216,6 @@ func (l *Login) endSession(hint string) string {
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
-}
-
-// logoutEverywhere ends every login of this person.
-func (l *Login) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
-	a, _, err := l.o.Sessions.FromRequest(r)
-	if err != nil {
-		entry.Fail(w, err)
-		return
-	}
-	_ = l.o.Audit(r.Context(), "auth.logout", "success", a, "everywhere")
-	if _, err := l.o.Sessions.EndAll(r.Context(), a); err != nil {
-		_ = l.o.Audit(r.Context(), "auth.logout", "failure", a, fault.PublicOf(err))
-		entry.Fail(w, err)
-		return
-	}
-	l.logout(w, r)
 }
 
 func redirect(w http.ResponseWriter, r *http.Request, to string) {

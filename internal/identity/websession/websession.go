@@ -1,8 +1,8 @@
 // Package websession keeps people logged in in their browsers.
 //
-// It owns the cookie, its secret, the timeouts, when a login is to be renewed,
-// and the word to others that a login has ended. It does not own how somebody
-// logs in, what the login provider is asked, what anybody may do, or Host and
+// It owns the cookie, its secret, the timeouts, when a login is to be renewed, how
+// one logs out, and the word to others that a login has ended. It does not own how
+// somebody logs in, what the login provider is asked, what anybody may do, or Host and
 // Origin checks. Its goroutines are Run, which is the caller's, and the renewals
 // that Run starts and waits for. It guarantees that the cookie's secret is kept
 // nowhere but in the browser, and that a login whose record is gone or out of
