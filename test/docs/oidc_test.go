@@ -4,8 +4,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,4 +87,44 @@ func sentencesOf(t *testing.T, file string) (all []string) {
 		return true
 	})
 	return all
+}
+
+// TestLogLinesOfLogins: docs/oidc.md and docs/tokens.md have each line that logins and
+// tokens write to the log, with its level and fields, and no other.
+func TestLogLinesOfLogins(t *testing.T) {
+	src := code(t)
+	for _, c := range []struct {
+		page, first string
+		dirs        []string
+	}{
+		{"docs/oidc.md", "line", []string{"internal/identity/oidc", "internal/identity/websession"}},
+		{"docs/tokens.md", "line in the log", []string{"internal/identity/token"}},
+	} {
+		written := map[string]*logLine{}
+		for _, dir := range c.dirs {
+			maps.Copy(written, src.logs(t, dir))
+		}
+		tb := readPage(t, c.page).table(t, c.first)
+		same(t, c.page, tb.keys(t), slices.Collect(maps.Keys(written)))
+		for _, row := range tb.rows {
+			msg := plain(row[c.first])
+			if line := written[msg]; line != nil {
+				same(t, msg, append(spans(row["fields"]), row["level"]), append(line.fields, line.level))
+			}
+		}
+	}
+}
+
+// TestARecordThatIsLostIsNamed, by whomever it was to be written.
+func TestARecordThatIsLostIsNamed(t *testing.T) {
+	src, found := code(t), 0
+	for dir := range src.dirs {
+		if line := src.logs(t, dir)["audit.lost"]; line != nil {
+			found++
+			same(t, "audit.lost of "+dir, []string{"verb", "eventId", "error"}, line.fields)
+		}
+	}
+	if found == 0 {
+		t.Error("nothing is said to be lost")
+	}
 }

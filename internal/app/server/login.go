@@ -150,13 +150,13 @@ func (s *Server) who() httpapi.Who {
 func (s *Server) auditLogin(to audit.Emitter) websession.Audit {
 	return func(ctx context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string) error {
 		from := audit.SourceOf(ctx)
-		err := to.Emit(ctx, audit.Event{
+		e := audit.Event{
 			EventID: rand.Text(), Stage: audit.Completed, Timestamp: time.Now(), Verb: verb,
 			Outcome: outcome, Actor: audit.ActorOf(actor), Reason: reason, RequestID: from.RequestID,
 			Extra: map[string]any{"client_address": from.Address},
-		})
-		if err != nil {
-			s.opt.Log.Error("audit.lost", "verb", verb, "error", err)
+		}
+		if err := to.Emit(ctx, e); err != nil {
+			s.opt.Log.Error("audit.lost", "verb", verb, "eventId", e.EventID, "error", err)
 			return fault.Wrap(err, fault.AuditUnavailable, "server.auditLogin", "Your login could not be recorded, so you were not let in. Tell whoever runs this server.")
 		}
 		return nil

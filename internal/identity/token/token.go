@@ -140,7 +140,7 @@ func isRefusal(err error) bool {
 func (k *Keeper) forget(ctx context.Context) {
 	now := time.Now()
 	if err := k.o.Store.Sweep(ctx, now.Add(-keepEnded), now.Add(-k.o.Limits.OwnerSeen-keepEnded)); err != nil {
-		k.o.Log.Warn("tokens that ended were not deleted", "error", err)
+		k.o.Log.Warn("token.not_forgotten", "error", err)
 	}
 }
 
@@ -263,7 +263,7 @@ func (k *Keeper) use(ctx context.Context, t Token) {
 		return
 	}
 	if err := k.o.Store.Use(ctx, t.ID, now); err != nil {
-		k.o.Log.Warn("a token's use was not kept", "error", err)
+		k.o.Log.Warn("token.use_not_kept", "token", t.ID, "error", err)
 	}
 }
 

@@ -107,7 +107,7 @@ func (m *Manager) answered(ctx context.Context, rec Record, g Grant, err error) 
 func (m *Manager) rotate(ctx context.Context, rec Record, renewal []byte) {
 	_, err := m.insist(ctx, func() (bool, error) { return m.o.Store.Rotate(ctx, rec.ID, rec.Version, renewal) })
 	if err != nil {
-		m.o.Log.Error("what a login is to be renewed with was not kept", "actor", rec.Actor.Subject, "error", err)
+		m.o.Log.Error("login.renewal_not_kept", "actor", rec.Actor.Subject, "error", err)
 	}
 }
 
@@ -117,7 +117,7 @@ func (m *Manager) rotate(ctx context.Context, rec Record, renewal []byte) {
 func (m *Manager) refuse(ctx context.Context, rec Record, why error) {
 	_, err := m.insist(ctx, func() (bool, error) { return true, m.drop(ctx, rec.ID) })
 	if err != nil {
-		m.o.Log.Error("login.not_ended", "actor", rec.Actor.Subject, "why", why, "error", err)
+		m.o.Log.Error("login.not_ended", "actor", rec.Actor.Subject, "why", notRenewed, "error", err)
 		return
 	}
 	m.o.Log.Info("login.ended", "actor", rec.Actor.Subject, "why", notRenewed, "error", why)

@@ -198,7 +198,7 @@ func (m *Manager) renewSoon(ctx context.Context, rec Record) {
 func (m *Manager) forget(ctx context.Context) {
 	now := time.Now()
 	if err := m.o.Store.Sweep(ctx, now.Add(-m.o.Absolute), now.Add(-m.o.Idle)); err != nil {
-		m.o.Log.Warn("logins that ran out were not deleted", "error", err)
+		m.o.Log.Warn("login.not_forgotten", "error", err)
 	}
 }
 
@@ -244,11 +244,11 @@ func (m *Manager) bound(ctx context.Context, a identity.Actor) {
 			idlest = r
 		}
 	}
+	why := fmt.Sprintf("one of more than %d logins of one person, and longest without activity", maxLogins)
 	if err := m.end(ctx, idlest.ID); err != nil {
-		m.o.Log.Warn("a login beyond the bound was not ended", "error", err)
+		m.o.Log.Error("login.not_ended", "actor", idlest.Actor.Subject, "why", why, "error", err)
 		return
 	}
-	why := fmt.Sprintf("one of more than %d logins of one person, and longest without activity", maxLogins)
 	m.o.Log.Info("login.ended", "actor", idlest.Actor.Subject, "why", why)
 	m.ended(ctx, idlest.Actor, why)
 }
@@ -391,7 +391,7 @@ func (m *Manager) keepTouch(ctx context.Context, id ID, at time.Time) {
 		return
 	}
 	if err := m.o.Store.Touch(ctx, id, at); err != nil {
-		m.o.Log.Warn("a login's activity was not kept", "error", err)
+		m.o.Log.Warn("login.activity_not_kept", "actor", rec.Actor.Subject, "error", err)
 	}
 }
 
