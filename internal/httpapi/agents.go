@@ -51,8 +51,11 @@ type AgentListener struct {
 
 // NewAgents builds the handler of the agents' listener: registration, with the checks
 // and the quota of the main one where o has the same; the link; and for anybody without
-// a certificate that lets an agent in, a 401 wherever else they look.
+// a certificate that lets an agent in, a 401 wherever else they look. No proxy is
+// believed: none that ends TLS can stand before this listener, so that whatever is in
+// X-Forwarded-For was written by the client.
 func NewAgents(o Options, l AgentListener) http.Handler {
+	o.Proxies = nil
 	s := newServer(o)
 	mux := http.NewServeMux()
 	r := s.registerRoute()

@@ -68,6 +68,7 @@ type office struct {
 	agents *enrol.Keeper
 	other  http.Handler
 	tokens *token.Keeper
+	log    bytes.Buffer // of the edge
 }
 
 func newOffice(t *testing.T) *office {
@@ -90,6 +91,7 @@ func newOffice(t *testing.T) *office {
 	})
 	o.Handler = newHandlerWith(t, func(opt *Options) {
 		opt.Logins, opt.Tokens, opt.Agents = twoPeople{}, o.tokens, o.agents
+		opt.Log = slog.New(slog.NewJSONHandler(&o.log, nil))
 		opt.Proxies = peer.Proxies{netip.MustParsePrefix("10.0.0.0/8")}
 		opt.Quota = quota.New(quota.Options{PerClient: 20, Total: 100, Clients: 100})
 		opt.AgentURLs = AgentURLs{
@@ -382,12 +384,12 @@ func TestOneQuotaForBothListeners(t *testing.T) {
 	a := ask{method: "POST", path: "/api/agents/register", header: map[string]string{"Content-Type": "application/json"}}
 	for i := range 20 {
 		h := []http.Handler{o, o.other}[i%2]
-		if got := from(t, h, "203.0.113.9", a); got.StatusCode != http.StatusBadRequest {
+		if got := do(t, h, a); got.StatusCode != http.StatusBadRequest {
 			t.Fatalf("%d before the limit", got.StatusCode)
 		}
 	}
 	for _, h := range []http.Handler{o, o.other} {
-		if got := from(t, h, "203.0.113.9", a); got.StatusCode != http.StatusTooManyRequests || got.Header.Get("Retry-After") == "" {
+		if got := do(t, h, a); got.StatusCode != http.StatusTooManyRequests || got.Header.Get("Retry-After") == "" {
 			t.Errorf("beyond it: %d", got.StatusCode)
 		}
 	}
@@ -397,6 +399,27 @@ func TestOneQuotaForBothListeners(t *testing.T) {
 		if got.StatusCode != http.StatusUnauthorized || got.Header.Get("Content-Security-Policy") == "" || got.Header.Get("X-Request-Id") == "" {
 			t.Errorf("%s %s: %d", method, path, got.StatusCode)
 		}
+	}
+}
+
+// TestTheAgentsListenerBelievesNoProxy: not even one that the main listener believes.
+// No quota is got around there by another name, and the log has where it came from.
+func TestTheAgentsListenerBelievesNoProxy(t *testing.T) {
+	o := newOffice(t)
+	a := ask{method: "POST", path: "/api/agents/register", header: map[string]string{"Content-Type": "application/json"}}
+	for i := range 20 {
+		if got := from(t, o.other, fmt.Sprintf("203.0.113.%d", i), a); got.StatusCode != http.StatusBadRequest {
+			t.Fatalf("%d before the limit", got.StatusCode)
+		}
+	}
+	if got := from(t, o.other, "203.0.113.99", a); got.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("under one more name: %d", got.StatusCode)
+	}
+	if got := from(t, o, "203.0.113.99", a); got.StatusCode != http.StatusBadRequest {
+		t.Errorf("who is named so by a proxy of the main listener: %d", got.StatusCode)
+	}
+	if log := o.log.String(); !strings.Contains(log, `"address":"10.0.0.1"`) || strings.Contains(log, "203.0.113") {
+		t.Errorf("log %s", log)
 	}
 }
 
