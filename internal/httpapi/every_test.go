@@ -239,6 +239,43 @@ func TestTooManyTriesToLogIn(t *testing.T) {
 	}
 }
 
+// TestAPageLogsNobodyIn: what a page asks for behind its visitor neither begins nor
+// ends a login, and uses nothing up of what their network may.
+func TestAPageLogsNobodyIn(t *testing.T) {
+	for _, way := range ways() {
+		if way.Method != http.MethodGet || !way.Limited {
+			continue
+		}
+		served := 0
+		h := newHandlerWith(t, func(o *Options) {
+			way.Serve = func(http.ResponseWriter, *http.Request) { served++ }
+			o.Login = []entry.Route{way}
+			o.Quota = quota.New(quota.Options{PerClient: 3, Total: 10, Clients: 100})
+		})
+		for _, c := range []struct{ mode, dest, purpose string }{
+			{"no-cors", "image", ""}, {"no-cors", "", ""}, {"cors", "empty", ""}, {"same-origin", "empty", ""}, {"websocket", "", ""},
+			{"navigate", "iframe", ""}, {"navigate", "embed", ""}, {"", "image", ""}, {"navigate", "document", "prefetch;prerender"},
+		} {
+			a := ask{path: way.Path, header: map[string]string{"Sec-Fetch-Mode": c.mode, "Sec-Fetch-Dest": c.dest, "Sec-Purpose": c.purpose}}
+			got := do(t, h, a)
+			var body ErrorBody
+			if err := json.NewDecoder(got.Body).Decode(&body); err != nil || got.StatusCode != http.StatusForbidden || !strings.Contains(body.Message, "a tab of its own") {
+				t.Errorf("%s %+v: %d %+v", way.Path, c, got.StatusCode, body)
+			}
+		}
+		for _, header := range []map[string]string{
+			{"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Mode": "navigate"}, nil,
+		} {
+			if got := do(t, h, ask{path: way.Path, header: header}); got.StatusCode != http.StatusOK {
+				t.Errorf("%s %v: %d", way.Path, header, got.StatusCode)
+			}
+		}
+		if served != 3 {
+			t.Errorf("%s was served %d times", way.Path, served)
+		}
+	}
+}
+
 // TestTooManyBadTokens: they are counted as tries to log in are, and a good one is not.
 func TestTooManyBadTokens(t *testing.T) {
 	d := &door{t: t, keeper: newKeeper(t)}

@@ -67,6 +67,29 @@ func fromElsewhere(r *http.Request) bool {
 	return true
 }
 
+// visited refuses what a page asks for by itself, where the route is one to go to. It
+// comes before the quota, which any page could use up for its visitors otherwise.
+func visited(only bool, next http.HandlerFunc) http.HandlerFunc {
+	if !only {
+		return next
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if fetched(r) {
+			fail(w, fault.New(fault.Forbidden, "httpapi.visited",
+				"A login takes a tab of its own: it goes neither in a frame nor behind a page. Open Periscope at its own address and log in there."))
+			return
+		}
+		next(w, r)
+	}
+}
+
+// fetched reports whether a browser says that it is not on its way to this address: it
+// fills in a page or a frame, or looks ahead. Programs and old browsers say nothing.
+func fetched(r *http.Request) bool {
+	mode, into := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	return mode != "" && mode != "navigate" || into != "" && into != "document" || strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch")
+}
+
 func (g Guard) hostAllowed(r *http.Request) bool {
 	if anyHost[r.URL.Path] {
 		return true

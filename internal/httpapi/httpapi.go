@@ -100,7 +100,7 @@ func New(o Options) http.Handler {
 		mux.HandleFunc(r.method+" "+r.path, s.handler(r))
 	}
 	for _, r := range o.Login {
-		mux.Handle(r.Method+" "+r.Path, s.bounded(r.Limited, withoutToken(r.Serve)))
+		mux.Handle(r.Method+" "+r.Path, visited(r.Visited, s.bounded(r.Limited, withoutToken(r.Serve))))
 	}
 	mux.HandleFunc("/api/", s.unknown)
 	mux.Handle("/", newPages(o.Pages))

@@ -17,6 +17,9 @@ type Route struct {
 	Method, Path string
 	// Limited is true where a request costs before anybody knows who sends it.
 	Limited bool
+	// Visited is true where a browser goes to the address, and nothing in a page asks
+	// for it.
+	Visited bool
 	Serve   http.HandlerFunc
 }
 

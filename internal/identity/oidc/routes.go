@@ -24,12 +24,13 @@ const (
 )
 
 // Routes are those below /api/auth/. A login and its callback cost a request to
-// the provider, or its secret, for whoever asks.
+// the provider, or its secret, for whoever asks: no page of another site may have its
+// visitors do so unseen.
 func (l *Login) Routes() []entry.Route {
 	return []entry.Route{
 		{Method: http.MethodGet, Path: "/api/auth/config", Serve: l.configured},
-		{Method: http.MethodGet, Path: "/api/auth/login", Serve: l.login, Limited: true},
-		{Method: http.MethodGet, Path: "/api/auth/callback", Serve: l.callback, Limited: true},
+		{Method: http.MethodGet, Path: "/api/auth/login", Serve: l.login, Limited: true, Visited: true},
+		{Method: http.MethodGet, Path: "/api/auth/callback", Serve: l.callback, Limited: true, Visited: true},
 		{Method: http.MethodGet, Path: "/api/auth/loggedout", Serve: l.loggedOut},
 		{Method: http.MethodPost, Path: "/api/auth/logout", Serve: l.logout},
 		{Method: http.MethodPost, Path: "/api/auth/logout/everywhere", Serve: l.logoutEverywhere},
