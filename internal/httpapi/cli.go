@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/grant"
@@ -120,7 +119,7 @@ func (s *server) asker(c *call, host string) (grant.Asker, error) {
 		return grant.Asker{}, fault.New(fault.Forbidden, "httpapi.cli",
 			"Access tokens are switched off on this server, and a command line logs in by one. Ask whoever runs it if you need it.")
 	}
-	return grant.Asker{Host: host, Agent: c.r.UserAgent(), Address: audit.SourceOf(c.ctx()).Address}, nil
+	return grant.Asker{Host: host, Agent: c.r.UserAgent(), Address: s.Proxies.Address(c.r)}, nil
 }
 
 func (s *server) askByBrowser(c *call, in AskByBrowser) (AskedByBrowser, error) {

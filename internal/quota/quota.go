@@ -56,7 +56,7 @@ func bucket(perMinute int) *rate.Limiter {
 // Take counts a request of that client. Where it may not be made now, wait is how
 // long until it may; else 0.
 func (q *Quota) Take(a netip.Addr) (wait time.Duration) {
-	now, who := time.Now(), clientOf(a)
+	now, who := time.Now(), ClientOf(a)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if known := q.acquaintances.find(who); known != nil {
@@ -75,7 +75,7 @@ func (q *Quota) Take(a netip.Addr) (wait time.Duration) {
 
 // Know says that somebody is logged in from that address.
 func (q *Quota) Know(a netip.Addr) {
-	who := clientOf(a)
+	who := ClientOf(a)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.acquaintances.add(who)
@@ -96,12 +96,13 @@ func reserve(l *rate.Limiter, now time.Time) (*rate.Reservation, time.Duration) 
 	return r, wait
 }
 
-func clientOf(a netip.Addr) netip.Prefix {
+// ClientOf is what an address is counted as. The zero Prefix stands for all without one.
+func ClientOf(a netip.Addr) netip.Prefix {
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = bitsIPv6
 	}
-	p, _ := a.WithZone("").Prefix(bits) // the zero Prefix stands for all without an address
+	p, _ := a.WithZone("").Prefix(bits)
 	return p
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -23,6 +24,7 @@ type grantJSON struct {
 	Echo      string    `json:"echo,omitempty"`
 	Port      int       `json:"port,omitempty"`
 	Secret    []byte    `json:"secret"`
+	Address   string    `json:"address"` // empty where an older server wrote it, which counted by it
 	Host      string    `json:"host"`
 	Agent     string    `json:"agent"`
 	Created   time.Time `json:"created"`
@@ -35,7 +37,7 @@ type grantJSON struct {
 
 func encodeGrant(g grant.Grant) (string, error) {
 	b, err := json.Marshal(grantJSON{
-		Challenge: g.Challenge, Echo: g.Echo, Port: g.Port, Secret: g.Secret[:], Host: g.Host, Agent: g.Agent, Created: g.Created,
+		Challenge: g.Challenge, Echo: g.Echo, Port: g.Port, Secret: g.Secret[:], Address: g.Address, Host: g.Host, Agent: g.Agent, Created: g.Created,
 		State: string(g.State), Finder: string(g.Finder), Login: string(g.Login), Polled: g.Polled, Interval: int64(g.Interval),
 	})
 	return string(b), err
@@ -49,7 +51,8 @@ func userCode(g grant.Grant) []byte {
 }
 
 // Add implements grant.Store. Writers take turns, so that what one has counted
-// holds until it has added: SQLite has one at a time anyway, PostgreSQL locks.
+// holds until it has added: SQLite has one at a time anyway, PostgreSQL locks. The
+// column address is what is counted by: the client.
 func (s Grants) Add(ctx context.Context, g grant.Grant, now time.Time, most, mostOf int) error {
 	body, err := encodeGrant(g)
 	if err != nil {
@@ -66,7 +69,7 @@ func (s Grants) Add(ctx context.Context, g grant.Grant, now time.Time, most, mos
 		}
 	}
 	var all, of int
-	err = tx.QueryRowContext(ctx, s.db.bind("SELECT COUNT(*), COUNT(CASE WHEN address = ? THEN 1 END) FROM grants WHERE expires > ?"), g.Address, micros(now)).Scan(&all, &of)
+	err = tx.QueryRowContext(ctx, s.db.bind("SELECT COUNT(*), COUNT(CASE WHEN address = ? THEN 1 END) FROM grants WHERE expires > ?"), g.Client, micros(now)).Scan(&all, &of)
 	if err != nil {
 		return failed(err, "store.Grants.Add")
 	}
@@ -74,7 +77,7 @@ func (s Grants) Add(ctx context.Context, g grant.Grant, now time.Time, most, mos
 		return grant.ErrTooMany
 	}
 	_, err = tx.ExecContext(ctx, s.db.bind("INSERT INTO grants (id, address, user_code, body, version, expires) VALUES (?, ?, ?, ?, ?, ?)"),
-		g.ID, g.Address, userCode(g), body, g.Version, micros(g.Expires))
+		g.ID, g.Client, userCode(g), body, g.Version, micros(g.Expires))
 	if err == nil {
 		err = tx.Commit()
 	}
@@ -99,7 +102,7 @@ func (s Grants) one(ctx context.Context, op, where string, arg any) (g grant.Gra
 	var code []byte
 	var expires int64
 	row := s.db.sql.QueryRowContext(ctx, s.db.bind("SELECT id, address, user_code, body, version, expires FROM grants WHERE "+where), arg)
-	err = row.Scan(&g.ID, &g.Address, &code, &body, &g.Version, &expires)
+	err = row.Scan(&g.ID, &g.Client, &code, &body, &g.Version, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return grant.Grant{}, false, nil
 	}
@@ -112,7 +115,7 @@ func (s Grants) one(ctx context.Context, op, where string, arg any) (g grant.Gra
 	}
 	copy(g.UserCode[:], code)
 	copy(g.Secret[:], b.Secret)
-	g.Challenge, g.Echo, g.Port, g.Host, g.Agent = b.Challenge, b.Echo, b.Port, b.Host, b.Agent
+	g.Challenge, g.Echo, g.Port, g.Address, g.Host, g.Agent = b.Challenge, b.Echo, b.Port, cmp.Or(b.Address, g.Client), b.Host, b.Agent
 	g.State, g.Interval = grant.State(b.State), time.Duration(b.Interval)
 	g.Finder, g.Login = websession.ID(b.Finder), websession.ID(b.Login)
 	g.Created, g.Polled, g.Expires = b.Created, b.Polled, timeOf(expires)

@@ -108,6 +108,26 @@ func TestSharedAndKept(t *testing.T) {
 	}
 }
 
+// TestAGrantOfAnOlderServer is shown with its address, which had no other place then.
+func TestAGrantOfAnOlderServer(t *testing.T) {
+	for name, url := range engines(t) {
+		t.Run(name, func(t *testing.T) {
+			db := open(t, url(t))
+			now := time.Unix(1, 0)
+			g := grant.Grant{ID: "old", Client: "2001:db8::1", Expires: now.Add(time.Minute)}
+			if err := db.Grants().Add(t.Context(), g, now, 1, 1); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.exec(t.Context(), "t", "UPDATE grants SET body = ?", `{"host":"laptop","created":"2026-03-01T08:00:00Z"}`); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := db.Grants().Get(t.Context(), "old"); got.Address != "2001:db8::1" || err != nil {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
 // TestManyWriters: writers wait for each other, and none is refused.
 func TestManyWriters(t *testing.T) {
 	for name, url := range engines(t) {

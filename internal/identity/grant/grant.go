@@ -18,6 +18,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ import (
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/websession"
+	"github.com/periscope-console/periscope/internal/quota"
 )
 
 const (
@@ -38,8 +40,8 @@ const (
 	codeTime = 60 * time.Second
 	// MaxPending bounds what is pending.
 	MaxPending = 1000
-	// MaxOfAddress bounds what of it comes from one client address.
-	MaxOfAddress = 50
+	// MaxOfClient bounds what of it comes from one client.
+	MaxOfClient = 50
 	// Interval is how long a device waits between two polls; one that does not
 	// wait longer by as much again each time.
 	Interval = 5 * time.Second
@@ -93,9 +95,11 @@ type Grant struct {
 	// Secret is of the device code, or of the browser's code once that is allowed.
 	Secret Hash
 
-	// Host, Agent and Address are what asks, as it says and as it is seen.
+	// Host, Agent and Address are what asks, as it says and as it is seen, to be shown.
 	Host, Agent, Address string
-	Created, Expires     time.Time
+	// Client is what the address is counted as.
+	Client           string
+	Created, Expires time.Time
 
 	State State
 	// Finder is the login that typed the user code last: it alone may answer a device.
@@ -132,7 +136,7 @@ var ErrTooMany = errors.New("too many logins of command lines are pending")
 // granttest.
 type Store interface {
 	// Add adds a grant, unless most that are not expired at now are there, or mostOf
-	// of its Address: ErrTooMany.
+	// of its Client: ErrTooMany.
 	Add(ctx context.Context, g Grant, now time.Time, most, mostOf int) error
 	// Get is false where there is none; an expired one may be found.
 	Get(ctx context.Context, id string) (Grant, bool, error)
@@ -160,7 +164,10 @@ type Keeper struct {
 func New(s Store) *Keeper { return &Keeper{store: s, finders: map[string]*rate.Limiter{}} }
 
 // Asker is what asks to be logged in.
-type Asker struct{ Host, Agent, Address string }
+type Asker struct {
+	Host, Agent string
+	Address     netip.Addr
+}
 
 var (
 	challengeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
@@ -190,7 +197,8 @@ func (k *Keeper) Device(ctx context.Context, a Asker) (g Grant, deviceCode, user
 func newGrant(a Asker) Grant {
 	now := time.Now().Truncate(time.Microsecond)
 	return Grant{
-		ID: rand.Text(), Host: tidy(a.Host, maxHost), Agent: tidy(a.Agent, maxAgent), Address: a.Address,
+		ID: rand.Text(), Host: tidy(a.Host, maxHost), Agent: tidy(a.Agent, maxAgent),
+		Address: a.Address.String(), Client: quota.ClientOf(a.Address).String(),
 		Created: now, Expires: now.Add(askTime), State: Asking,
 	}
 }
@@ -213,7 +221,7 @@ func (k *Keeper) add(ctx context.Context, g Grant) error {
 	if err := k.store.Sweep(ctx, g.Created); err != nil {
 		return err
 	}
-	err := k.store.Add(ctx, g, g.Created, MaxPending, MaxOfAddress)
+	err := k.store.Add(ctx, g, g.Created, MaxPending, MaxOfClient)
 	if errors.Is(err, ErrTooMany) {
 		return fault.Wrap(err, fault.RateLimited, "grant.add", "Too many logins of command lines wait for an answer. Try again in ten minutes.")
 	}

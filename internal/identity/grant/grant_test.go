@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -35,7 +37,7 @@ const (
 )
 
 var (
-	asker = grant.Asker{Host: "laptop", Agent: "periscope/1", Address: "192.0.2.1"}
+	asker = grant.Asker{Host: "laptop", Agent: "periscope/1", Address: netip.MustParseAddr("192.0.2.1")}
 	ada   = identity.Actor{Issuer: "i", Subject: "ada"}
 )
 
@@ -339,16 +341,41 @@ func TestTime(t *testing.T) {
 	})
 }
 
+// TestAnIPv6ClientAsksAsOne: whoever has a network of addresses does not take the room
+// of all; the person is shown the address itself.
+func TestAnIPv6ClientAsksAsOne(t *testing.T) {
+	k := grant.New(grant.NewMemory())
+	from := func(address string) (grant.Grant, error) {
+		return k.Browser(t.Context(), grant.Asker{Address: netip.MustParseAddr(address)}, challenge, echo, 1)
+	}
+	for i := range grant.MaxOfClient {
+		address := fmt.Sprintf("2001:db8::%x:1", i)
+		g, err := from(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen, err := k.Look(t.Context(), g.ID, "login"); err != nil || seen.Address != netip.MustParseAddr(address).String() {
+			t.Errorf("%s is shown as %q, %v", address, seen.Address, err)
+		}
+	}
+	if _, err := from("2001:db8::ffff:1"); fault.KindOf(err) != fault.RateLimited {
+		t.Errorf("one more address of the same network: %v", err)
+	}
+	if _, err := from("2001:db8:0:1::1"); err != nil {
+		t.Errorf("the next network: %v", err)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := grant.New(grant.NewMemory())
-		for range grant.MaxOfAddress {
+		for range grant.MaxOfClient {
 			begin(t, k)
 		}
 		if _, err := k.Browser(t.Context(), asker, challenge, echo, 1); fault.KindOf(err) != fault.RateLimited {
 			t.Errorf("one more from an address: %v", err)
 		}
-		if _, _, _, err := k.Device(t.Context(), grant.Asker{Address: "192.0.2.2"}); err != nil {
+		if _, _, _, err := k.Device(t.Context(), grant.Asker{Address: netip.MustParseAddr("192.0.2.2")}); err != nil {
 			t.Errorf("from another address: %v", err)
 		}
 		time.Sleep(10*time.Minute + time.Second)

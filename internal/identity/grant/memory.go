@@ -23,7 +23,7 @@ func (m *Memory) Add(_ context.Context, g Grant, now time.Time, most, mostOf int
 		if !now.Before(other.Expires) {
 			continue
 		}
-		if most--; other.Address == g.Address {
+		if most--; other.Client == g.Client {
 			mostOf--
 		}
 	}

@@ -30,10 +30,10 @@ func Conform(t *testing.T, open func(*testing.T) grant.Store) {
 }
 
 // full has no field without a value.
-func full(id, address string) grant.Grant {
+func full(id, client string) grant.Grant {
 	return grant.Grant{
 		ID: id, Challenge: "challenge", Echo: "echo", Port: 4711, UserCode: grant.Hash{1, 2, id[0]}, Secret: grant.Hash{9, 8},
-		Host: "lap\"top ü", Agent: "periscope/1", Address: address, Created: epoch, Expires: epoch.Add(time.Minute),
+		Host: "lap\"top ü", Agent: "periscope/1", Address: "address of " + id, Client: client, Created: epoch, Expires: epoch.Add(time.Minute),
 		State: grant.Allowed, Finder: "finder", Login: "login", Polled: epoch.Add(time.Second), Interval: 5 * time.Second, Version: 3,
 	}
 }
@@ -104,7 +104,7 @@ func bounds(t *testing.T, s grant.Store) {
 		add(t, s, full(fmt.Sprint(i), "1"))
 	}
 	if err := s.Add(t.Context(), full("x", "1"), epoch, most, mostOf); !errors.Is(err, grant.ErrTooMany) {
-		t.Errorf("more than an address may: %v", err)
+		t.Errorf("more than a client may: %v", err)
 	}
 	for i := mostOf; i < most; i++ {
 		add(t, s, full(fmt.Sprint(i), fmt.Sprint(i)))
