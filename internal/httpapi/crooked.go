@@ -65,8 +65,14 @@ func crooked(r *http.Request) error {
 	}
 	// What cannot be read whole is not read in part: a namespace that got lost would
 	// widen a list to all of them.
-	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "httpapi.query", "The part of the address after the question mark cannot be read. Escape what is special in it, such as a semicolon.")
+	}
+	for name, values := range query {
+		if len(values) > 1 {
+			return fault.New(fault.Invalid, "httpapi.query", "The parameter %s stands in the address more than once. Give it once.", audit.OneLine(name, 64))
+		}
 	}
 	if name := borrowed(r.Header); name != "" {
 		return fault.New(fault.Forbidden, "httpapi.headers",

@@ -46,6 +46,11 @@ func TestCrookedRequests(t *testing.T) {
 		"a delete":            {ask{method: "DELETE", path: "/api/exec/sessions/x/../y"}, 400, "E_INVALID_REQUEST"},
 		"half a query":        {ask{path: "/api/clusters/c/pods?namespace=a;b"}, 400, "E_INVALID_REQUEST"},
 		"a query of no bytes": {ask{path: "/api/clusters/c/pods?namespace=%zz"}, 400, "E_INVALID_REQUEST"},
+		"two namespaces":      {ask{path: "/api/clusters/c/pods?namespace=&namespace=shop"}, 400, "E_INVALID_REQUEST"},
+		"one namespace twice": {ask{path: "/api/clusters/c/pods?namespace=shop&limit=1&namespace=shop"}, 400, "E_INVALID_REQUEST"},
+		"twice by an escape":  {ask{path: "/api/clusters/c/pods?namespace=shop&n%61mespace="}, 400, "E_INVALID_REQUEST"},
+		"two commands":        {ask{path: pod + "/exec?command=WyJscyJd&command=WyJybSJd"}, 400, "E_INVALID_REQUEST"},
+		"two of no meaning":   {ask{path: pod + "?x&x"}, 400, "E_INVALID_REQUEST"},
 		"a user":              {ask{path: pod, header: map[string]string{"Impersonate-User": "system:admin"}}, 403, "E_FORBIDDEN"},
 		"a group":             {ask{path: pod, header: map[string]string{"Impersonate-Group": "system:masters"}}, 403, "E_FORBIDDEN"},
 		"a uid":               {ask{path: pod, header: map[string]string{"Impersonate-Uid": "1"}}, 403, "E_FORBIDDEN"},
@@ -100,6 +105,7 @@ func TestStraightRequests(t *testing.T) {
 		"/api/clusters":       200,
 		"/a/../assets/a-1.js": 301, // the router's to tidy: it is no part of the API
 		"/api/clusters/x/pods?labelSelector=a%2Fb%3D..": 404,
+		"/api/clusters/x/pods?limit=1&Limit=1":          404,
 	} {
 		got := do(t, h, ask{path: path, header: map[string]string{"Cookie": "s=ada", "Connection": "keep-alive, Upgrade", "X-Forwarded-User": "ada"}})
 		if got.StatusCode != status && (status != 301 || got.StatusCode/100 != 3) {

@@ -43,7 +43,7 @@ func Describe() ([]byte, error) {
 	reg := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := &huma.OpenAPI{
 		OpenAPI:    "3.1.0",
-		Info:       &huma.Info{Title: "Periscope", Version: "1", Description: "Every answer carries X-Request-Id. Errors have the shape of ErrorBody."},
+		Info:       &huma.Info{Title: "Periscope", Version: "1", Description: "Every answer carries X-Request-Id. Errors have the shape of ErrorBody. A query parameter is given once at most."},
 		Paths:      map[string]*huma.PathItem{},
 		Components: &huma.Components{Schemas: reg, SecuritySchemes: schemes()},
 	}
