@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -85,6 +86,50 @@ func TestABodyThatNobodyReads(t *testing.T) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// TestAWrongBodyIsToldWhatIsWrong: the field, what it takes and what it got, without
+// giving back all that was sent.
+func TestAWrongBodyIsToldWhatIsWrong(t *testing.T) {
+	h := newHandler(t)
+	long := strings.Repeat("x", 10_000)
+	for body, want := range map[string]string{
+		`{"verb":"get","resource":"pods"} x`:        "The body holds more than one JSON value. Send one.",
+		`{"verb":"get","resource":"pods"}}`:         "The body holds more than one JSON value. Send one.",
+		`{"verb":"get","resource":"pods"}]`:         "The body holds more than one JSON value. Send one.",
+		`{"verb":"get","resource":"pods"},`:         "The body holds more than one JSON value. Send one.",
+		`{"verb":"get","resource":"pods"}` + "\x00": "The body holds more than one JSON value. Send one.",
+		`{"verb":1}`: "The field verb takes a text, not the number. See api/openapi.yaml.",
+		`{"checks":[{"verb":"get"},{"resource":["x"]}]}`: "The field checks.resource takes a text, not a list. See api/openapi.yaml.",
+		`{"checks":{"verb":"get"}}`:                      "The field checks takes a list, not an object. See api/openapi.yaml.",
+		`{"checks":[true]}`:                              "The field checks takes an object, not true or false. See api/openapi.yaml.",
+		`[]`:                                             "The body takes an object, not a list. See api/openapi.yaml.",
+		`"` + long + `"`:                                 "The body takes an object, not a text. See api/openapi.yaml.",
+		`{"checkz":[]}`:                                  `This call does not take the field "checkz". See api/openapi.yaml.`,
+		`{"` + long + `":1}`:                             `This call does not take the field "` + long[:maxNamed-1] + ". See api/openapi.yaml.",
+		`{"a\nb":1}`:                                     `This call does not take the field "a\nb". See api/openapi.yaml.`,
+		`{"verb"`:                                        "The body is not the JSON that this call takes. See api/openapi.yaml.",
+		``:                                               "The body is not the JSON that this call takes. See api/openapi.yaml.",
+		`{"verb":"get","resource":"pods"}` + "\r\n\t \n": "There is no cluster named c here. The list of clusters has the names of those there are.", // blanks are nothing
+	} {
+		got := do(t, h, ask{method: "POST", path: "/api/clusters/c/can-i", body: body, header: map[string]string{"Cookie": "s=ada", "Content-Type": "application/json"}})
+		var is ErrorBody
+		if err := json.NewDecoder(got.Body).Decode(&is); err != nil || is.Message != want || got.StatusCode != http.StatusBadRequest && got.StatusCode != http.StatusNotFound {
+			t.Errorf("%.60q: %d %q, want %q", body, got.StatusCode, is.Message, want)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"lifetimeSeconds":99999999999999999999}`:        "a whole number of at most 64 bits, not the number 99999999999999999999.",
+		`{"lifetimeSeconds":1.5}`:                         "a whole number of at most 64 bits, not the number 1.5.",
+		`{"lifetimeSeconds":` + strings.Repeat("9", 5000): "a whole number of at most 64 bits, not the number " + strings.Repeat("9", maxNamed-7) + ".",
+		`{"lifetimeSeconds":"1h"}`:                        "a whole number of at most 64 bits, not a text.",
+	} {
+		got := do(t, h, ask{method: "POST", path: "/api/auth/tokens", body: strings.TrimSuffix(body, "}") + "}", header: map[string]string{"Cookie": "s=ada", "Content-Type": "application/json"}})
+		var is ErrorBody
+		if err := json.NewDecoder(got.Body).Decode(&is); err != nil || !strings.Contains(is.Message, "The field lifetimeSeconds takes "+want) || got.StatusCode != http.StatusBadRequest {
+			t.Errorf("%.60q: %d %q, want %q", body, got.StatusCode, is.Message, want)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func crooked(r *http.Request) error {
 	}
 	for name, values := range query {
 		if len(values) > 1 {
-			return fault.New(fault.Invalid, "httpapi.query", "The parameter %s stands in the address more than once. Give it once.", audit.OneLine(name, 64))
+			return fault.New(fault.Invalid, "httpapi.query", "The parameter %s stands in the address more than once. Give it once.", audit.OneLine(name, maxNamed))
 		}
 	}
 	if name := borrowed(r.Header); name != "" {

@@ -5,13 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/token"
@@ -25,6 +28,8 @@ const (
 	callTime = 30 * time.Second
 	// bodyTime bounds how long a body may take to come.
 	bodyTime = 15 * time.Second
+	// maxNamed bounds a name or a value of the caller's in a sentence, in bytes.
+	maxNamed = 64
 )
 
 // route is one row of the API: enough to serve it and to describe it.
@@ -171,12 +176,57 @@ func readBody(c *call, into any) error {
 		return fault.Wrap(err, fault.TooLarge, "httpapi.body", "The body is over the limit of %d KiB. Send less.", c.maxBody>>10)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fault.Wrap(err, fault.Timeout, "httpapi.body", "The body did not come within %d seconds. Send it again.", bodyTime/time.Second)
-	case err != nil:
-		return fault.Wrap(err, fault.Invalid, "httpapi.body", "The body is not the JSON that this call takes. See api/openapi.yaml.")
 	case more:
-		return fault.New(fault.Invalid, "httpapi.body", "The body holds more than one JSON value. Send one.")
+		return fault.Wrap(err, fault.Invalid, "httpapi.body", "The body holds more than one JSON value. Send one.")
+	case err != nil:
+		return fault.Wrap(err, fault.Invalid, "httpapi.body", "%s See api/openapi.yaml.", mistakeIn(err))
 	}
 	return nil
+}
+
+// mistakeIn says which field of a body is wrong, where one is.
+func mistakeIn(err error) string {
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		where := "The body"
+		if wrong.Field != "" {
+			where = "The field " + audit.OneLine(wrong.Field, maxNamed)
+		}
+		return where + " takes " + taken(wrong.Type) + ", not " + given(wrong.Value) + "."
+	}
+	if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown { // encoding/json has no type for it
+		return "This call does not take the field " + audit.OneLine(name, maxNamed) + "."
+	}
+	return "The body is not the JSON that this call takes."
+}
+
+// taken is what a field of that type takes, in words.
+func taken(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Int, reflect.Int64:
+		return fmt.Sprintf("a whole number of at most %d bits", t.Bits())
+	}
+	return "an object"
+}
+
+// given is what package json says that it has found, in the same words.
+func given(value string) string {
+	switch value {
+	case "string":
+		return "a text"
+	case "bool":
+		return "true or false"
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	}
+	return "the " + audit.OneLine(value, maxNamed) // a number, with its digits
 }
 
 // decodeBody reads the body to its end, and says whether there is more in it than
@@ -184,14 +234,13 @@ func readBody(c *call, into any) error {
 func decodeBody(c *call, into any) (more bool, err error) {
 	hurry := http.NewResponseController(c.w)
 	_ = hurry.SetReadDeadline(time.Now().Add(bodyTime)) // where there is no connection there is nothing to wait for
-	body := http.MaxBytesReader(c.w, c.r.Body, c.maxBody)
-	dec := json.NewDecoder(body)
+	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, c.maxBody))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil || dec.More() {
-		return err == nil, err
+	if err := dec.Decode(into); err != nil {
+		return false, err
 	}
-	if n, err := body.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		return n > 0, err
+	if err := dec.Decode(new(json.RawMessage)); !errors.Is(err, io.EOF) {
+		return true, err
 	}
 	_ = hurry.SetReadDeadline(time.Time{}) // what the call does has a time of its own
 	return false, nil

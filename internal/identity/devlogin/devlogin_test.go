@@ -287,6 +287,7 @@ func TestBadBodies(t *testing.T) {
 		{"garbage", "application/json", `{"code":`, http.StatusBadRequest},
 		{"a number", "application/json", `{"code":7}`, http.StatusBadRequest},
 		{"two values", "application/json", `{} {}`, http.StatusBadRequest},
+		{"a brace too many", "application/json", `{}}`, http.StatusBadRequest},
 		{"too long", "application/json", `{"code":"` + strings.Repeat("x", 1<<20) + `"}`, http.StatusRequestEntityTooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -105,17 +105,16 @@ func readCode(w http.ResponseWriter, r *http.Request) (string, error) {
 	var body struct{ Code string }
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	err := dec.Decode(&body)
-	if err == nil && dec.More() {
-		err = errors.New("more than one value")
-	}
 	if errors.Is(err, io.EOF) {
 		return "", nil
+	}
+	if err == nil {
+		if err = dec.Decode(new(json.RawMessage)); errors.Is(err, io.EOF) {
+			return body.Code, nil
+		}
 	}
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return "", fault.New(fault.TooLarge, "devlogin", "That is too long for a code. Open the address that the server printed in its terminal.")
 	}
-	if err != nil {
-		return "", fault.Wrap(err, fault.Invalid, "devlogin", "Send the code as JSON: {\"code\":\"…\"}.")
-	}
-	return body.Code, nil
+	return "", fault.Wrap(err, fault.Invalid, "devlogin", "Send the code as JSON: {\"code\":\"…\"}, and nothing after it.")
 }
