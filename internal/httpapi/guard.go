@@ -31,7 +31,7 @@ var anyHost = map[string]bool{"/healthz": true, "/readyz": true}
 func (g Guard) check(r *http.Request) error {
 	if !g.hostAllowed(r) {
 		return fault.New(fault.Misdirected, "httpapi.guard",
-			"This server does not answer under the name %s. Open it at its public address.", clip(r.Host, 128))
+			"This server does not answer under the name %s. Open it at its public address; where that is the one, whoever runs it checks PERISCOPE_PUBLIC_URL and what the proxy passes on as Host.", clip(r.Host, 128))
 	}
 	if !g.originAllowed(r) || fromElsewhere(r) {
 		return fault.New(fault.Forbidden, "httpapi.guard",
@@ -41,6 +41,14 @@ func (g Guard) check(r *http.Request) error {
 		return jsonBody(r)
 	}
 	return nil
+}
+
+// address is the first at which the server is at home.
+func (g Guard) address() string {
+	if len(g.Origins) == 0 {
+		return ""
+	}
+	return g.Origins[0]
 }
 
 // changes reports whether the request may change something. An upgrade may,

@@ -88,9 +88,10 @@ type Who struct {
 type server struct {
 	Options
 	floods *rate.Sometimes // of refusals by the quota, in the log
+	strays *rate.Sometimes // of those by the guard
 }
 
-func newServer(o Options) *server { return &server{Options: o, floods: perFlood()} }
+func newServer(o Options) *server { return &server{Options: o, floods: perFlood(), strays: perFlood()} }
 
 // New builds the handler of the main listener.
 func New(o Options) http.Handler {

@@ -174,7 +174,7 @@ func TestRequestID(t *testing.T) {
 }
 
 // TestRequestsAndFaultsAreLogged: each request at level debug, and at any level
-// what was not the caller's own doing.
+// what was not the caller's own doing, or may be the proxy's.
 func TestRequestsAndFaultsAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	h := newHandlerWith(t, func(o *Options) {
@@ -183,17 +183,14 @@ func TestRequestsAndFaultsAreLogged(t *testing.T) {
 	})
 	do(t, h, ask{path: "/api/whoami", header: map[string]string{"Cookie": "s=ada", "Origin": "https://evil.example"}})
 	do(t, h, ask{path: "/readyz"})
-	var lines []map[string]any
-	for line := range strings.Lines(log.String()) {
-		var l map[string]any
-		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, l)
-	}
-	if len(lines) != 3 {
+	lines := linesOf(t, &log)
+	if len(lines) != 4 {
 		t.Fatalf("%d lines: %s", len(lines), log.String())
 	}
+	if l := lines[0]; l["msg"] != "http.stray" || l["level"] != "WARN" || l["requestId"] != lines[1]["requestId"] || l["origin"] != "https://evil.example" {
+		t.Errorf("a foreign origin is logged as %v", l)
+	}
+	lines = lines[1:]
 	if l := lines[0]; l["msg"] != "http.request" || l["level"] != "DEBUG" || l["status"] != 403.0 || l["path"] != "/api/whoami" || l["method"] != "GET" || l["requestId"] == "" || l["duration_ms"] == nil {
 		t.Errorf("a refusal is logged as %v", l)
 	}
@@ -203,6 +200,62 @@ func TestRequestsAndFaultsAreLogged(t *testing.T) {
 	if l := lines[2]; l["msg"] != "http.request" || l["status"] != 503.0 || l["requestId"] != lines[1]["requestId"] {
 		t.Errorf("its request is logged as %v", l)
 	}
+}
+
+func linesOf(t *testing.T, log *bytes.Buffer) (lines []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(log.String()) {
+		var l map[string]any
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// TestAProxyThatPassesAnotherNameOn is told of in the log, now and then, with what would
+// be right: to whoever runs it every page looks broken.
+func TestAProxyThatPassesAnotherNameOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h := newHandlerWith(t, func(o *Options) { o.Log = slog.New(slog.NewJSONHandler(&log, nil)) })
+		for _, c := range []struct {
+			ask
+			host, origin, site string
+		}{
+			{ask{path: "/", host: "10.0.0.7:8080"}, "10.0.0.7:8080", "", ""},
+			{ask{path: "/api/whoami", header: map[string]string{"Origin": "http://console.example"}}, "console.example", "http://console.example", ""},
+			{ask{method: "POST", path: "/api/auth/logout", header: map[string]string{"Sec-Fetch-Site": "cross-site"}}, "console.example", "", "cross-site"},
+			{ask{path: "/", host: strings.Repeat("x", 5000)}, strings.Repeat("x", maxStray), "", ""},
+			{ask{path: "/", header: map[string]string{"Origin": strings.Repeat("é\n", 5000)}}, "console.example", strings.Repeat("é ", maxStray/3) + "é", ""},
+		} {
+			log.Reset()
+			for range 100 {
+				do(t, h, c.ask)
+			}
+			lines := linesOf(t, &log)
+			if len(lines) != 1 {
+				t.Fatalf("%d lines: %.500s", len(lines), log.String())
+			}
+			l := lines[0]
+			if l["msg"] != "http.stray" || l["host"] != c.host || l["origin"] != c.origin || l["site"] != c.site || l["requestId"] == "" ||
+				l["expected"] != "https://console.example" || l["hint"] != "check PERISCOPE_PUBLIC_URL and what the proxy passes on" {
+				t.Errorf("%v", l)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		log.Reset()
+		for _, a := range []ask{
+			{path: "/api/whoami"}, {path: "/healthz", host: "10.0.0.7:8080"},
+			{method: "POST", path: "/api/auth/logout", body: "a=b", header: map[string]string{"Content-Type": "text/plain"}},
+		} {
+			do(t, h, a)
+		}
+		if log.Len() > 0 {
+			t.Errorf("what is at home here is logged: %s", log.String())
+		}
+	})
 }
 
 func TestUnknownAPIIsJSON(t *testing.T) {

@@ -6,13 +6,18 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 )
 
-const requestIDHeader = "X-Request-Id"
+const (
+	requestIDHeader = "X-Request-Id"
+	// maxStray bounds a header of a stranger's in the log, in bytes.
+	maxStray = 128
+)
 
 var requestIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
@@ -36,10 +41,25 @@ func (s *server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Guard.headers(w.Header())
 		if err := s.Guard.check(r); err != nil {
+			s.stray(w, r, err)
 			fail(w, err)
 			return
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// stray logs who came under a name, or from a page, that is not this server's: behind a
+// proxy that is mostly everybody, and a setting.
+func (s *server) stray(w http.ResponseWriter, r *http.Request, err error) {
+	if kind := fault.KindOf(err); kind != fault.Misdirected && kind != fault.Forbidden {
+		return
+	}
+	s.strays.Do(func() {
+		s.Log.Warn("http.stray", "requestId", w.Header().Get(requestIDHeader),
+			"host", audit.OneLine(r.Host, maxStray), "origin", audit.OneLine(strings.Join(r.Header.Values("Origin"), ", "), maxStray),
+			"site", audit.OneLine(r.Header.Get("Sec-Fetch-Site"), maxStray), "expected", s.Guard.address(),
+			"hint", "check PERISCOPE_PUBLIC_URL and what the proxy passes on")
 	})
 }
 
