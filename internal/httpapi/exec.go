@@ -107,6 +107,7 @@ func subprotocol(r *http.Request) (v2 bool, err error) {
 // execPlain refuses by HTTP status, before the upgrade.
 func (s *server) execPlain(c *call, req podexec.Request) error {
 	if err := execParams(c, &req); err != nil {
+		s.Sessions.Refused(req, err)
 		return err
 	}
 	acted(req)
@@ -150,6 +151,7 @@ func refusePanic(conn podexec.Conn, requestID string) {
 func (s *server) startV2(conn podexec.Conn, req podexec.Request) error {
 	attach, err := podexec.Opening(conn, &req, openTime)
 	if err != nil {
+		s.Sessions.Refused(req, err)
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), admitTime)

@@ -66,6 +66,9 @@ func newHandlerWith(t *testing.T, change func(*Options)) http.Handler {
 		Log:   slog.New(slog.DiscardHandler),
 		Ready: func(context.Context) error { return nil },
 	}
+	opt.Sessions = podexec.New(podexec.Options{
+		Directory: podexec.Registry{Clusters: none}, Audit: noAudit{}, Log: opt.Log, Metrics: podexec.NewMetrics(prometheus.NewRegistry()),
+	})
 	change(&opt)
 	return New(opt)
 }
@@ -387,6 +390,91 @@ func TestChecksHaveALimit(t *testing.T) {
 			t.Errorf("%v after %v, want a timeout after %v", err, took, admitTime)
 		}
 	})
+}
+
+// oneFrame is a client that sends one frame, or none.
+type oneFrame struct {
+	podexec.Conn
+	text string
+}
+
+func (f oneFrame) Read() (binary bool, p []byte, err error) {
+	if f.text == "" {
+		return false, nil, io.EOF
+	}
+	return false, []byte(f.text), nil
+}
+
+// TestAWishThatCannotBeReadIsLogged as one that is refused later, and counted: the
+// client has its sentence, and whoever runs the server is asked about it.
+func TestAWishThatCannotBeReadIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	figures := prometheus.NewRegistry()
+	s := newServer(Options{Sessions: podexec.New(podexec.Options{
+		Directory: nowhere{}, Audit: noAudit{}, Log: slog.New(slog.NewJSONHandler(&log, nil)), Metrics: podexec.NewMetrics(figures),
+	})})
+	long := strings.Repeat("n", 60_000)
+	want := podexec.Request{Actor: ada, Cluster: "c", Namespace: long, Pod: "p", RequestID: "r"}
+	plain := func(query string) func() error {
+		return func() error {
+			r := httptest.NewRequest(http.MethodGet, "/x?"+query, nil)
+			return s.execPlain(&call{w: httptest.NewRecorder(), r: r}, want)
+		}
+	}
+	v2 := func(text string) func() error {
+		return func() error { return s.startV2(oneFrame{text: text}, want) }
+	}
+	for name, c := range map[string]struct {
+		ask  func() error
+		kind fault.Kind
+		says string
+	}{
+		"a command":            {plain("command=!!"), fault.Invalid, "The parameter command must be base64url"},
+		"columns":              {plain("cols=0&rows=24"), fault.Invalid, "The parameter cols must be a whole number"},
+		"tty":                  {plain("tty=perhaps"), fault.Invalid, "The parameter tty must be true or false"},
+		"a container":          {plain("container=..%2Fx"), fault.Invalid, "container"},
+		"no first frame":       {v2(""), fault.Protocol, "The first frame did not arrive"},
+		"a frame of no JSON":   {v2("{"), fault.Protocol, "send a JSON object with a type"},
+		"a type of no frame":   {v2(`{"type":"` + long + `"}`), fault.Protocol, "its type is not one of open"},
+		"a frame of later":     {v2(`{"type":"stay"}`), fault.Protocol, "The first frame must be open or attach, not stay"},
+		"a size":               {v2(`{"type":"open","cols":0,"rows":1}`), fault.Invalid, "The terminal's size is wrong"},
+		"a command and a file": {v2(`{"type":"open","command":["ls"],"file":{"op":"get","path":"/x"}}`), fault.Invalid, "not for both"},
+	} {
+		log.Reset()
+		before := refusals(t, figures, c.kind.Code())
+		if err := c.ask(); fault.KindOf(err) != c.kind {
+			t.Errorf("%s: %v", name, err)
+		}
+		lines := linesOf(t, &log)
+		if len(lines) != 1 || log.Len() > 4096 {
+			t.Fatalf("%s: %d lines of %d bytes", name, len(lines), log.Len())
+		}
+		l := lines[0]
+		if said, _ := l["error"].(string); l["msg"] != "exec.refused" || l["level"] != "INFO" || l["actor"] != ada.Subject || l["cluster"] != "c" ||
+			l["pod"] != "p" || l["requestId"] != "r" || !strings.Contains(said, c.says) {
+			t.Errorf("%s: %v", name, l)
+		}
+		if n := refusals(t, figures, c.kind.Code()); n != before+1 {
+			t.Errorf("%s: counted %v times", name, n-before)
+		}
+	}
+}
+
+// refusals is how many shells did not come to be, by that code.
+func refusals(t *testing.T, figures *prometheus.Registry, code string) float64 {
+	t.Helper()
+	families, err := figures.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "periscope_exec_refusals_total" && m.GetLabel()[0].GetValue() == code {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
 }
 
 func TestAuditScope(t *testing.T) {

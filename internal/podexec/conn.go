@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
 	"github.com/periscope-console/periscope/internal/wsframe"
@@ -125,6 +126,14 @@ func mistake(err error) string {
 		return "The WebSocket brought " + string(rule) + ". Use another client, or look for what garbles the connection."
 	}
 	return ""
+}
+
+// Refused counts and logs a wish that came to nothing. One that cannot even be read, and
+// so never comes to Admit, is not in audit: nobody knows what it was for.
+func (ss *Sessions) Refused(req Request, why error) {
+	ss.Metrics.refused(why)
+	ss.Log.Info("exec.refused", "actor", req.Actor.Subject, "cluster", audit.OneLine(req.Cluster, maxNamed),
+		"namespace", audit.OneLine(req.Namespace, maxNamed), "pod", audit.OneLine(req.Pod, maxNamed), "requestId", req.RequestID, "error", why)
 }
 
 func applyOpen(f clientFrame, req *Request) (err error) {

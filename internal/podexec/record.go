@@ -90,9 +90,7 @@ func (ss *Sessions) auditRefusal(ctx context.Context, req Request, why error) {
 	e.Extra["client_address"] = req.Client
 	e.Reason = audit.OneLine(req.Reason, maxReason)
 	ss.emit(ctx, e)
-	ss.Metrics.refused(why)
-	ss.Log.Info("exec.refused", "actor", req.Actor.Subject, "cluster", audit.OneLine(req.Cluster, maxNamed),
-		"namespace", audit.OneLine(req.Namespace, maxNamed), "pod", audit.OneLine(req.Pod, maxNamed), "requestId", req.RequestID, "error", why)
+	ss.Refused(req, why)
 }
 
 // attachEvent is the first record of somebody's coming back to s.
