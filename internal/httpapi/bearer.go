@@ -1,14 +1,19 @@
 package httpapi
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/kube"
+	"github.com/periscope-console/periscope/internal/quota"
 )
 
 // identify finds out who sends a request: by the token that it presents, be that
@@ -37,9 +42,34 @@ func (s *server) byToken(rt route, c *call) (err error) {
 		}
 		c.w.Header().Set("WWW-Authenticate", `Bearer realm="periscope"`) // RFC 6750, section 3
 	case fault.Forbidden:
-		s.AuditLogin(c.ctx(), audit.AuthDenied, audit.Denied, c.actor, fault.PublicOf(err))
+		s.denied(c.r, c.actor, err)
 	}
 	return err
+}
+
+// denial is what tells one refusal of somebody known from another.
+type denial struct {
+	issuer, subject, token string
+	client                 netip.Prefix
+	op                     string
+}
+
+// denied records a refusal of somebody known. Of the same again and again, which a
+// script sends by the thousand, audit gets some and the number of the others.
+func (s *server) denied(r *http.Request, who identity.Actor, err error) {
+	what := denial{issuer: who.Issuer, subject: who.Subject, token: who.Token, client: quota.ClientOf(s.Proxies.Address(r))}
+	if f := (*fault.Error)(nil); errors.As(err, &f) {
+		what.op = f.Op
+	}
+	untold, now := s.denials.Tell(what)
+	if !now {
+		return
+	}
+	reason := fault.PublicOf(err)
+	if untold > 0 {
+		reason = fmt.Sprintf("%s (%d more like this since the record before)", reason, untold)
+	}
+	s.AuditLogin(r.Context(), audit.AuthDenied, audit.Denied, who, reason)
 }
 
 // inScope is nil where the caller's token may be used for this.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -23,7 +26,9 @@ import (
 	"github.com/periscope-console/periscope/internal/identity/token"
 	"github.com/periscope-console/periscope/internal/identity/websession"
 	"github.com/periscope-console/periscope/internal/kube"
+	"github.com/periscope-console/periscope/internal/peer"
 	"github.com/periscope-console/periscope/internal/podexec"
+	"github.com/periscope-console/periscope/internal/quota"
 )
 
 // ada is who the cookie of logins belongs to; eve may come in no more.
@@ -239,6 +244,55 @@ func TestTheTokenOfAnActIsRecorded(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&who); err != nil || who.Token != nil {
 		t.Errorf("a browser's whoami says %+v, %v", who.Token, err)
 	}
+}
+
+// TestTheSameRefusalFillsNoAudit: a script that is refused again and again leaves some
+// records and the number of the others; another kind, another token, another person and
+// another address have records of their own.
+func TestTheSameRefusalFillsNoAudit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var records []string
+		d := &door{t: t, keeper: newKeeper(t)}
+		h := newHandlerWith(t, func(o *Options) {
+			recordAudit(&records)(o)
+			o.Tokens, o.Proxies = d.keeper, peer.Proxies{netip.MustParsePrefix("10.0.0.0/8")}
+		})
+		_, one := d.token([]token.Scope{token.Exec})
+		_, other := d.token([]token.Scope{token.Exec})
+		_, gone := d.tokenOf(eve, []token.Scope{token.Read})
+		cookie := map[string]string{"Cookie": "s=ada"}
+		recorded := func(what string, client string, a ask, times, want int) {
+			t.Helper()
+			records = nil
+			for range times {
+				if got := from(t, h, client, a); got.StatusCode != http.StatusForbidden && got.StatusCode != http.StatusBadRequest {
+					t.Fatalf("%s: %d", what, got.StatusCode)
+				}
+			}
+			if len(records) != want {
+				t.Errorf("%s: %d records, want %d", what, len(records), want)
+			}
+		}
+		scope := func(header map[string]string) ask { return ask{method: "GET", path: "/api/clusters", header: header} }
+		crooked := func(path string, header map[string]string) ask { return ask{method: "GET", path: path, header: header} }
+		recorded("a scope", "203.0.113.9", scope(one), 100, quota.First)
+		recorded("another token", "203.0.113.9", scope(other), 2, 2)
+		recorded("another address", "203.0.113.10", scope(one), 2, 2)
+		recorded("in the browser alone", "203.0.113.9", ask{method: "GET", path: "/api/auth/logins", header: one}, 2, 2)
+		recorded("an owner who is let in no more", "203.0.113.9", scope(gone), 100, quota.First)
+		recorded("crooked paths", "2001:db8::1", crooked("/api//whoami", cookie), 100, quota.First)
+		recorded("others from the same network", "2001:db8::2", crooked("/api/./whoami", cookie), 100, 0)
+		recorded("a crooked query", "2001:db8::1", crooked("/api/whoami?a=1&a=2", cookie), 2, 2)
+		time.Sleep(time.Minute)
+		recorded("a minute later", "203.0.113.9", scope(one), 100, 1)
+		if want := fmt.Sprintf(" (%d more like this since the record before)", 100-quota.First); !strings.HasSuffix(records[0], want) {
+			t.Errorf("%q does not end with %q", records[0], want)
+		}
+		recorded("a minute later", "2001:db8::1", crooked("/api//whoami", cookie), 100, 1)
+		if !strings.Contains(records[0], "The path /api//whoami is not one") || !strings.Contains(records[0], fmt.Sprintf(" (%d more", 200-quota.First)) {
+			t.Errorf("%q", records[0])
+		}
+	})
 }
 
 func TestATokenSeesItsClustersAlone(t *testing.T) {

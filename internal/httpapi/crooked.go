@@ -31,7 +31,7 @@ func (s *server) refuseCrooked(next http.Handler) http.Handler {
 			return
 		}
 		if known {
-			s.AuditLogin(r.Context(), audit.AuthDenied, audit.Denied, actor, fault.PublicOf(err))
+			s.denied(r, actor, err)
 		}
 		fail(w, err)
 	})

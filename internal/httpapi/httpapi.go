@@ -89,9 +89,13 @@ type server struct {
 	Options
 	floods *rate.Sometimes // of refusals by the quota, in the log
 	strays *rate.Sometimes // of those by the guard
+
+	denials *quota.Digest[denial] // in audit
 }
 
-func newServer(o Options) *server { return &server{Options: o, floods: perFlood(), strays: perFlood()} }
+func newServer(o Options) *server {
+	return &server{Options: o, floods: perFlood(), strays: perFlood(), denials: quota.NewDigest[denial]()}
+}
 
 // New builds the handler of the main listener.
 func New(o Options) http.Handler {

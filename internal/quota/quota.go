@@ -1,9 +1,11 @@
 // Package quota bounds how often the same client may ask for something that costs
-// before anybody knows who it is: a login, a token, a registration.
+// before anybody knows who it is: a login, a token, a registration; and how often the
+// same is told by whoever refuses somebody again and again.
 //
 // It owns the buckets: one for each client address, as many as there is room for,
-// and one for all strangers together. It does not own where an address comes from
-// or how a refusal is told. It starts no goroutines; it is safe for any of them.
+// and one for all strangers together; and those of what is told. It does not own where
+// an address comes from or how a refusal is told. It starts no goroutines; it is safe
+// for any of them.
 //
 // A flood from one address uses that address up alone. A flood from very many
 // addresses is held by the bucket of all strangers, and so can keep strangers
@@ -36,17 +38,19 @@ type Options struct {
 
 // Quota counts requests.
 type Quota struct {
-	o Options
-
 	mu            sync.Mutex // guards what follows
 	total         *rate.Limiter
-	strangers     memory
-	acquaintances memory
+	strangers     memory[netip.Prefix, rate.Limiter]
+	acquaintances memory[netip.Prefix, rate.Limiter]
 }
 
 // New makes a Quota that is wholly unused.
 func New(o Options) *Quota {
-	return &Quota{o: o, total: bucket(o.Total), strangers: newMemory(o), acquaintances: newMemory(o)}
+	own := func() *rate.Limiter { return bucket(o.PerClient) }
+	return &Quota{
+		total:     bucket(o.Total),
+		strangers: newMemory[netip.Prefix](o.Clients, own), acquaintances: newMemory[netip.Prefix](o.Clients, own),
+	}
 }
 
 func bucket(perMinute int) *rate.Limiter {
@@ -106,43 +110,44 @@ func ClientOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// memory is the buckets of the clients seen last.
-type memory struct {
-	most, perMinute int
-	order           *list.List // of *client, the one seen last in front
-	byClient        map[netip.Prefix]*list.Element
+// memory is what is kept of those seen last.
+type memory[K comparable, V any] struct {
+	most  int
+	fresh func() *V
+	order *list.List // of *kept[K, V], the one seen last in front
+	byKey map[K]*list.Element
 }
 
-type client struct {
-	who    netip.Prefix
-	bucket *rate.Limiter
+type kept[K comparable, V any] struct {
+	key   K
+	value *V
 }
 
-func newMemory(o Options) memory {
-	return memory{most: o.Clients, perMinute: o.PerClient, order: list.New(), byClient: map[netip.Prefix]*list.Element{}}
+func newMemory[K comparable, V any](most int, fresh func() *V) memory[K, V] {
+	return memory[K, V]{most: most, fresh: fresh, order: list.New(), byKey: map[K]*list.Element{}}
 }
 
-// find is nil for a client that is not remembered.
-func (m memory) find(who netip.Prefix) *rate.Limiter {
-	e := m.byClient[who]
+// find is nil for what is not remembered.
+func (m memory[K, V]) find(key K) *V {
+	e := m.byKey[key]
 	if e == nil {
 		return nil
 	}
 	m.order.MoveToFront(e)
-	return e.Value.(*client).bucket
+	return e.Value.(*kept[K, V]).value
 }
 
-// add remembers the client, in place of the one seen longest ago where it is full.
-func (m memory) add(who netip.Prefix) *rate.Limiter {
-	if known := m.find(who); known != nil {
+// add remembers the key, in place of the one seen longest ago where it is full.
+func (m memory[K, V]) add(key K) *V {
+	if known := m.find(key); known != nil {
 		return known
 	}
 	if m.order.Len() >= m.most {
 		oldest := m.order.Back()
-		delete(m.byClient, oldest.Value.(*client).who)
+		delete(m.byKey, oldest.Value.(*kept[K, V]).key)
 		m.order.Remove(oldest)
 	}
-	c := &client{who: who, bucket: bucket(m.perMinute)}
-	m.byClient[who] = m.order.PushFront(c)
-	return c.bucket
+	k := &kept[K, V]{key: key, value: m.fresh()}
+	m.byKey[key] = m.order.PushFront(k)
+	return k.value
 }

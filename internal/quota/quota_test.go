@@ -93,7 +93,7 @@ func TestAFloodOfAddresses(t *testing.T) {
 		if passed != 500 {
 			t.Errorf("%d strangers passed", passed)
 		}
-		if n := q.strangers.order.Len() + len(q.strangers.byClient); n != 200 {
+		if n := q.strangers.order.Len() + len(q.strangers.byKey); n != 200 {
 			t.Errorf("%d remembered", n)
 		}
 		if wait := q.Take(bob); wait <= 0 || wait > time.Second {
@@ -105,7 +105,7 @@ func TestAFloodOfAddresses(t *testing.T) {
 		for i := range 50_000 {
 			q.Know(of(i))
 		}
-		if n := q.acquaintances.order.Len() + len(q.acquaintances.byClient); n != 200 {
+		if n := q.acquaintances.order.Len() + len(q.acquaintances.byKey); n != 200 {
 			t.Errorf("%d remembered", n)
 		}
 	})

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/quota"
 )
 
 const (
@@ -69,6 +71,8 @@ type Keeper struct {
 
 	// strangers are tokens in the log that are nobody's: some, then one a second.
 	strangers rate.Sometimes
+	// refusals are those of tokens that are, or were, somebody's.
+	refusals *quota.Digest[refusal]
 
 	mu      sync.Mutex // guards what follows
 	watched map[ID]chan struct{}
@@ -76,7 +80,7 @@ type Keeper struct {
 
 // New makes a keeper; Run must be running for Done to close in time.
 func New(o Options) *Keeper {
-	return &Keeper{o: o, strangers: rate.Sometimes{First: 20, Interval: time.Second}, watched: map[ID]chan struct{}{}}
+	return &Keeper{o: o, strangers: rate.Sometimes{First: 20, Interval: time.Second}, refusals: quota.NewDigest[refusal](), watched: map[ID]chan struct{}{}}
 }
 
 // Limits are what is allowed.
@@ -167,16 +171,27 @@ func (k *Keeper) FromRequest(r *http.Request, requestID string) (identity.Actor,
 	return a, t, nil
 }
 
-// refused leaves out most of a flood of tokens that are nobody's.
+// refusal is what tells one refusal of a token of ours from another.
+type refusal struct {
+	id     ID
+	client netip.Prefix
+	why    string
+}
+
+// refused leaves out most of a flood: of tokens that are nobody's, or of one that was.
 func (k *Keeper) refused(ctx context.Context, requestID string, t Token, err error) {
-	log := func() {
-		k.o.Log.Info("token.refused", "requestId", requestID, "address", audit.SourceOf(ctx).Address, "token", t.ID, "owner", t.Subject, "why", cause(err))
+	from, why := audit.SourceOf(ctx).Address, cause(err)
+	log := func(unlogged int) {
+		k.o.Log.Info("token.refused", "requestId", requestID, "address", from, "token", t.ID, "owner", t.Subject, "why", why, "unlogged", unlogged)
 	}
 	if t.ID == "" {
-		k.strangers.Do(log)
+		k.strangers.Do(func() { log(0) })
 		return
 	}
-	log()
+	address, _ := netip.ParseAddr(from) // the zero Addr, which no client has, where there is none
+	if unlogged, now := k.refusals.Tell(refusal{t.ID, quota.ClientOf(address), why.Error()}); now {
+		log(unlogged)
+	}
 }
 
 // cause is what the log says of a refusal: more than its bearer is told.

@@ -16,6 +16,7 @@ import (
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/quota"
 )
 
 const day = 24 * time.Hour
@@ -196,7 +197,8 @@ func TestBadTokensAreAnsweredAlike(t *testing.T) {
 	})
 }
 
-// TestAFloodOfBadTokens leaves the log readable, and a token of somebody's in it.
+// TestAFloodOfBadTokens leaves the log readable, and a token of somebody's in it, with
+// how often it was tried and from where.
 func TestAFloodOfBadTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -207,14 +209,21 @@ func TestAFloodOfBadTokens(t *testing.T) {
 		for range 1000 {
 			r.notIn(newSecret(), fault.Unauthenticated)
 		}
-		for range 30 {
+		for range 1000 {
 			r.notIn(secret, fault.Unauthenticated)
 		}
+		thief := bearing(secret)
+		thief = thief.WithContext(audit.WithSource(thief.Context(), audit.Source{Address: "203.0.113.66"}))
+		if _, _, err := r.FromRequest(thief, "req9"); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(time.Minute)
+		r.notIn(secret, fault.Unauthenticated)
 		if n := strings.Count(r.log.String(), "it is unknown"); n < 1 || n > 30 {
 			t.Errorf("%d lines of strangers", n)
 		}
-		if n := strings.Count(r.log.String(), string(made.ID)); n < 30 {
-			t.Errorf("%d lines of a token that was revoked", n)
+		if n := strings.Count(r.log.String(), string(made.ID)); n != quota.First+2 || !strings.Contains(r.log.String(), "unlogged=990") || !strings.Contains(r.log.String(), "203.0.113.66") {
+			t.Errorf("%d lines of a token that was revoked: %s", n, r.log.String())
 		}
 	})
 }
