@@ -110,7 +110,7 @@ func (s *Server) listenAgents() (err error) {
 	if s.agentServing, err = s.agentCA.Serving(s.cfg.Agents.SANs); err != nil {
 		return err
 	}
-	s.agentMain, err = s.listen(s.cfg.Agents.ListenAddress)
+	s.agentMain, err = listen(s.cfg.Agents.ListenAddress, "PERISCOPE_AGENT_LISTEN_ADDR")
 	return err
 }
 

@@ -145,11 +145,11 @@ func (s *Server) build() (err error) {
 	if s.certificate, err = openCertificate(s.cfg.Listen, s.opt.Log); err != nil {
 		return err
 	}
-	if s.main, err = s.listen(net.JoinHostPort(s.cfg.Listen.BindAddress, strconv.Itoa(s.cfg.Listen.Port))); err != nil {
+	if s.main, err = listen(net.JoinHostPort(s.cfg.Listen.BindAddress, strconv.Itoa(s.cfg.Listen.Port)), "PORT or PERISCOPE_BIND_ADDRESS"); err != nil {
 		return err
 	}
 	if s.cfg.Listen.MetricsAddress != "" {
-		s.metrics, err = s.listen(s.cfg.Listen.MetricsAddress)
+		s.metrics, err = listen(s.cfg.Listen.MetricsAddress, "PERISCOPE_METRICS_ADDRESS")
 	}
 	return err
 }
@@ -177,15 +177,16 @@ func (s *Server) buildSessions() {
 	})
 }
 
-func (s *Server) listen(address string) (net.Listener, error) {
+// listen opens the address that the setting says.
+func listen(address, setting string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fault.Wrap(err, fault.Conflict, "server.listen",
-			"The address %s is taken by another process. Stop that one, or set another PORT.", address)
+			"The address %s is taken by another process. Stop that one, or set another %s.", address, setting)
 	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "server.listen",
-			"The address %s cannot be listened on. Check PORT, PERISCOPE_BIND_ADDRESS and PERISCOPE_METRICS_ADDRESS.", address)
+			"The address %s cannot be listened on. Set another %s.", address, setting)
 	}
 	return ln, nil
 }

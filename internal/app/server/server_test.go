@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -385,23 +387,36 @@ func TestAPI(t *testing.T) {
 	}
 }
 
+// TestATakenPort and one of another machine: the sentence names the listener's own setting.
 func TestATakenPort(t *testing.T) {
-	c := kubetest.Shared(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	cfg, _, err := config.Load(config.Sources{
-		Args: []string{"--kubeconfig", c.Kubeconfig}, Environ: []string{"PORT=" + port}, ReadFile: os.ReadFile,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = server.New(cfg, server.Options{Log: slog.New(slog.DiscardHandler), Audit: io.Discard, Pages: fstest.MapFS{}})
-	if got := fault.PublicOf(err); !strings.Contains(got, port+" is taken") || !strings.Contains(got, "PORT") {
-		t.Errorf("the sentence is %q (%v)", got, err)
+	at := taken.Addr().String()
+	_, port, _ := net.SplitHostPort(at)
+	dir := t.TempDir()
+	plain, agents := []string{"--kubeconfig", bareKubeconfig(t)}, agentFiles(t, dir)
+	enrols := []string{"PORT=0", "PERISCOPE_AGENT_CA_FILE=" + filepath.Join(dir, "ca.pem"), "PERISCOPE_AGENT_TUNNEL_SANS=agents.example"}
+	for _, c := range []struct {
+		args, environ []string
+		set, want     string
+	}{
+		{plain, nil, "PORT=" + port, "is taken by another process. Stop that one, or set another PORT or PERISCOPE_BIND_ADDRESS."},
+		{plain, []string{"PORT=0"}, "PERISCOPE_METRICS_ADDRESS=" + at, "is taken by another process. Stop that one, or set another PERISCOPE_METRICS_ADDRESS."},
+		{plain, []string{"PORT=0"}, "PERISCOPE_METRICS_ADDRESS=192.0.2.1:9090", "cannot be listened on. Set another PERISCOPE_METRICS_ADDRESS."},
+		{agents, enrols, "PERISCOPE_AGENT_LISTEN_ADDR=" + at, "is taken by another process. Stop that one, or set another PERISCOPE_AGENT_LISTEN_ADDR."},
+		{agents, enrols, "PERISCOPE_AGENT_LISTEN_ADDR=192.0.2.1:8443", "cannot be listened on. Set another PERISCOPE_AGENT_LISTEN_ADDR."},
+	} {
+		cfg, _, err := config.Load(config.Sources{Args: c.args, Environ: append(slices.Clone(c.environ), c.set), ReadFile: os.ReadFile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = server.New(cfg, server.Options{Log: slog.New(slog.DiscardHandler), Audit: io.Discard, Pages: fstest.MapFS{}})
+		if got := fault.PublicOf(err); !strings.HasPrefix(got, "The address ") || !strings.HasSuffix(got, " "+c.want) {
+			t.Errorf("%s: the sentence is %q (%v)", c.set, got, err)
+		}
 	}
 }
 
