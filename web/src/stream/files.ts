@@ -38,8 +38,8 @@ export interface CopyEvents {
   /** A try got no answer that a page can read. */
   unanswered(): void;
   ended(end: CopyEnd): void;
-  /** The server has no session for it any more, or has been told as far as that was possible. */
-  released(): void;
+  /** The server has no session for it any more, or has been told as far as that was possible: how that ended. */
+  released(end: ExecEnd): void;
 }
 
 export interface CopyOptions {
@@ -243,7 +243,7 @@ export class FileCopy {
   }
 
   #streamEnded(end: ExecEnd): void {
-    this.#options.events.released();
+    this.#options.events.released(end);
     void this.#judge(end);
   }
 

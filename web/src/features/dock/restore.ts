@@ -3,7 +3,7 @@ import { loadTerminalFont } from "../../lib/terminalFont.ts";
 import { anythingKept, forgetDock, type KeptDock, keepDock, keepScreens, keptDock, keptScreen } from "./keep.ts";
 import { loadTerminal, type Shell } from "./shell.ts";
 import { type DockLayout, dock, newShell, selectShell, show } from "./store.ts";
-import { endAllTransfers } from "./transfers.ts";
+import { endAllTransfers, unqueueAll } from "./transfers.ts";
 
 /** Whose shells these are; empty while nobody is signed in. */
 let owner = "";
@@ -15,8 +15,12 @@ let kept = true;
  * now on what is open. Returns the function that ends the keeping.
  */
 export function keepShells(who: string): () => void {
-  // Shells of somebody who was signed in before are none of this person's. A copy may be what the page was kept for.
-  if (owner !== "" && owner !== who) emptyDock();
+  // Shells of somebody who was signed in before are none of this person's. A copy may be what the page was kept for, but
+  // one that waits would go on with this person's login.
+  if (owner !== "" && owner !== who) {
+    emptyDock();
+    unqueueAll();
+  }
   owner = who;
   if (dock.get().shells.length === 0) restore(keptDock(who));
   return watchShells();

@@ -198,14 +198,30 @@ describe("transfers", () => {
     stop();
   });
 
-  it("go on in a page that was kept for them, though the login is another person's by now", () => {
+  it("go on in a page that was kept for them, though the login is another person's by now; what waits does not", () => {
     keepShells("ada")();
-    put(file("a", "aa"));
+    put(file("a", "aa"), file("b", "bb"), file("c", "cc"), file("d", "dd"));
     hello(0);
+    hello(1);
     const stop = keepShells("eve");
-    expect(phases()).toEqual(["running"]);
+    expect(phases()).toEqual(["running", "running", "cancelled", "cancelled"]);
     expect(socket(0).of("close")).toEqual([]);
+    close(0, { reason: "pod_deleted", exitCode: null });
+    expect(sockets).toHaveLength(2);
     stop();
+  });
+
+  it("do not begin after the login of the one before has ended, which may be another person's by then", () => {
+    put(file("a", "aa"), file("b", "bb"), file("c", "cc"), file("d", "dd"));
+    hello(0);
+    hello(1);
+    for (const n of [0, 1]) close(n, { reason: "unauthorized", exitCode: null });
+    expect(phases()).toEqual(["failed", "failed", "cancelled", "cancelled"]);
+    expect(state(0)?.trouble).toEqual({
+      why: "The copy ended: signed out. Sign in again, then open a new shell.",
+      requestId: "",
+    });
+    expect(sockets).toHaveLength(2);
   });
 });
 

@@ -101,7 +101,7 @@ export class Transfer {
         reconnecting: (tries) => this.#set({ phase: "reconnecting", tries, rate: null }),
         unanswered: checkLogin,
         ended: (end) => this.#ended(copy, end),
-        released: () => this.#released(copy),
+        released: (end) => this.#released(copy, end),
       },
     });
     this.#copy = copy;
@@ -120,6 +120,11 @@ export class Transfer {
   abandon(): void {
     this.#rest({ phase: "cancelled" });
     (this.#copy ?? this.#session)?.abandon();
+  }
+
+  /** Keeps it from starting, where it has not yet. */
+  unqueue(): void {
+    if (this.state.get().phase === "queued") this.#rest({ phase: "cancelled" });
   }
 
   /** Copies all of it again. */
@@ -217,9 +222,11 @@ export class Transfer {
     this.#set({ rate: null, tries: 0, asksWhere: false, ...change });
   }
 
-  #released(copy: FileCopy): void {
+  #released(copy: FileCopy, end: ExecEnd): void {
     if (this.#session !== copy) return;
     this.#session = null;
+    // Whoever is signed in by now may be somebody else.
+    if (endingOf(end).signIn) unqueueAll();
     next();
   }
 
@@ -297,6 +304,11 @@ export function dismissAll(): void {
 
 export function underWay(): Transfer[] {
   return transfers.get().filter((transfer) => !transfer.over);
+}
+
+/** What waits is not begun with the login of whoever signs in next. */
+export function unqueueAll(): void {
+  for (const transfer of transfers.get()) transfer.unqueue();
 }
 
 /** As on signing out. */
