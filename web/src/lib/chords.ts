@@ -17,6 +17,16 @@ export function modifiers(press: Press): string {
   );
 }
 
+/**
+ * The letter that a key is in a chord: its own, or, where it writes another script, the one that stands in its place on
+ * a Latin keyboard.
+ */
+export function letterOf({ key, code }: Pick<Press, "key" | "code">): string {
+  const letter = key.toLowerCase();
+  const latin = /^Key([A-Z])$/.exec(code)?.[1];
+  return latin && letter.charCodeAt(0) > 0x7f ? latin.toLowerCase() : letter;
+}
+
 const SHIFTED: Record<string, DockUse> = {
   Backquote: "pickShell",
   Backslash: "split",

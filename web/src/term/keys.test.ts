@@ -60,6 +60,35 @@ describe("keys in the terminal", () => {
     expect(press("Ctrl+v", "linux")).toBe("shell");
   });
 
+  it.each([
+    ["Cyrillic", { c: "с", v: "м", f: "а", k: "л" }],
+    ["Greek", { c: "ψ", v: "ω", f: "φ", k: "κ" }],
+    ["Hebrew", { c: "ב", v: "ה", f: "כ", k: "ל" }],
+  ])("takes a %s letter for the Latin one in its place", (_, { c, v, f, k }) => {
+    const typed = (keys: string, key: string, on: Platform, state = plain) => {
+      const code = `Key${keys.slice(-1)}`;
+      const held = (name: string) => keys.includes(name);
+      const mods = { ctrlKey: held("Ctrl"), shiftKey: held("Shift"), altKey: false, metaKey: held("Cmd") };
+      return purposeOfKey({ key: held("Shift") ? key.toUpperCase() : key, code, ...mods }, on, state);
+    };
+    expect(typed("Ctrl+C", c, "windows", selected)).toBe("copy");
+    expect(typed("Ctrl+V", v, "windows")).toBe("browser");
+    for (const on of ["linux", "windows"] as const) {
+      expect(typed("Ctrl+Shift+C", c, on)).toBe("copy");
+      expect(typed("Ctrl+Shift+V", v, on)).toBe("browser");
+      expect(typed("Ctrl+F", f, on)).toBe("search");
+      expect(typed("Ctrl+Shift+K", k, on)).toBe("palette");
+    }
+    expect(typed("Cmd+C", c, "mac", selected)).toBe("copy");
+    expect(typed("Cmd+K", k, "mac")).toBe("palette");
+  });
+
+  it("takes a Latin letter for itself, wherever it stands", () => {
+    const dvorak = { key: "c", code: "KeyI", ctrlKey: true, shiftKey: true, altKey: false, metaKey: false };
+    expect(purposeOfKey(dvorak, "linux", plain)).toBe("copy");
+    expect(purposeOfKey({ ...dvorak, key: "j", code: "KeyC" }, "linux", plain)).toBe("shell");
+  });
+
   it("leaves Ctrl+F to full-screen programs", () => {
     expect(press("Ctrl+f", "linux")).toBe("search");
     expect(press("Ctrl+f", "linux", vim)).toBe("shell");

@@ -1,4 +1,4 @@
-import { type DockUse, dockUse, modifiers } from "../lib/chords.ts";
+import { type DockUse, dockUse, letterOf, modifiers } from "../lib/chords.ts";
 import type { Platform } from "../lib/platform.ts";
 
 /** What a key pressed in the terminal is for. `shell`: it is typed; `browser`: the page leaves it to the browser (paste). */
@@ -72,7 +72,7 @@ function macKey(press: KeyPress, state: TerminalState): KeyUse | null {
   const size = sizeKey(press, "M");
   if (size) return size;
   if (modifiers(press) !== "M") return null;
-  switch (press.key.toLowerCase()) {
+  switch (letterOf(press)) {
     case "c":
       return state.hasSelection ? "copy" : "browser";
     case "f":
@@ -86,7 +86,7 @@ function macKey(press: KeyPress, state: TerminalState): KeyUse | null {
 
 function pcKey(press: KeyPress, on: Platform, state: TerminalState): KeyUse | null {
   const mods = modifiers(press);
-  const key = press.key.toLowerCase();
+  const key = letterOf(press);
   const size = sizeKey(press, "C");
   if (size) return size;
   if (mods === "CS") return pcShifted[key] ?? null;
