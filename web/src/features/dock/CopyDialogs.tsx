@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Download, FileUp, FolderUp, Upload, X } from "lucide-react";
 import { type FormEvent, type ReactNode, useId, useRef, useState } from "react";
-import { clustersQuery, featuresQuery } from "../../api/queries.ts";
+import { featuresQuery } from "../../api/queries.ts";
 import { formatBytes } from "../../lib/bytes.ts";
 import { visible } from "../../lib/invisible.ts";
 import { Button, IconButton } from "../../ui/Button.tsx";
@@ -27,6 +27,7 @@ import { HELD_BYTES, savePicker } from "./landing.ts";
 import { isReason, ReasonField } from "./ReasonField.tsx";
 import { focusActive } from "./store.ts";
 import type { Place, Upload as UploadItem } from "./transfers.ts";
+import { useNeedsReason } from "./useNeedsReason.ts";
 
 /** Asks which files, and where to or from. */
 export function CopyDialogs() {
@@ -40,12 +41,6 @@ const close = () => copyAsked.set(null);
 /** The largest file in bytes; null while that is not known. */
 function useLimit(): number | null {
   return useQuery(featuresQuery()).data?.exec?.maxFileBytes ?? null;
-}
-
-/** A shell that was taken over, or came back, may not say why it was opened. */
-function useNeedsReason({ cluster, reason }: Place): boolean {
-  const { data } = useQuery({ ...clustersQuery(), refetchInterval: false });
-  return reason === "" && (data?.find(({ name }) => name === cluster)?.requireReason ?? false);
 }
 
 function UploadDialog({ asked }: { asked: Extract<CopyQuestion, { way: "up" }> }) {

@@ -4,8 +4,10 @@ import { useStore } from "../../ui/useStore.ts";
 import { DebugNote, DebugOffer, wantsDebug } from "./DebugOffer.tsx";
 import { NOT_STARTED } from "./debug.ts";
 import { type Ending, inTheWay } from "./ending.ts";
+import { askRenewal } from "./request.ts";
 import type { Shell } from "./shell.ts";
 import { makeRoom, renewShell, requestClose } from "./store.ts";
+import { useNeedsReason } from "./useNeedsReason.ts";
 
 /** Under a shell that ended: what happened, and the way on. */
 export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
@@ -47,19 +49,27 @@ export function EndedBar({ shell, signIn }: { shell: Shell; signIn(): void }) {
             Reload the page
           </Button>
         ) : (
-          <Button
-            size="sm"
-            look={ending.signIn || room || debugLeads ? "plain" : "primary"}
-            onClick={() => renewShell(shell)}
-          >
-            {ending.code ? "Try again" : "New shell"}
-          </Button>
+          <Renew shell={shell} ending={ending} leads={!ending.signIn && !room && !debugLeads} />
         )}
         <Button size="sm" onClick={() => requestClose(shell)}>
           Close
         </Button>
       </div>
     </div>
+  );
+}
+
+/** `leads`: nothing else is the way on. */
+function Renew({ shell, ending, leads }: { shell: Shell; ending: Ending; leads: boolean }) {
+  const needsReason = useNeedsReason(shell.target);
+  return (
+    <Button
+      size="sm"
+      look={leads ? "primary" : "plain"}
+      onClick={() => (needsReason ? askRenewal(shell) : renewShell(shell))}
+    >
+      {ending.code ? "Try again" : "New shell"}
+    </Button>
   );
 }
 

@@ -6,6 +6,7 @@ import { TipProvider } from "../../ui/Tip.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { EndedBar } from "./EndedBar.tsx";
 import { endingOf, inTheWay } from "./ending.ts";
+import { Queries } from "./fakes.ts";
 import { RoomDialog } from "./RoomDialog.tsx";
 import { endAllShells } from "./restore.ts";
 import type { Shell } from "./shell.ts";
@@ -117,7 +118,7 @@ describe("making room for a shell", () => {
     ]);
     expect(inTheWay(capped("E_FORBIDDEN", [session("1")]), "demo")).toEqual([]);
     const alone = refused("E_CAP_CLUSTER", [session("2", "other")]);
-    render(<EndedBar shell={alone} signIn={() => {}} />);
+    render(<EndedBar shell={alone} signIn={() => {}} />, { wrapper: Queries });
     expect(screen.queryByRole("button", { name: "End another one" })).toBeNull();
     expect(screen.getByRole("button", { name: "Try again" })).toBeTruthy();
   });

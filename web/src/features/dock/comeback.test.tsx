@@ -1,19 +1,31 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { reachable } from "../../api/client.ts";
 import { stopAsking } from "../../api/login.ts";
+import { clustersQuery } from "../../api/queries.ts";
 import { notice } from "../../lib/notice.ts";
 import type { TerminalEvents } from "../../term/terminal.ts";
 import { TipProvider } from "../../ui/Tip.tsx";
+import { Chooser } from "./Chooser.tsx";
 import { CloseDialog } from "./CloseDialog.tsx";
 import { ComebackBanner } from "./ComebackBanner.tsx";
 import { EndedBar } from "./EndedBar.tsx";
-import { type FakeLocks, fakeBrowser, fakeTerminal, loading, newestSocket, sockets, terminals } from "./fakes.ts";
+import {
+  type FakeLocks,
+  fakeBrowser,
+  fakeTerminal,
+  loading,
+  newestSocket,
+  Queries,
+  sockets,
+  terminals,
+} from "./fakes.ts";
 import { SCREEN_LIMIT, SCREENS_LIMIT } from "./keep.ts";
 import { pillWords } from "./pill.ts";
 import { endAllShells, keepShells, openHere } from "./restore.ts";
 import type { Shell } from "./shell.ts";
-import { closeShell, dock, openShell, renewShell } from "./store.ts";
+import { closeShell, dock, openShell, renewShell, splitNew } from "./store.ts";
 import { watchPage } from "./watch.ts";
 
 vi.mock("../../term/terminal.ts", () => ({ createTerminal: (events: TerminalEvents) => fakeTerminal(events) }));
@@ -195,7 +207,7 @@ describe("a page that is loaded anew", () => {
     reload();
     await vi.waitFor(() => expect(words(only())).toBe("ended: the terminal could not be loaded"));
     const shell = only();
-    render(<EndedBar shell={shell} signIn={() => {}} />);
+    render(<EndedBar shell={shell} signIn={() => {}} />, { wrapper: Queries });
     expect(screen.queryByRole("button", { name: "New shell" })).toBeNull();
     expect(screen.getByRole("button", { name: "Reload the page" })).toBeTruthy();
     fireEvent.click(screen.getByRole("button", { name: "Close" }));
@@ -358,7 +370,7 @@ describe("a page that is loaded anew", () => {
     );
     expect(terminals[0]?.ended).toBe("the shell is gone");
     expect(sessionStorage).toHaveLength(0);
-    render(<EndedBar shell={only()} signIn={() => {}} />);
+    render(<EndedBar shell={only()} signIn={() => {}} />, { wrapper: Queries });
     fireEvent.click(screen.getByRole("button", { name: "New shell" }));
     only().mount(document.createElement("div"));
     await connections(2);
@@ -496,7 +508,7 @@ describe("a shell that was taken while this page had let go of it", () => {
 
 describe("one's own shell from elsewhere", () => {
   it("opens in a tab of its own, with what the server has of it", async () => {
-    openHere({ ...TARGET, sessionId: "far" });
+    openHere({ ...TARGET, reason: "INC-7", sessionId: "far" });
     only().mount(document.createElement("div"));
     await connections(1);
     newestSocket().onopen?.();
@@ -511,6 +523,39 @@ describe("one's own shell from elsewhere", () => {
     print("old output");
     expect(terminals[0]?.replayed).toBe(1);
     expect(JSON.stringify(sessionStorage)).toContain("key-5");
+    // A new one beside it, or after it, is opened for the same reason.
+    splitNew();
+    only().mount(document.createElement("div"));
+    await connections(2);
+    newestSocket().onopen?.();
+    expect(newestSocket().frames[0]).toMatchObject({ type: "open", reason: "INC-7" });
+  });
+
+  it("asks why before a new one opens in its place, where it does not say and the cluster wants to know", async () => {
+    const client = new QueryClient();
+    client.setQueryDefaults(clustersQuery().queryKey, { staleTime: Number.POSITIVE_INFINITY });
+    client.setQueryData(clustersQuery().queryKey, [{ name: "demo", execEnabled: true, requireReason: true }]);
+    openHere({ ...TARGET, sessionId: "far" });
+    const first = only();
+    first.mount(document.createElement("div"));
+    await connections(1);
+    answer(again({ sessionId: "far" }));
+    newestSocket().say({ type: "closed", reason: "completed", exitCode: 0, message: "" });
+    await vi.waitFor(() => expect(words(first)).toBe("ended: the shell exited"));
+    render(
+      <QueryClientProvider client={client}>
+        <TipProvider>
+          <EndedBar shell={first} signIn={() => {}} />
+          <Chooser />
+        </TipProvider>
+      </QueryClientProvider>,
+    );
+    fireEvent.click(screen.getByRole("button", { name: "New shell" }));
+    expect(shells()).toEqual([first]);
+    fireEvent.change(screen.getByLabelText("Why are you here?"), { target: { value: "INC-8" } });
+    fireEvent.click(screen.getByRole("button", { name: "Open shell" }));
+    expect(shells().map(({ target }) => target)).toMatchObject([{ container: "app", reason: "INC-8" }]);
+    expect(shells()).not.toContain(first);
   });
 
   it("says so where the server does not hand it over, and misses nothing in a new one", async () => {
@@ -522,7 +567,7 @@ describe("one's own shell from elsewhere", () => {
     answer({ type: "error", code: "E_NOT_FOUND", message: "There is no such shell." });
     newestSocket().say({ type: "closed", reason: "refused", exitCode: null, message: "There is no such shell." });
     await vi.waitFor(() => expect(words(only())).toBe("not opened: cannot be taken over"));
-    render(<EndedBar shell={only()} signIn={() => {}} />);
+    render(<EndedBar shell={only()} signIn={() => {}} />, { wrapper: Queries });
     expect(screen.getByRole("alert").textContent).toMatch(
       /still open, but only where it was opened.*open a new shell here/,
     );

@@ -1,3 +1,5 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { createElement, type ReactNode, useState } from "react";
 import { vi } from "vitest";
 import { FakeSocket } from "../../stream/fakes.ts";
 import type { TerminalEvents } from "../../term/terminal.ts";
@@ -126,4 +128,10 @@ export function fakeBrowser(): FakeLocks {
   );
   Object.defineProperty(navigator, "locks", { configurable: true, value: locks });
   return locks;
+}
+
+/** What a part of the page needs around it that asks the server. */
+export function Queries({ children }: { children: ReactNode }) {
+  const [client] = useState(() => new QueryClient({ defaultOptions: { queries: { retry: false } } }));
+  return createElement(QueryClientProvider, { client }, children);
 }

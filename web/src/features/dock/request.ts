@@ -2,7 +2,8 @@ import { shellContainers, whyNoShell } from "../../api/shells.ts";
 import type { Cluster, PodSummary } from "../../api/types.ts";
 import { notify } from "../../lib/notice.ts";
 import { Store } from "../../lib/store.ts";
-import { openShell } from "./store.ts";
+import type { Shell } from "./shell.ts";
+import { openShell, renewShell } from "./store.ts";
 
 /** Somebody wants a shell; which container, and why, may still be open. */
 export interface ShellRequest {
@@ -12,6 +13,8 @@ export interface ShellRequest {
   container?: string;
   /** The image of a debug container that looks into it, where that is wanted. */
   debug?: string;
+  /** The shell that ended, in whose place it opens. */
+  insteadOf?: Shell;
 }
 
 /** The request that a dialog is asking about. */
@@ -30,7 +33,22 @@ export function requestShell(request: ShellRequest): void {
   else asked.set(request);
 }
 
-export function startShell({ cluster, pod, debug }: ShellRequest, container: string, reason: string): void {
+/** Asks why, and opens a fresh shell in the place of one that ended and does not say. */
+export function askRenewal(insteadOf: Shell): void {
+  const { cluster, namespace, pod, container, debug, of = "" } = insteadOf.target;
+  const kind = of ? "ephemeral" : "container";
+  const containers = [{ name: container, kind, state: "running", ready: true, target: of } as const];
+  asked.set({
+    cluster: { name: cluster, execEnabled: true, requireReason: true },
+    pod: { namespace, name: pod, containers, defaultContainer: "" },
+    debug,
+    insteadOf,
+  });
+}
+
+export function startShell({ cluster, pod, debug, insteadOf }: ShellRequest, container: string, reason: string): void {
   const of = pod.containers.find(({ name }) => name === container)?.target;
-  openShell({ cluster: cluster.name, namespace: pod.namespace, pod: pod.name, container, reason, debug, of });
+  const target = { cluster: cluster.name, namespace: pod.namespace, pod: pod.name, container, reason, debug, of };
+  if (insteadOf) renewShell(insteadOf, target);
+  else openShell(target);
 }

@@ -1,4 +1,4 @@
-import type { ActiveSession } from "../../api/types.ts";
+import type { ExecSession } from "../../api/types.ts";
 import { loadTerminalFont } from "../../lib/terminalFont.ts";
 import { anythingKept, forgetDock, type KeptDock, keepDock, keepScreens, keptDock, keptScreen } from "./keep.ts";
 import { loadTerminal, type Shell } from "./shell.ts";
@@ -40,14 +40,14 @@ export function canComeBack(shell: Shell): boolean {
 
 /** Takes one's own shell over, from wherever it is; shows it where it is here already. */
 export function openHere(
-  session: Pick<ActiveSession, "sessionId" | "cluster" | "namespace" | "pod" | "container">,
+  session: Pick<ExecSession, "sessionId" | "cluster" | "namespace" | "pod" | "container" | "reason">,
 ): void {
-  const { sessionId, cluster, namespace, pod, container } = session;
+  const { sessionId, cluster, namespace, pod, container, reason } = session;
   const here = dock.get().shells.find((shell) => shell.sessionId === sessionId && shell.state.get().phase !== "ended");
   if (here) {
     selectShell(here.id);
     here.takeBack();
-  } else show(newShell({ cluster, namespace, pod, container, reason: "" }, { back: { kind: "takeOver", sessionId } }));
+  } else show(newShell({ cluster, namespace, pod, container, reason }, { back: { kind: "takeOver", sessionId } }));
 }
 
 /** Ends every shell and every transfer, empties the dock and forgets what was kept of it, as on signing out. */
