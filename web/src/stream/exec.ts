@@ -114,6 +114,8 @@ export class ExecStream {
   #error: ErrorFrame | null = null;
   #typedAway = 0;
   #closing = false;
+  /** Whoever closes it is not coming back to tell the server. */
+  #abandoned = false;
   #stopWaiting: (() => void) | null = null;
 
   constructor(options: ExecOptions) {
@@ -254,6 +256,7 @@ export class ExecStream {
 
   /** As `close`, but where there is no connection the server is not told: it ends the shell by itself. */
   abandon(): void {
+    this.#abandoned = true;
     if (this.#phase === "lost" || this.#phase === "detached") this.#finish(endedHere);
     else this.close();
   }
@@ -427,7 +430,18 @@ export class ExecStream {
   #sendClose(): void {
     if (this.#stopWaiting) return;
     this.#link?.send({ type: "close" });
-    this.#stopWaiting = this.#clock.after(LAST_WORD_MS, () => this.#finish(endedHere));
+    this.#stopWaiting = this.#clock.after(LAST_WORD_MS, () => {
+      if (this.#handlers === deaf) this.#finish(endedHere);
+      else this.#unheard();
+    });
+  }
+
+  /** The server may not have heard that the shell is to end: the connection may have been dead for a while. */
+  #unheard(): void {
+    this.#stopWaiting?.();
+    this.#stopWaiting = null;
+    if (this.#key && !this.#abandoned) this.#closeLater();
+    else this.#finish(endedHere);
   }
 
   /** The tab is done with the shell; the shell must still be ended. */
@@ -435,13 +449,13 @@ export class ExecStream {
     this.#handlers.ended({ kind: "left" });
     this.#handlers = deaf;
     this.#stdin.discard();
-    if (this.#phase === "detached") this.#comeBack();
+    if (this.#phase !== "lost") this.#comeBack();
   }
 
   #lost(why: LinkLoss): void {
     this.#link = null;
     const hadShell = this.#phase === "open";
-    if (this.#stopWaiting) this.#finish(endedHere);
+    if (this.#stopWaiting) this.#unheard();
     else if (this.#phase === "lost") {
       if (this.#error) this.#refused(this.#error);
       else this.#failed();

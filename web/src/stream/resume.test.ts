@@ -524,6 +524,41 @@ describe("closing without a connection", () => {
   });
 });
 
+describe("closing on a connection that is dead, and not known to be", () => {
+  it.each([
+    ["silent", () => clock.pass(3_000)],
+    ["lost", () => line().drop()],
+  ])("ends a %s shell for the reader, for the server when it can be told", (_, become) => {
+    answer(HELLO);
+    stream.close();
+    become();
+    expect(seen.ends).toEqual([{ kind: "left" }]);
+    expect(sockets).toHaveLength(2);
+    answer(AGAIN);
+    // Lost once more before the word has arrived.
+    line().drop();
+    clock.pass(1_000);
+    answer(AGAIN);
+    expect(line().of("close")).toHaveLength(1);
+    line().say({ type: "closed", reason: "client_close", exitCode: 0, message: "" });
+    line().drop(1000);
+    expect(seen.ends).toHaveLength(1);
+    expect(clock.timers).toBe(0);
+  });
+
+  it.each([
+    ["is left", HELLO, () => stream.abandon()],
+    ["is kept by no server", { ...HELLO, resumeSeconds: 0 }, () => stream.close()],
+  ])("is the end where the shell %s", (_, hello, close) => {
+    answer(hello);
+    close();
+    clock.pass(3_000);
+    expect(seen.ends).toMatchObject([{ kind: "said", closed: { reason: "client_close" } }]);
+    expect(sockets).toHaveLength(1);
+    expect(clock.timers).toBe(0);
+  });
+});
+
 describe("coming to a shell that runs already", () => {
   it("takes it over without the token, and keeps the new one", () => {
     begin({ kind: "attach", sessionId: "s1", token: null, offset: null, resumeSeconds: 600 });
