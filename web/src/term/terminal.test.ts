@@ -67,6 +67,16 @@ describe("old output that comes once more", () => {
     expect([copied, typed]).toEqual([["new"], "\x1b[?1;2c"]);
   });
 
+  it("tells nobody whether it has the keyboard, and types what its reader types; what asks after it is told", async () => {
+    view.replay(1_000);
+    await printed("\x1b[?1004h");
+    view.type("ls");
+    expect(typed).toBe("ls");
+    await vi.advanceTimersByTimeAsync(1_400);
+    await printed("\x1b[?1004h");
+    expect(typed).toBe("ls\x1b[O");
+  });
+
   it("may take longer than that on a slow connection", async () => {
     view.replay(1_000);
     for (let at = 0; at < 3_000; at += 250) {

@@ -243,7 +243,9 @@ export class TerminalView {
   #wire(): void {
     const encoder = new TextEncoder();
     const term = this.#term;
-    term.onData((text) => this.#events.input(encoder.encode(text)));
+    term.onData((text) => {
+      if (!this.#replies.held(text)) this.#events.input(encoder.encode(text));
+    });
     term.onBinary((text) => this.#events.input(Uint8Array.from(text, (char) => char.charCodeAt(0))));
     term.onResize(({ cols, rows }) => this.#events.resize(cols, rows));
     term.onBell(() => this.#events.bell());
