@@ -13,6 +13,13 @@ export function armCtrl(typed: Uint8Array): Uint8Array {
   return upper >= 0x40 && upper <= 0x5f ? new Uint8Array([upper & 0x1f]) : typed;
 }
 
+const ESCAPE = 0x1b;
+
+/** Whether it may be the terminal's own report, as that it has the keyboard, and not a key that somebody pressed. */
+export function isSequence(typed: Uint8Array): boolean {
+  return typed.length > 1 && typed[0] === ESCAPE;
+}
+
 /** Cursor keys and paging keys carry their modifier in the sequence: ESC [ A becomes ESC [ 1 ; 5 A. */
 function withCtrl(typed: Uint8Array): Uint8Array {
   const text = new TextDecoder().decode(typed);

@@ -12,7 +12,7 @@ import type { ExecSocket } from "../../stream/link.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalEvents, TerminalView } from "../../term/terminal.ts";
 import { ClipboardGate, type ClipboardHost } from "./consent.ts";
-import { armCtrl } from "./ctrl.ts";
+import { armCtrl, isSequence } from "./ctrl.ts";
 import { NotStarted, startDebug } from "./debug.ts";
 import {
   type Away,
@@ -595,7 +595,7 @@ export class Shell {
     let bytes = typed;
     if (this.state.get().ctrlArmed) {
       bytes = armCtrl(typed);
-      this.#set({ ctrlArmed: false });
+      if (bytes !== typed || !isSequence(typed)) this.#set({ ctrlArmed: false });
     }
     if (bytes.length === 1 && bytes[0] === INTERRUPT) this.#cancelPaste(stream);
     if (!stream.write(bytes)) {
