@@ -579,6 +579,24 @@ describe("one's own shell from elsewhere", () => {
     expect(terminals.at(-1)?.notes).toEqual([]);
   });
 
+  it("is told nothing of how long the server keeps it where it was not reached, and is not missed in a new one", async () => {
+    openHere({ ...TARGET, sessionId: "far" });
+    only().mount(document.createElement("div"));
+    await connections(1);
+    newestSocket().drop();
+    only().disconnect();
+    expect(words(only())).toBe("not opened: you disconnected");
+    expect(only().state.get().ending?.detail).toBe(
+      "The server could not be told yet. It is told as soon as it can be reached; else the shell goes on where it is.",
+    );
+    renewShell(only());
+    only().mount(document.createElement("div"));
+    await vi.waitFor(() => expect(only().terminal).not.toBeNull());
+    answer(hello({ sessionId: "s2" }));
+    expect(words(only())).toBe("");
+    expect(terminals.at(-1)?.notes).toEqual([]);
+  });
+
   it("is shown where it is here already", async () => {
     const first = await connected("s1");
     await connected("s2");

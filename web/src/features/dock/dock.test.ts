@@ -67,6 +67,15 @@ describe("an ending", () => {
     });
   });
 
+  it("claims nothing of how long the server keeps a shell where that is not known", () => {
+    const of = (kind: "unreached" | "left" | "gone", graceSeconds: number) =>
+      JSON.stringify(endingOf({ kind }, { seconds: 700, graceSeconds }));
+    for (const kind of ["unreached", "left", "gone"] as const) {
+      expect(of(kind, 600)).toContain("10 minutes");
+      expect(of(kind, 0)).not.toMatch(/seconds|minutes|keeps/);
+    }
+  });
+
   it("offers to sign in where that helps", () => {
     expect(endingOf({ kind: "refused", error: refusal("E_UNAUTHENTICATED") }).signIn).toBe(true);
     expect(endingOf({ kind: "said", closed: closed("unauthorized"), error: null }).signIn).toBe(true);

@@ -70,7 +70,7 @@ export const notTakenOver: Ending = {
   next: "Go on there, or open a new shell here.",
 };
 
-/** How long the shell was without a page, as far as that is known, and how long the server keeps one so. */
+/** How long the shell was without a page, and how long the server keeps one so; 0: not known. */
 export interface Away {
   seconds: number;
   graceSeconds: number;
@@ -132,19 +132,30 @@ function gone({ seconds, graceSeconds }: Away): Ending {
 }
 
 function unreached({ graceSeconds }: Away): Ending {
+  const title = "the server could not be reached";
+  if (graceSeconds === 0) {
+    return {
+      ...nothingMore,
+      title,
+      detail: "The page tried for a while and got no answer.",
+      next: "The shell may still be open: once the network is back, look on the page Sessions, or open a new one.",
+    };
+  }
   return {
     ...nothingMore,
-    title: "the server could not be reached",
+    title,
     detail: `The page tried for ${duration(graceSeconds)}, as long as the server keeps a shell.`,
     next: "Open a new shell to go on, once the network is back.",
   };
 }
 
 function left({ graceSeconds }: Away): Ending {
+  const otherwise =
+    graceSeconds === 0 ? "the shell goes on where it is" : `it ends the shell within ${duration(graceSeconds)}`;
   return {
     ...nothingMore,
     title: "you disconnected",
-    detail: `The server could not be told yet. It is told as soon as it can be reached; else it ends the shell within ${duration(graceSeconds)}.`,
+    detail: `The server could not be told yet. It is told as soon as it can be reached; else ${otherwise}.`,
     next: "Open a new shell to go on.",
     calm: true,
   };

@@ -665,7 +665,9 @@ export class Shell {
 
   #awayFor(): Away {
     const back = this.#back?.kind === "kept" ? this.#back.shell.resumeSeconds : 0;
-    const graceSeconds = this.#stream?.key?.resumeSeconds ?? (this.state.get().hello?.resumeSeconds || back);
+    const known = this.#stream?.key?.resumeSeconds ?? (this.state.get().hello?.resumeSeconds || back);
+    // Of one that is being taken over only this page knows how long it tries.
+    const graceSeconds = this.#stream?.key?.token === null ? 0 : known;
     return { seconds: this.#lostAt === 0 ? 0 : (Date.now() - this.#lostAt) / 1000, graceSeconds };
   }
 

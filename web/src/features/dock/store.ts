@@ -154,9 +154,9 @@ export function show(shell: Shell): void {
 
 /** A fresh shell in the place of one that ended, or of one in another container. */
 export function renewShell(old: Shell, target: ShellTarget = old.target): void {
-  const { name, number, ending } = old.state.get();
+  const { name, number, ending, connectedAt } = old.state.get();
   // One that never opened was not a shell that could be missed; nor is one that runs on elsewhere.
-  const insteadOf = old.sessionId && ending !== notTakenOver ? ending?.title : "";
+  const insteadOf = connectedAt > 0 && ending !== notTakenOver ? ending?.title : "";
   const fresh = new Shell(target, shellHost, { number, name, insteadOf });
   const among = [...dock.get().shells, fresh];
   walking = false;
