@@ -244,6 +244,24 @@ describe("a page that is loaded anew", () => {
     expect(shell.terminal).toBeNull();
   });
 
+  it.each([
+    ["ended", (shell: Shell) => shell.disconnect()],
+    ["closed", closeShell],
+  ])("tells the server of a shell that is %s before the page came back to it", async (_, end) => {
+    await connected("s1");
+    loading.until = new Promise(() => {});
+    reload();
+    const shell = only();
+    end(shell);
+    expect(words(shell)).toBe("ended: you disconnected");
+    answer(again({ offset: 8 }));
+    expect(newestSocket().frames[0]).toMatchObject({ type: "attach", resumeToken: "key of s1" });
+    expect(newestSocket().of("close")).toHaveLength(1);
+    newestSocket().say({ type: "closed", reason: "client_close", exitCode: null, message: "" });
+    expect(sockets).toHaveLength(1);
+    expect(sessionStorage).toHaveLength(0);
+  });
+
   it("goes on before whatever was not complete on its screen", async () => {
     await connected("s1", "text\x1b[3");
     const [terminal] = terminals;
@@ -439,6 +457,15 @@ describe("a tab that was duplicated", () => {
     await vi.waitFor(() => expect(terminals[0]?.screen).toBe("hello $ "));
     hide(true);
     expect(sessionStorage.getItem("periscope.screen.s1")).toContain("hello $ ");
+  });
+
+  it("ends no shell of the first one's with its own tab", async () => {
+    await connected();
+    reload();
+    locks.hold("s1");
+    await vi.waitFor(() => expect(words(only())).toBe("open in another window"));
+    closeShell(only());
+    expect(sockets).toHaveLength(0);
   });
 
   it("lets a shell go with its tab", async () => {

@@ -105,6 +105,8 @@ const REPLAY_MS = 1_000;
 const LIST_MS = 5_000;
 /** How long a take-over is tried, where the server's grace is not known. */
 const TAKE_OVER_SECONDS = 60;
+/** The size of a shell that nobody will look at. */
+const UNSEEN: Size = { cols: 80, rows: 24 };
 const INTERRUPT = 0x03;
 const PASTE_END = new TextEncoder().encode("\x1b[201~");
 
@@ -324,7 +326,14 @@ export class Shell {
   disconnect(): void {
     if (this.#stream) this.#stream.close();
     else if (this.#preparing) this.#end(cancelledEnding);
-    else this.#end(endingOf({ kind: "lost", hadShell: false, why: "closed" }));
+    else if (!this.#closeKept()) this.#end(endingOf({ kind: "lost", hadShell: false, why: "closed" }));
+  }
+
+  /** Ends a shell that the page has not come back to yet. Returns false where there is none. */
+  #closeKept(): boolean {
+    if (this.#stream || this.#back?.kind !== "kept" || !this.live) return false;
+    this.#start(this.#beginning(this.target.container), this.#back.screen ?? UNSEEN).close();
+    return true;
   }
 
   /** Answers the server's warning that the shell is idle; nothing is typed. */
@@ -387,7 +396,7 @@ export class Shell {
   /** Ends the shell, if it is this page's, and takes its tab away. What was never seen here is left to the server. */
   dispose(): void {
     if (this.awaitsReload) this.#stream?.abandon();
-    else this.#stream?.close();
+    else if (!this.#closeKept()) this.#stream?.close();
     this.#tidy();
   }
 
@@ -524,7 +533,7 @@ export class Shell {
     return { kind: "attach", sessionId, token, resumeSeconds, offset: back.screen?.offset ?? null };
   }
 
-  #start(begin: Beginning, { cols, rows }: Size): void {
+  #start(begin: Beginning, { cols, rows }: Size): ExecStream {
     const replay = begin.kind === "attach" && begin.offset === null;
     const stream: ExecStream = new ExecStream({
       url: execUrl(this.target, window.location),
@@ -548,6 +557,7 @@ export class Shell {
       },
     });
     this.#stream = stream;
+    return stream;
   }
 
   #hello(hello: HelloFrame): void {
