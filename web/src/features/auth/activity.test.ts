@@ -44,6 +44,14 @@ it("tells of keys, presses and the wheel, and no more often than it must", async
   expect(calls).toHaveLength(3);
 });
 
+it.each(["click", "input"])(
+  "tells of a %s that comes without a key or a press, as from assistive technology",
+  (event) => {
+    did(event);
+    expect(calls).toEqual(["POST /api/auth/active"]);
+  },
+);
+
 it("takes no mere movement for activity", () => {
   for (const event of ["pointermove", "mousemove", "scroll", "focus", "visibilitychange"]) did(event);
   expect(calls).toEqual([]);
