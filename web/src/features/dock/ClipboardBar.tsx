@@ -1,8 +1,8 @@
 import { formatBytes } from "../../lib/bytes.ts";
-import { visible } from "../../lib/invisible.ts";
 import { Button } from "../../ui/Button.tsx";
 import { useStore } from "../../ui/useStore.ts";
 import { Banner } from "./Banner.tsx";
+import { FirstLines } from "./FirstLines.tsx";
 import type { Shell } from "./shell.ts";
 
 /** A program wants the clipboard, or the browser refused what was allowed before. */
@@ -23,7 +23,7 @@ export function ClipboardBar({ shell }: { shell: Shell }) {
             : "A program in this shell wants to set your clipboard"}
           : <strong className="font-semibold whitespace-nowrap">{formatBytes(asked.bytes)}</strong>
         </p>
-        <p className="truncate font-mono">{visible(asked.preview)}</p>
+        <FirstLines text={asked.text} className="mt-1 max-h-24 whitespace-pre-wrap wrap-anywhere" />
       </div>
       <div className="flex flex-wrap gap-2">
         <Button size="sm" onClick={answer(() => gate.allowOnce())}>

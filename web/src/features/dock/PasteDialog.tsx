@@ -2,7 +2,8 @@ import { useState } from "react";
 import { formatBytes } from "../../lib/bytes.ts";
 import { Button } from "../../ui/Button.tsx";
 import { Modal } from "../../ui/Modal.tsx";
-import { type Paste, pasteText, previewOf } from "./paste.ts";
+import { FirstLines } from "./FirstLines.tsx";
+import { type Paste, pasteText } from "./paste.ts";
 import { answerPaste, type DockState, focusActive } from "./store.ts";
 
 export function PasteDialog({ pasting }: { pasting: DockState["pasting"] }) {
@@ -11,7 +12,6 @@ export function PasteDialog({ pasting }: { pasting: DockState["pasting"] }) {
 
 function Question({ pod, paste }: { pod: string; paste: Paste }) {
   const [leaveOutInvisible, setLeaveOut] = useState(true);
-  const { shown, more } = previewOf(paste);
   const answer = (oneLine: boolean) => answerPaste(pasteText(paste, { oneLine, leaveOutInvisible }));
   return (
     <Modal
@@ -21,30 +21,7 @@ function Question({ pod, paste }: { pod: string; paste: Paste }) {
       title={`Paste ${amount(paste)}?`}
       description={`Into the shell in ${pod}. ${why(paste)}`}
     >
-      <pre
-        // It scrolls, so the keyboard must reach it.
-        tabIndex={0}
-        role="group"
-        aria-label="The first lines"
-        className="max-h-48 overflow-auto rounded-md border border-line bg-sunken px-3 py-2 font-mono text-xs"
-      >
-        {shown.map((pieces, line) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the lines never move
-          <div key={line} className="min-h-4">
-            {pieces.map(({ text, stands }, at) =>
-              stands ? (
-                // biome-ignore lint/suspicious/noArrayIndexKey: nor do the pieces
-                <mark key={at} className="rounded-xs bg-attention-soft text-attention">
-                  {text}
-                </mark>
-              ) : (
-                text
-              ),
-            )}
-          </div>
-        ))}
-        {more > 0 ? <span className="text-muted">{`… and ${more} more ${more === 1 ? "line" : "lines"}`}</span> : null}
-      </pre>
+      <FirstLines text={paste.text} className="max-h-48" />
       {paste.invisible > 0 ? (
         <label className="mt-3 flex items-center gap-2 text-sm">
           <input

@@ -6,7 +6,7 @@ export type ClipboardConsent = "ask" | "always" | "never";
 export interface ClipboardState {
   consent: ClipboardConsent;
   /** A program asks, or the browser refused what was allowed; null: nothing waits for an answer. */
-  asked: { bytes: number; preview: string; refused: boolean } | null;
+  asked: { text: string; bytes: number; refused: boolean } | null;
 }
 
 /** What the clipboard gate needs of the page. */
@@ -18,16 +18,20 @@ export interface ClipboardHost {
   forbidden(): boolean;
 }
 
-const PREVIEW = 60;
+/** After an answer, for so long: a second click that was meant for the same question is not taken for the next one. */
+export const NEXT_QUESTION_MS = 1_000;
 
 /**
- * Stands between the programs of one shell and the clipboard: nothing is written before the shell's owner said so.
- * Of several that ask, the newest counts; while one is being written, only the newest waits.
+ * Stands between the programs of one shell and the clipboard: nothing is written before the shell's owner said so, and
+ * then what was shown. What is asked meanwhile is asked about after that, the newest alone; while one is being written,
+ * only the newest waits.
  */
 export class ClipboardGate {
   readonly state = new Store<ClipboardState>({ consent: "ask", asked: null });
   readonly #host: ClipboardHost;
-  #waiting: string | null = null;
+  /** Asked after what is shown. */
+  #later: string | null = null;
+  #pause: ReturnType<typeof setTimeout> | undefined;
   #writing = false;
   #next: string | null = null;
 
@@ -40,8 +44,11 @@ export class ClipboardGate {
   ask(text: string): void {
     const { consent } = this.state.get();
     if (this.#host.forbidden() || consent === "never") return;
-    if (consent === "always") this.#write(text);
-    else this.#wait(text, false);
+    if (consent === "always") {
+      this.#later = null;
+      this.#write(text);
+    } else if (this.#pause === undefined) this.#show(text, false);
+    else this.#later = text;
   }
 
   allowOnce(): void {
@@ -54,7 +61,7 @@ export class ClipboardGate {
   }
 
   never(): void {
-    this.#waiting = null;
+    this.#later = null;
     this.#next = null;
     this.state.set({ consent: "never", asked: null });
   }
@@ -65,18 +72,25 @@ export class ClipboardGate {
   }
 
   #answer(): void {
-    const text = this.#waiting;
-    this.#waiting = null;
+    const { asked } = this.state.get();
+    if (!asked) return;
     this.state.update((now) => ({ ...now, asked: null }));
-    if (text !== null) this.#write(text);
+    this.#write(asked.text);
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => this.#askLater(), NEXT_QUESTION_MS);
   }
 
-  #wait(text: string, refused: boolean): void {
-    this.#waiting = text;
-    this.state.update((now) => ({
-      ...now,
-      asked: { bytes: new TextEncoder().encode(text).length, preview: previewOf(text), refused },
-    }));
+  #askLater(): void {
+    const text = this.#later;
+    this.#pause = undefined;
+    this.#later = null;
+    if (text !== null) this.ask(text);
+  }
+
+  /** What is shown is what its owner answers to: it stays. */
+  #show(text: string, refused: boolean): void {
+    if (this.state.get().asked) this.#later = text;
+    else this.state.update((now) => ({ ...now, asked: { text, bytes: sizeOf(text), refused } }));
   }
 
   #write(text: string): void {
@@ -90,15 +104,14 @@ export class ClipboardGate {
       const text = this.#next;
       this.#next = null;
       const done = await this.#host.write(text);
-      if (done) this.#host.written(new TextEncoder().encode(text).length);
+      if (done) this.#host.written(sizeOf(text));
       // A page that is not in front may not write: its owner does it by the button, once it is.
-      else if (this.state.get().consent !== "never") this.#wait(text, true);
+      else if (this.state.get().consent !== "never") this.#show(text, true);
     }
     this.#writing = false;
   }
 }
 
-function previewOf(text: string): string {
-  const [first = ""] = text.trimStart().split(/[\r\n]/, 1);
-  return first.length > PREVIEW ? `${first.slice(0, PREVIEW)}…` : first;
+function sizeOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { asOneLine, LARGE_PASTE, type Paste, pasteOf, pasteText, previewOf } from "./paste.ts";
+import { asOneLine, LARGE_PASTE, pasteOf, pasteText, previewOf } from "./paste.ts";
 
 const risks = (text: string, bracketed = false) => pasteOf(text, bracketed).risks;
 
@@ -63,7 +63,7 @@ describe("a paste as one line", () => {
 
 describe("the preview of a paste", () => {
   const of = (text: string) => {
-    const { shown, more } = previewOf({ text } as Paste);
+    const { shown, more } = previewOf(text);
     return { shown: shown.map((pieces) => pieces.map((piece) => piece.text).join("")), more };
   };
 
@@ -76,7 +76,7 @@ describe("the preview of a paste", () => {
 
   it("hides nothing, sets apart what would be hidden, and is bounded", () => {
     expect(of("a\u001b[31mb\u007f\u009bc\u202ed").shown).toEqual(["a^[[31mb^?<U+009B>c<U+202E>d"]);
-    expect(previewOf({ text: "a\u0003b" } as Paste).shown).toEqual([
+    expect(previewOf("a\u0003b").shown).toEqual([
       [
         { text: "a", stands: false },
         { text: "^C", stands: true },

@@ -65,7 +65,7 @@ const SHOWN_LINES = 8;
 const SHOWN_COLUMNS = 160;
 
 /** The first lines, nothing in them hidden, and how many more there are. */
-export function previewOf({ text }: Paste): { shown: Piece[][]; more: number } {
+export function previewOf(text: string): { shown: Piece[][]; more: number } {
   const lines = text.split(LINE_END);
   if (lines.at(-1) === "") lines.pop();
   const shown = lines.slice(0, SHOWN_LINES).map((line) => {
