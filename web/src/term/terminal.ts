@@ -14,7 +14,7 @@ import { bufferText } from "./bufferText.ts";
 import { blinkCursor } from "./cursor.ts";
 import { letGoOnReturn } from "./held.ts";
 import { type KeyUse, purposeOfKey } from "./keys.ts";
-import { openLink } from "./links.ts";
+import { Links } from "./links.ts";
 import { folderOf } from "./osc7.ts";
 import { clipboardText } from "./osc52.ts";
 import { palettes } from "./palettes.ts";
@@ -55,6 +55,7 @@ export class TerminalView {
   readonly #pictures: Pictures;
   readonly #replies: Replies;
   readonly #host = document.createElement("div");
+  readonly #links = new Links(this.#host);
   readonly #events: TerminalEvents;
   readonly #disposers: (() => void)[] = [];
   #folder = "";
@@ -66,7 +67,7 @@ export class TerminalView {
   constructor(events: TerminalEvents) {
     this.#events = events;
     this.#host.className = "h-full w-full";
-    this.#term = new Terminal(optionsFor(settings.get(), theme.get()));
+    this.#term = new Terminal({ ...optionsFor(settings.get(), theme.get()), linkHandler: this.#links });
     this.search = new TerminalSearch(this.#term);
     this.#pictures = new Pictures(this.#term);
     this.#replies = new Replies(this.#term);
@@ -106,6 +107,7 @@ export class TerminalView {
     return () => {
       this.#observer?.disconnect();
       this.#hideRenderer?.();
+      this.#links.leave();
       this.#host.remove();
     };
   }
@@ -237,7 +239,7 @@ export class TerminalView {
     this.#term.loadAddon(this.#fit);
     this.#term.loadAddon(new Unicode11Addon());
     this.#term.unicode.activeVersion = "11";
-    this.#term.loadAddon(new WebLinksAddon(openLink));
+    this.#term.loadAddon(new WebLinksAddon(this.#links.activate, this.#links));
   }
 
   #wire(): void {
@@ -372,7 +374,6 @@ function optionsFor(now: Settings, colours: Theme): ITerminalOptions {
     fontFamily: FONT,
     fontSize: now.fontSize,
     lineHeight: 1.2,
-    linkHandler: { activate: openLink },
     macOptionClickForcesSelection: true,
     minimumContrastRatio: 4.5,
     rightClickSelectsWord: platform === "mac",
