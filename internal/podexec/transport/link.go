@@ -79,7 +79,7 @@ type link struct {
 	waiting atomic.Int64 // since when Read waits, in nanoseconds of clock; 0: it does not
 	unread  atomic.Int64 // bytes of stdin sent since something arrived
 
-	broken atomic.Pointer[error] // the first error of Read
+	broken atomic.Pointer[error] // the first error of Read, or of who reads frames of it
 }
 
 var epoch = time.Now()
@@ -100,10 +100,14 @@ func (l *link) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// why is what the way to the cluster said when it ended, where that says more than err:
-// client-go keeps none of it.
+// why is what the way to the cluster said when it ended, or what came of it that is no
+// SPDY, where that says more than err: client-go keeps none of it.
 func (l *link) why(err error) error {
-	if broken := l.broken.Load(); broken != nil && fault.KindOf(*broken) == fault.AgentDisconnected {
+	broken := l.broken.Load()
+	if broken == nil {
+		return err
+	}
+	if _, nonsense := errors.AsType[spdyError](*broken); nonsense || fault.KindOf(*broken) == fault.AgentDisconnected {
 		return *broken
 	}
 	return err

@@ -80,11 +80,20 @@ func runFault(st *metav1.Status) *fault.Error {
 	return f
 }
 
+// garbled is a stream on which came what is not of its protocol.
+func garbled(cause error) *fault.Error {
+	return fault.Wrap(fmt.Errorf("%w: %w", ErrUnreadable, cause), fault.ClusterUnreachable, opRun,
+		"Something between Periscope and the container garbled the stream. Open a new shell; if it happens again, tell whoever runs this server.")
+}
+
 // lost is a stream that ended without the cluster's word on the command. Where the
 // way to the cluster says itself what became of it, that is what the user reads.
 func lost(cause error) Result {
 	if f, ok := errors.AsType[*fault.Error](cause); ok && f.Kind == fault.AgentDisconnected {
 		return Result{Err: f}
+	}
+	if _, ok := errors.AsType[spdyError](cause); ok {
+		return Result{Err: garbled(cause)}
 	}
 	return Result{Err: fault.Wrap(cause, fault.ClusterUnreachable, opRun,
 		"The connection to the container was lost. The command may still be running: look at the pod, then open a new shell.")}

@@ -24,6 +24,7 @@ const (
 // gone, and keeps goroutines for ever if it went at the wrong moment.
 type spdyConn struct {
 	conn    *spdystream.Connection
+	guard   *spdyGuard
 	served  chan struct{} // closed when no more frames will be handled
 	pinging atomic.Bool
 
@@ -39,14 +40,15 @@ var (
 
 // newSPDYConn serves the connection in a task of ts, until it is gone.
 func newSPDYConn(l *link, ts *tasks) (*spdyConn, error) {
-	conn, err := spdystream.NewConnection(linkConn{l}, false)
+	guard := &spdyGuard{link: l}
+	conn, err := spdystream.NewConnection(linkConn{l, guard}, false)
 	if err != nil {
 		return nil, err
 	}
 	if !ts.enter() {
 		return nil, errClosed
 	}
-	c := &spdyConn{conn: conn, served: make(chan struct{})}
+	c := &spdyConn{conn: conn, guard: guard, served: make(chan struct{})}
 	go func() {
 		defer ts.leave()
 		defer close(c.served)
@@ -55,7 +57,7 @@ func newSPDYConn(l *link, ts *tasks) (*spdyConn, error) {
 	return c, nil
 }
 
-// refuse is for streams that a server opens. None does.
+// refuse is for streams that a server opens. None does, and the guard lets none in.
 func refuse(s *spdystream.Stream) { _ = s.Refuse() }
 
 // CreateStream opens a stream and waits until the server has accepted it.
@@ -113,6 +115,7 @@ func (c *spdyConn) ping(ts *tasks) {
 	go func() {
 		defer ts.leave()
 		defer c.pinging.Store(false)
+		c.guard.owe()
 		_, _ = c.conn.Ping() // the answer's arrival is what counts
 	}()
 }

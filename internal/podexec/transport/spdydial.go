@@ -111,9 +111,14 @@ func (s errorStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// linkConn is a link as the net.Conn that spdystream wants. It asks for no more
-// than reading, writing and closing.
-type linkConn struct{ *link }
+// linkConn is a link as the net.Conn that spdystream wants, read through a guard. It
+// asks for no more than reading, writing and closing.
+type linkConn struct {
+	*link
+	guard *spdyGuard
+}
+
+func (c linkConn) Read(p []byte) (int, error) { return c.guard.Read(p) }
 
 // Close may come second: spdystream would wait a second to report that.
 func (c linkConn) Close() error {

@@ -3,14 +3,12 @@ package transport
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/util/remotecommand"
 
-	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/wsframe"
 )
 
@@ -170,8 +168,7 @@ func (s *wsStream) verdict(err error) Result {
 	case len(s.status) > 0 && (errors.As(err, &closed) || json.Valid(s.status)):
 		return resultOf(s.status)
 	case errors.As(err, &broken):
-		return Result{Err: fault.Wrap(fmt.Errorf("%w: %w", ErrUnreadable, err), fault.ClusterUnreachable, opRun,
-			"Something between Periscope and the container garbled the stream. Open a new shell; if it happens again, tell whoever runs this server.")}
+		return Result{Err: garbled(err)}
 	case cause != nil && errors.Is(*cause, errClosed):
 		return Result{Err: closedHere()}
 	case cause != nil:
