@@ -211,6 +211,7 @@ var bounds = map[string]string{
 	"Stdin on its way, the page's protocol":  "internal/podexec.StdinWindow",
 	"Output on its way, the page's protocol": "internal/podexec.Window",
 	"Stdin that waits, the page's protocol":  "internal/podexec.maxBacklog",
+	"Frame of data over SPDY":                "internal/podexec/transport.spdyPiece",
 	"Command of a caller":                    "internal/podexec.maxCommand",
 	"Reason":                                 "internal/podexec.maxReason",
 }

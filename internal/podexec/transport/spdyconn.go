@@ -41,7 +41,7 @@ var (
 // newSPDYConn serves the connection in a task of ts, until it is gone.
 func newSPDYConn(l *link, ts *tasks) (*spdyConn, error) {
 	guard := &spdyGuard{link: l}
-	conn, err := spdystream.NewConnection(linkConn{l, guard}, false)
+	conn, err := spdystream.NewConnectionWithOptions(linkConn{l, guard}, false, spdyHeaders...)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+
+	"github.com/moby/spdystream/spdy"
 )
 
 // The frames of SPDY/3 that an apiserver sends, by the first word of their headers
@@ -32,14 +34,25 @@ type spdyError string
 
 func (e spdyError) Error() string { return "spdy: the peer sent " + string(e) }
 
+// spdyPiece is the largest data frame that the library is given: it makes room for
+// each before its bytes have come, keeps 50 for each of five workers, and wants one
+// or two more of each stream in hand. So what an apiserver can make it hold is some
+// 4 MiB, whatever it sends. Kubelets send 32 KiB in a frame; TLS brings 16 at a time.
+const spdyPiece = 16 << 10
+
+// spdyHeaders bound what the library makes of a reply's headers, of which apiservers
+// send none, so that one of those is hardly larger than a piece: a value of nothing
+// but separators becomes a string for each.
+var spdyHeaders = []spdy.FramerOption{spdy.WithMaxHeaderCount(8), spdy.WithMaxHeaderFieldSize(64)}
+
 // spdyGuard is what spdystream reads a link through. That library believes its
 // peer: it closes a ping's channel for each answer that comes, which panics in a
 // goroutine that nobody can recover; it keeps every stream that the peer opens; it
 // waits for ever for somebody who takes headers; and it reads on beyond a frame
 // that is too short. The guard lets through what apiservers send, each frame as
-// long as the library takes it for, payload in place. Where it meets anything else
-// the link fails. What the peer asks by pings of its own is answered in turn: it
-// waits in the library's queues, which are short.
+// long as the library takes it for, data in pieces, payload in place. Where it meets
+// anything else the link fails. What the peer asks by pings of its own is answered
+// in turn: it waits in the library's queues, which are short.
 type spdyGuard struct {
 	link *link
 
@@ -50,6 +63,8 @@ type spdyGuard struct {
 	head [spdyHead + 4]byte // the present frame's, with the number of a ping
 	held []byte             // what of head is still to be read
 	rest int                // bytes of payload still to be read
+	more int                // bytes of the data frame's payload beyond those
+	end  byte               // the data frame's flags, which are its last piece's
 }
 
 // owe is called before each Ping of the library, which numbers those of a client
@@ -61,7 +76,9 @@ func (g *spdyGuard) owe() {
 
 func (g *spdyGuard) Read(p []byte) (int, error) {
 	for len(g.held) == 0 && g.rest == 0 {
-		if err := g.next(); err != nil {
+		if g.more > 0 {
+			g.piece()
+		} else if err := g.next(); err != nil {
 			return 0, err
 		}
 	}
@@ -97,13 +114,28 @@ func (g *spdyGuard) next() error {
 	case spdyReset, spdyGoAway:
 		known = length == 8
 	default:
-		known = kind&spdyControl == 0
+		if kind&spdyControl == 0 {
+			g.more, g.end = length, head[4]
+			g.piece()
+			return nil
+		}
 	}
 	if !known {
 		return g.fail("a frame %08x of %d bytes", kind, length)
 	}
 	g.held, g.rest = head, length
 	return nil
+}
+
+// piece makes the next piece of a data frame a frame of its own.
+func (g *spdyGuard) piece() {
+	g.rest = min(g.more, spdyPiece)
+	g.more -= g.rest
+	binary.BigEndian.PutUint32(g.head[4:], uint32(g.rest))
+	if g.more == 0 {
+		g.head[4] = g.end
+	}
+	g.held = g.head[:spdyHead]
 }
 
 // ping lets an answer through once. The peer's own pings have even numbers.

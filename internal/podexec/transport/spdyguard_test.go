@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,11 +161,85 @@ func TestSPDYFramesThatNoServerSends(t *testing.T) {
 	}
 }
 
+// TestSPDYHoldsLittle: however large its frames are, an apiserver cannot make this
+// side hold more than a few MiB for a reader that pauses, who is not taken for dead
+// and misses nothing.
+func TestSPDYHoldsLittle(t *testing.T) {
+	for name, size := range map[string]int{"the largest frames": spdyLength, "a kubelet's": 32 << 10} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const total = 48 << 20
+				var took atomic.Int64
+				s := openSPDY(t, spdyPiped(t, func(*framedPeer, uint32) {}, func(p *framedPeer) {
+					to := uint32(p.streams[corev1.StreamTypeStdout])
+					for left := total; left > 0; left -= size {
+						n := min(left, size)
+						p.raw(string(head(to, n)))
+						for sent := 0; sent < n; sent += 1 << 10 {
+							p.raw(strings.Repeat("x", min(n-sent, 1<<10)))
+							took.Add(1 << 10)
+						}
+					}
+					p.send(&spdy.DataFrame{StreamId: p.streams[corev1.StreamTypeError], Data: []byte(success)})
+					for _, id := range p.streams {
+						p.send(&spdy.DataFrame{StreamId: id, Flags: spdy.DataFlagFin})
+					}
+				}), listening)
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				if n := took.Load(); n > 1<<20 {
+					t.Errorf("%d bytes are held of one stream", n)
+				}
+				out, _ := drain(t, s, 64<<10)
+				if len(out) != total || strings.Trim(out, "x") != "" {
+					t.Errorf("%d bytes came", len(out))
+				}
+				wantExit(t, s, 0)
+				_ = s.Close()
+			})
+		})
+	}
+}
+
+// TestSPDYHeadersAreBounded: a few bytes of a reply can stand for many of headers.
+func TestSPDYHeadersAreBounded(t *testing.T) {
+	many := http.Header{}
+	for n := range 9 {
+		many.Set(string(rune('a'+n)), "x")
+	}
+	for name, h := range map[string]http.Header{
+		"many": many, "long": {"a": {strings.Repeat("x", 65)}}, "separators": {"a": {strings.Repeat("\x00", 1<<20)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := openSPDY(t, spdyPiped(t, answered, func(p *framedPeer) {
+					p.send(&spdy.SynReplyFrame{StreamId: 1, Headers: h})
+					time.AfterFunc(time.Hour, func() { _ = p.Close() })
+				}), listening)
+				began := time.Now()
+				drain(t, s, 100)
+				wantFault(t, s.Result().Err, fault.ClusterUnreachable)
+				if d := time.Since(began); d > time.Minute {
+					t.Errorf("the stream lived for %v", d)
+				}
+				_ = s.Close()
+			})
+		})
+	}
+}
+
 // TestSPDYGuard: what comes out is what spdystream reads, and err what is made of the rest.
 func TestSPDYGuard(t *testing.T) {
 	data := string(head(5, 3)) + "abc"
+	piece := strings.Repeat("x", spdyPiece)
 	for name, tc := range map[string]struct{ in, out, err string }{
-		"data":                          {data + data, data + data, ""},
+		"data":              {data + data, data + data, ""},
+		"an end of data":    {string(head(5, 1<<24)), string(head(5, 1<<24)), ""},
+		"data of one piece": {string(head(5, 1<<24|spdyPiece)) + piece, string(head(5, 1<<24|spdyPiece)) + piece, ""},
+		"data of three": {
+			string(head(5, 1<<24|2*spdyPiece+1)) + piece + piece + "y" + data,
+			string(head(5, spdyPiece)) + piece + string(head(5, spdyPiece)) + piece + string(head(5, 1<<24|1)) + "y" + data, "",
+		},
 		"data that ends":                {data[:9], data[:9], ""},
 		"a reply":                       {string(head(spdyReply, 4)) + "abcd", string(head(spdyReply, 4)) + "abcd", ""},
 		"a reply without its stream":    {string(head(spdyReply, 3)) + "abc", "", "a frame 80030002 of 3 bytes"},
@@ -202,7 +277,7 @@ func TestSPDYGuard(t *testing.T) {
 }
 
 // FuzzSPDYGuard: whatever comes, the library reads frames of servers alone, each to
-// its end, and one answer to one ping.
+// its end, no large ones, and one answer to one ping.
 func FuzzSPDYGuard(f *testing.F) {
 	var wire bytes.Buffer
 	frames, err := spdy.NewFramer(&wire, nil)
@@ -226,6 +301,7 @@ func FuzzSPDYGuard(f *testing.F) {
 		f.Add(wire.Bytes(), 1)
 		f.Add(wire.Bytes(), 1000)
 	}
+	f.Add(append(head(5, 1<<24|40_000), make([]byte, 40_000)...), 10_000)
 	f.Add(append(head(spdyReply, 2), "12345678"...), 100)
 	f.Fuzz(func(t *testing.T, wire []byte, piece int) {
 		if piece < 1 || piece > 64<<10 {
@@ -233,7 +309,7 @@ func FuzzSPDYGuard(f *testing.F) {
 		}
 		g := &spdyGuard{link: &link{body: gone{pieces{bytes.NewReader(wire), piece}}}}
 		g.owe()
-		frames, err := spdy.NewFramer(io.Discard, g)
+		frames, err := spdy.NewFramerWithOptions(io.Discard, g, spdyHeaders...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +322,11 @@ func FuzzSPDYGuard(f *testing.F) {
 				t.Fatalf("%T ends %d bytes early", frame, len(g.held)+g.rest)
 			}
 			switch frame := frame.(type) {
-			case *spdy.SynReplyFrame, *spdy.RstStreamFrame, *spdy.GoAwayFrame, *spdy.DataFrame:
+			case *spdy.SynReplyFrame, *spdy.RstStreamFrame, *spdy.GoAwayFrame:
+			case *spdy.DataFrame:
+				if len(frame.Data) > spdyPiece {
+					t.Fatalf("a data frame of %d bytes", len(frame.Data))
+				}
 			case *spdy.PingFrame:
 				if frame.Id%2 == 1 {
 					answers++

@@ -31,8 +31,11 @@ func acceptSPDY(t *testing.T, w http.ResponseWriter, r *http.Request) *spdyPeer 
 	}
 	w = quiet{w}
 	arrived := make(chan httpstream.Stream, 5)
-	c := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(s httpstream.Stream, _ <-chan struct{}) error {
-		arrived <- s
+	c := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(s httpstream.Stream, replied <-chan struct{}) error {
+		go func() {
+			<-replied // as a kubelet waits: output must not go ahead of a reply
+			arrived <- s
+		}()
 		return nil
 	})
 	if c == nil {
