@@ -40,6 +40,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, version)
 		return 0
 	}
+	outliveReaders()
 	cfg, warnings, err := agentconfig.Load(args, environ)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -59,6 +60,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	return serve(cfg, log, stderr)
 }
+
+// outliveReaders has a write to stderr fail once nobody reads there any more: it
+// would end the program at once, and the link with it.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 func serve(cfg agentconfig.Config, log *slog.Logger, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

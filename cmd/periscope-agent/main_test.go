@@ -4,14 +4,24 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/periscope-console/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+// beProgram in the environment makes this test binary the program itself.
+const beProgram = "TEST_BE_PERISCOPE_AGENT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beProgram) != "" {
+		main()
+	}
+	leak.Main(m)
+}
 
 func TestExitCodesAndSentences(t *testing.T) {
 	set := []string{"PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://127.0.0.1:1"}
@@ -56,5 +66,29 @@ func TestWithoutATokenItSaysSo(t *testing.T) {
 	}, &stdout, &stderr)
 	if code != exitFailed || !strings.Contains(stderr.String(), "PERISCOPE_REGISTRATION_TOKEN") {
 		t.Errorf("exit %d, said %s", code, stderr.String())
+	}
+}
+
+// TestTheAgentOutlivesItsReaders: what read its stderr has died. It ends for its own
+// reason, here that it has no token.
+func TestTheAgentOutlivesItsReaders(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	cmd := exec.Command(os.Args[0], "--kubeconfig", kubeconfigFor(t, ln.Addr().String()))
+	cmd.Env = append(os.Environ(), beProgram+"=1", "PERISCOPE_CLUSTER_NAME=east", "PERISCOPE_SERVER_URL=wss://127.0.0.1:1",
+		"PERISCOPE_AGENT_HEALTH_ADDR=127.0.0.1:0", "PERISCOPE_AGENT_CREDENTIALS_FILE="+filepath.Join(t.TempDir(), "agent.json"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != exitFailed {
+		t.Errorf("the agent ended so: %v", err)
 	}
 }

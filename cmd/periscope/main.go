@@ -78,6 +78,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func serve(args []string, stdout, stderr io.Writer) int {
+	outliveReaders()
 	cfg, warnings, err := config.Load(config.Sources{Args: args, Environ: os.Environ(), ReadFile: os.ReadFile})
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -97,6 +98,10 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	}
 	return listen(cfg, log, stdout, stderr)
 }
+
+// outliveReaders has a write to stdout or stderr fail once nobody reads there any
+// more: it would end the program at once, and every shell with it.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 func listen(cfg config.Config, log *slog.Logger, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -1,20 +1,34 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/periscope-console/periscope/internal/cli"
 	"github.com/periscope-console/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+// beProgram in the environment makes this test binary the program itself.
+const beProgram = "TEST_BE_PERISCOPE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beProgram) != "" {
+		main()
+	}
+	leak.Main(m)
+}
 
 func TestExitCodesAndSentences(t *testing.T) {
 	cases := map[string]struct {
@@ -66,8 +80,7 @@ func TestASlipIsAWarningInTheLog(t *testing.T) {
 	for name, text := range map[string]string{
 		"auth.yaml":     "mode: dev\n",
 		"clusters.yaml": "clusters:\n  - {name: demo, backend: kubeconfig, kubeconfigPath: kubeconfig, exec: {heartbeatSeconds: -1}}\n",
-		"kubeconfig": "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
-			"clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n",
+		"kubeconfig":    kubeconfigOfNobody,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -79,6 +92,69 @@ func TestASlipIsAWarningInTheLog(t *testing.T) {
 		t.Errorf("exit %d, said %s", code, stderr.String())
 	}
 }
+
+// TestTheServerOutlivesItsReaders: what read its stdout and its stderr has died. A
+// login that cannot be recorded is refused then, and the server ends in order.
+func TestTheServerOutlivesItsReaders(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, []byte(kubeconfigOfNobody), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "serve", "--kubeconfig", kubeconfig, "--port", "0")
+	cmd.Env = append(os.Environ(), beProgram+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdout, stderr := readerOf(t, &cmd.Stdout), readerOf(t, &cmd.Stderr)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	cmd.Stdout.(*os.File).Close()
+	cmd.Stderr.(*os.File).Close()
+	address, code := opened(t, stderr)
+	stdout.Close()
+	stderr.Close()
+	for range 2 {
+		answer, err := http.Post(address+"api/auth/dev", "application/json", strings.NewReader(`{"code":"`+code+`"}`))
+		if err != nil {
+			t.Fatalf("the server is gone: %v, %v", err, cmd.Wait())
+		}
+		said, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if !strings.Contains(string(said), "E_AUDIT_UNAVAILABLE") {
+			t.Errorf("a login that is recorded nowhere: %s %s", answer.Status, said)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
+		t.Errorf("the server ended so: %v", err)
+	}
+}
+
+// readerOf makes *end the writing end of a pipe.
+func readerOf(t *testing.T, end *io.Writer) *os.File {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	*end = w
+	return r
+}
+
+// opened is the address that the server says to open, and the code in it.
+func opened(t *testing.T, stderr io.Reader) (address, code string) {
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		if after, is := strings.CutPrefix(lines.Text(), "Open "); is {
+			address, code, _ = strings.Cut(after, "#code=")
+			return address, code
+		}
+	}
+	t.Fatal("the server did not come up")
+	return "", ""
+}
+
+const kubeconfigOfNobody = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
+	"clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n"
 
 // warned looks for a line of the log; the environment of the tests may bring
 // warnings of its own.
