@@ -2,17 +2,18 @@
 //
 // It owns the Event and the contract of an Emitter, and writes events as lines.
 // It does not own where events are kept or queried (the store does) and decides
-// nothing about what is recorded. It starts no goroutines. Stdin, tokens and
-// secrets never belong in an event.
+// nothing about what is recorded. It has one goroutine at most for each Lines, which
+// ends with the write that it is in. Stdin, tokens and secrets never belong in an
+// event.
 package audit
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -132,44 +133,81 @@ func SourceOf(ctx context.Context) Source {
 	return s
 }
 
-// Emitter records an event durably before it returns. An error means that the
-// event is not recorded, and that the act it precedes must not happen.
+// Emitter records an event durably before it returns, or at the end of ctx returns
+// an error. After an error nobody may count on the record, and the act it precedes
+// must not happen.
 type Emitter interface {
 	Emit(context.Context, Event) error
 }
 
-// maxReason bounds the one free text of an event, in bytes.
-const maxReason = 512
+const (
+	// maxReason bounds the one free text of an event, in bytes.
+	maxReason = 512
+	// writeLimit is how long a line may wait for those before it and be written,
+	// where its ctx leaves it longer.
+	writeLimit = 5 * time.Second
+)
 
-// Lines writes one JSON object a line.
+// ErrStalled says that lines are not taken any more: nobody reads them.
+var ErrStalled = errors.New("nothing takes the line in time")
+
+// Lines writes one JSON object a line, one after the other. There is one for each
+// writer.
 type Lines struct {
-	mu   sync.Mutex
 	w    io.Writer
-	torn bool // the last line was written in part, as to a disk that became full
+	turn chan struct{} // full while a line is being written
+	torn bool          // the last line was written in part, as to a disk that became full; the turn's
 }
 
 // NewLines writes to w, which is usually the process's stdout.
-func NewLines(w io.Writer) *Lines { return &Lines{w: w} }
+func NewLines(w io.Writer) *Lines { return &Lines{w: w, turn: make(chan struct{}, 1)} }
 
-// Emit writes e whole or says that it did not.
-func (l *Lines) Emit(_ context.Context, e Event) error {
+// Emit writes e whole or says that it did not. A line of which w had some when ctx
+// ended cannot be taken back: it may come out later, and nothing is written before
+// it has.
+func (l *Lines) Emit(ctx context.Context, e Event) error {
 	e.Timestamp = e.Timestamp.UTC()
 	e.Reason = OneLine(e.Reason, maxReason)
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("audit event %s: %w", e.Verb, err)
 	}
-	if err := l.write(append(line, '\n')); err != nil {
+	ctx, cancel := context.WithTimeoutCause(ctx, writeLimit, ErrStalled)
+	defer cancel()
+	if err := l.put(ctx, append(line, '\n')); err != nil {
 		return fmt.Errorf("audit event %s: %w", e.Verb, err)
 	}
 	return nil
 }
 
+// put waits for its turn and for the write, both no longer than ctx lasts.
+func (l *Lines) put(ctx context.Context, line []byte) error {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if ctx.Err() != nil {
+		<-l.turn
+		return context.Cause(ctx)
+	}
+	written := make(chan error, 1)
+	go func() {
+		err := l.write(line)
+		<-l.turn
+		written <- err
+	}()
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // write writes one line. What is there of one before it that did not fit stays
 // alone, so that it spoils no other.
 func (l *Lines) write(line []byte) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.torn {
 		if _, err := l.w.Write([]byte{'\n'}); err != nil {
 			return err

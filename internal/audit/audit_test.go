@@ -2,10 +2,14 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -95,6 +99,98 @@ func TestATornLineSpoilsNoOther(t *testing.T) {
 	if len(got) != 3 || len(got[0]) != 20 || !json.Valid([]byte(got[1])) || !json.Valid([]byte(got[2])) {
 		t.Errorf("wrote %q", got)
 	}
+}
+
+// TestNobodyReads: a pipe that is full. Each event is given up at its own time, and
+// only the one that was being written comes out once somebody reads.
+func TestNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		lines := audit.NewLines(w)
+		gone, hangUp := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, hangUp)
+		short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		for _, c := range []struct {
+			verb string
+			ctx  context.Context
+			why  error
+			when time.Duration
+		}{
+			{"written", t.Context(), audit.ErrStalled, 5 * time.Second},
+			{"of somebody who left", gone, context.Canceled, time.Second},
+			{"in a hurry", short, context.DeadlineExceeded, 2 * time.Second},
+			{"without end", t.Context(), audit.ErrStalled, 5 * time.Second},
+		} {
+			go func() {
+				began := time.Now()
+				err := lines.Emit(c.ctx, audit.Event{Verb: c.verb})
+				if !errors.Is(err, c.why) || time.Since(began) != c.when {
+					t.Errorf("%s: %v after %v", c.verb, err, time.Since(began))
+				}
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(time.Minute)
+		go func() {
+			if err := lines.Emit(t.Context(), audit.Event{Verb: "next"}); err != nil {
+				t.Error(err)
+			}
+			w.Close()
+		}()
+		synctest.Wait()
+		if got, _ := io.ReadAll(r); verbs(t, got) != "written next" {
+			t.Errorf("wrote %s", got)
+		}
+	})
+}
+
+// TestNothingIsWrittenForWhoLeft, though it was their turn.
+func TestNothingIsWrittenForWhoLeft(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	lines := audit.NewLines(&out)
+	for range 100 {
+		if err := lines.Emit(ctx, audit.Event{Verb: "x"}); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if err := lines.Emit(t.Context(), audit.Event{Verb: "kept"}); err != nil || verbs(t, out.Bytes()) != "kept" {
+		t.Errorf("wrote %s, %v", out.String(), err)
+	}
+}
+
+// TestLinesAreWhole, whoever writes at the same time.
+func TestLinesAreWhole(t *testing.T) {
+	var out bytes.Buffer
+	lines := audit.NewLines(&out)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if err := lines.Emit(t.Context(), audit.Event{Verb: "x"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := len(strings.Fields(verbs(t, out.Bytes()))); n != 50 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// verbs are those of the lines in order.
+func verbs(t *testing.T, lines []byte) string {
+	t.Helper()
+	var all []string
+	for line := range bytes.Lines(lines) {
+		var e audit.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatalf("%v: %q", err, line)
+		}
+		all = append(all, e.Verb)
+	}
+	return strings.Join(all, " ")
 }
 
 func FuzzOneLine(f *testing.F) {

@@ -12,7 +12,6 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/clusters"
 	"github.com/periscope-console/periscope/internal/config"
 	"github.com/periscope-console/periscope/internal/fault"
@@ -48,7 +47,7 @@ func (s *Server) buildAgents(ctx context.Context) error {
 	s.opt.Log.Info("agent.ca", "pin", s.agentCA.Pin(), "expiresAt", s.agentCA.Expires().UTC())
 	s.agents = enrol.New(enrol.Options{
 		Store: s.agentStore(), CA: s.agentCA, Clusters: agentClusters(s.cfg.Clusters), Life: set.CertificateLife,
-		Audit: audit.NewLines(s.opt.Audit), Log: s.opt.Log,
+		Audit: s.audit, Log: s.opt.Log,
 	})
 	return nil
 }
@@ -121,7 +120,7 @@ func (s *Server) buildHub() {
 		Admit: func(ctx context.Context, shown []*x509.Certificate) (*enrol.Pass, error) {
 			return s.agents.Admit(ctx, shown)
 		},
-		Audit: audit.NewLines(s.opt.Audit), Log: s.opt.Log, Line: s.opt.Line,
+		Audit: s.audit, Log: s.opt.Log, Line: s.opt.Line,
 		Changed: func(cluster string) { s.clusters.Look(cluster) },
 	})
 	s.registry.MustRegister(s.hub)

@@ -1,6 +1,11 @@
 package server
 
-import "context"
+import (
+	"context"
+	"net/http"
+
+	"github.com/periscope-console/periscope/internal/httpapi"
+)
 
 // Ready is what /readyz answers with.
 func (s *Server) Ready(ctx context.Context) error { return s.ready(ctx) }
@@ -19,3 +24,6 @@ const CertificateRest = certificateRest
 
 // OpenCertificate reads the main listener's certificate.
 var OpenCertificate = openCertificate
+
+// Handler answers at the main listener.
+func (s *Server) Handler() http.Handler { return httpapi.New(s.edge()) }

@@ -25,8 +25,12 @@ import (
 	"github.com/periscope-console/periscope/internal/store"
 )
 
-// maxLogins bounds the logins held in memory.
-const maxLogins = 10_000
+const (
+	// maxLogins bounds the logins held in memory.
+	maxLogins = 10_000
+	// auditLimit is how long an audit record may take to become durable.
+	auditLimit = 5 * time.Second
+)
 
 // way is one way to log in.
 type way interface {
@@ -82,13 +86,12 @@ func (s *Server) buildDevLogin(o websession.Options) error {
 		is.Expires = was.Expires
 		return is, nil
 	}
-	record := s.auditLogin(audit.NewLines(s.opt.Audit))
-	o.Ended = ended(record)
+	o.Ended = s.ended
 	s.logins = websession.New(o)
 	s.dev = devlogin.New(devlogin.Options{
 		Actor: actor, CodeRequired: auth.CodeRequired, Sessions: devSessions{s.loginsAndTokens()},
 		Whoami: func(a identity.Actor) any { return s.who().WhoamiOf(a) },
-		Audit:  record,
+		Audit:  s.auditLogin,
 		Renewed: func() {
 			if s.opt.Started != nil {
 				s.opt.Started(s.URL())
@@ -106,8 +109,7 @@ func (s *Server) buildProvider(o websession.Options) {
 		return s.provider.Renew(ctx, r)
 	}
 	o.Admit = s.readmit
-	record := s.auditLogin(audit.NewLines(s.opt.Audit))
-	o.Ended = ended(record)
+	o.Ended = s.ended
 	s.logins = websession.New(o)
 	s.provider = oidc.New(oidc.Options{
 		Issuer: set.Issuer, ClientID: set.ClientID, Secret: set.ClientSecret, RedirectURL: set.RedirectURL,
@@ -115,7 +117,7 @@ func (s *Server) buildProvider(o websession.Options) {
 		ProviderName: set.ProviderName, GroupsClaim: set.GroupsClaim, UserClaim: s.cfg.Auth.Policy.UserClaim,
 		Secure: s.secure(), Soonest: s.opt.Renew,
 		Admit: s.cfg.Auth.Policy.Admit, See: s.tokens.See, Sessions: s.loginsAndTokens(),
-		Audit: record, Log: s.opt.Log,
+		Audit: s.auditLogin, Log: s.opt.Log,
 	})
 	s.entry = s.provider
 }
@@ -146,29 +148,27 @@ func (s *Server) who() httpapi.Who {
 
 // auditLogin records logins, logouts and refusals. Where it cannot, the log has it
 // and whoever asked hears of it: no login happens that was not recorded. A logout
-// does, as does a refusal.
-func (s *Server) auditLogin(to audit.Emitter) websession.Audit {
-	return func(ctx context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string) error {
-		from := audit.SourceOf(ctx)
-		e := audit.Event{
-			EventID: rand.Text(), Stage: audit.Completed, Timestamp: time.Now(), Verb: verb,
-			Outcome: outcome, Actor: audit.ActorOf(actor), Reason: reason, RequestID: from.RequestID,
-			Extra: map[string]any{"client_address": from.Address},
-		}
-		if err := to.Emit(ctx, e); err != nil {
-			s.opt.Log.Error("audit.lost", "verb", verb, "eventId", e.EventID, "error", err)
-			return fault.Wrap(err, fault.AuditUnavailable, "server.auditLogin", "Your login could not be recorded, so you were not let in. Tell whoever runs this server.")
-		}
-		return nil
+// does, as does a refusal; whoever asked for one and hung up is recorded like any.
+func (s *Server) auditLogin(ctx context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string) error {
+	from := audit.SourceOf(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditLimit)
+	defer cancel()
+	e := audit.Event{
+		EventID: rand.Text(), Stage: audit.Completed, Timestamp: time.Now(), Verb: verb,
+		Outcome: outcome, Actor: audit.ActorOf(actor), Reason: reason, RequestID: from.RequestID,
+		Extra: map[string]any{"client_address": from.Address},
 	}
+	if err := s.audit.Emit(ctx, e); err != nil {
+		s.opt.Log.Error("audit.lost", "verb", verb, "eventId", e.EventID, "error", err)
+		return fault.Wrap(err, fault.AuditUnavailable, "server.auditLogin", "Your login could not be recorded, so you were not let in. Tell whoever runs this server.")
+	}
+	return nil
 }
 
 // ended records a login that ended without anybody's asking for it. What cannot be
 // recorded is in the log.
-func ended(record websession.Audit) func(ctx context.Context, who identity.Actor, why string) {
-	return func(ctx context.Context, who identity.Actor, why string) {
-		_ = record(ctx, audit.AuthLogout, audit.Success, who, why)
-	}
+func (s *Server) ended(ctx context.Context, who identity.Actor, why string) {
+	_ = s.auditLogin(ctx, audit.AuthLogout, audit.Success, who, why)
 }
 
 // guard allows the names of the public URL, or in dev mode those of loopback.

@@ -90,6 +90,7 @@ const (
 type Server struct {
 	cfg          config.Config
 	opt          Options
+	audit        *audit.Lines // the one writer of opt.Audit
 	main         net.Listener
 	certificate  *certificate // of main; nil without TLS
 	metrics      net.Listener // nil without a metrics address
@@ -118,7 +119,7 @@ func New(cfg config.Config, opt Options) (*Server, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	s := &Server{cfg: cfg, opt: opt, registry: prometheus.NewRegistry()}
+	s := &Server{cfg: cfg, opt: opt, audit: audit.NewLines(opt.Audit), registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := s.build(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -171,7 +172,7 @@ func (s *Server) buildSessions() {
 	s.registry.MustRegister(s.transports)
 	s.sessions = podexec.New(podexec.Options{
 		Directory: podexec.Registry{Clusters: s.clusters, Switch: s.transports, Replay: int64(s.cfg.Exec.ReplayBytes), Resume: s.cfg.Exec.Resume, MaxFile: s.cfg.Exec.MaxFile},
-		Audit:     audit.NewLines(s.opt.Audit),
+		Audit:     s.audit,
 		Log:       s.opt.Log,
 		Metrics:   podexec.NewMetrics(s.registry), RightsEvery: s.opt.RightsEvery, Patience: s.opt.Patience,
 	})
@@ -318,21 +319,20 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 
 // edge is what the listeners' handlers have in common.
 func (s *Server) edge() httpapi.Options {
-	record := s.auditLogin(audit.NewLines(s.opt.Audit))
 	return httpapi.Options{
 		Version: s.opt.Version, Guard: s.guard(), Logins: s.logins, Login: s.entry.Routes(), Tokens: s.tokens, Grants: s.grants,
 		Proxies: s.cfg.Listen.TrustedProxies, Quota: s.strangers, Agents: s.agents, AgentURLs: s.agentURLs(),
 		Clusters: s.clusters, Sessions: s.sessions, Resume: s.cfg.Exec.Resume > 0, MaxFile: s.cfg.Exec.MaxFile, Debug: s.debug(), Rights: kube.NewRights(time.Now), Pages: s.opt.Pages, Log: s.opt.Log,
 		Who:   s.who(),
 		Ready: s.ready, AuditLogin: func(ctx context.Context, verb string, outcome audit.Outcome, actor identity.Actor, reason string) {
-			_ = record(ctx, verb, outcome, actor, reason) // of a logout or a refusal; the log has it
+			_ = s.auditLogin(ctx, verb, outcome, actor, reason) // of a logout or a refusal; the log has it
 		},
 	}
 }
 
 func (s *Server) debug() *poddebug.Maker {
 	return poddebug.New(poddebug.Options{
-		Clusters: s.clusters, Images: s.cfg.Exec.DebugImages, Audit: audit.NewLines(s.opt.Audit), Log: s.opt.Log,
+		Clusters: s.clusters, Images: s.cfg.Exec.DebugImages, Audit: s.audit, Log: s.opt.Log,
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/config"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
@@ -17,7 +16,7 @@ import (
 func (s *Server) buildTokens(kept token.Store) {
 	set := s.cfg.Auth.Tokens
 	s.tokens = token.New(token.Options{
-		Store: kept, Admit: s.admitOwner, Audit: audit.NewLines(s.opt.Audit), Log: s.opt.Log,
+		Store: kept, Admit: s.admitOwner, Audit: s.audit, Log: s.opt.Log,
 		Limits: token.Limits{
 			Enabled: set.Enabled, MaxLifetime: set.MaxLifetime, NoExpiry: set.NoExpiry,
 			OwnerSeen: set.OwnerSeenWithin, MaxPerPerson: set.MaxPerPerson,
