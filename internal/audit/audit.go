@@ -8,6 +8,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -143,6 +144,9 @@ type Emitter interface {
 const (
 	// maxReason bounds the one free text of an event, in bytes.
 	maxReason = 512
+	// maxLine bounds a whole line, in bytes: what reads lines must hold one. The
+	// groups of a person, the longest that an event has, are at most 128 KiB.
+	maxLine = 1 << 20
 	// writeLimit is how long a line may wait for those before it and be written,
 	// where its ctx leaves it longer.
 	writeLimit = 5 * time.Second
@@ -168,16 +172,31 @@ func NewLines(w io.Writer) *Lines { return &Lines{w: w, turn: make(chan struct{}
 func (l *Lines) Emit(ctx context.Context, e Event) error {
 	e.Timestamp = e.Timestamp.UTC()
 	e.Reason = OneLine(e.Reason, maxReason)
-	line, err := json.Marshal(e)
+	line, err := lineOf(e)
 	if err != nil {
 		return fmt.Errorf("audit event %s: %w", e.Verb, err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, writeLimit, ErrStalled)
 	defer cancel()
-	if err := l.put(ctx, append(line, '\n')); err != nil {
+	if err := l.put(ctx, line); err != nil {
 		return fmt.Errorf("audit event %s: %w", e.Verb, err)
 	}
 	return nil
+}
+
+// lineOf is e with the end of its line. Nobody shows it as HTML, so < and its like
+// stay as short as they are.
+func lineOf(e Event) ([]byte, error) {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		return nil, err
+	}
+	if line.Len() > maxLine {
+		return nil, fmt.Errorf("a line of %d bytes, which is more than %d", line.Len(), maxLine)
+	}
+	return line.Bytes(), nil
 }
 
 // put waits for its turn and for the write, both no longer than ctx lasts.

@@ -179,6 +179,21 @@ func TestLinesAreWhole(t *testing.T) {
 	}
 }
 
+// TestALineHasABound, however it came to be so long.
+func TestALineHasABound(t *testing.T) {
+	var out bytes.Buffer
+	lines := audit.NewLines(&out)
+	if err := lines.Emit(t.Context(), audit.Event{Verb: "long", Cluster: strings.Repeat("<", 1<<20)}); err == nil {
+		t.Error("a lost event was not reported")
+	}
+	if err := lines.Emit(t.Context(), audit.Event{Verb: "kept", Cluster: strings.Repeat("<", 1<<19)}); err != nil {
+		t.Error(err)
+	}
+	if verbs(t, out.Bytes()) != "kept" {
+		t.Errorf("wrote %.200s", out.String())
+	}
+}
+
 // verbs are those of the lines in order.
 func verbs(t *testing.T, lines []byte) string {
 	t.Helper()

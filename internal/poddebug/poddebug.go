@@ -164,11 +164,9 @@ func (m *Maker) check(req *Request) error {
 		req.Image = m.Images[0]
 	}
 	if !slices.Contains(m.Images, req.Image) {
-		asked := audit.OneLine(req.Image, 128)
-		req.Image = "" // what was refused is no image that anybody looks for
 		return fault.New(fault.Forbidden, "poddebug.Ensure",
 			"The image %q may not be used for debug containers here. Take one of: %s. Whoever runs this server lists them in PERISCOPE_DEBUG_IMAGES.",
-			asked, strings.Join(m.Images, ", "))
+			audit.OneLine(req.Image, 128), strings.Join(m.Images, ", "))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package poddebug
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/audit"
@@ -16,7 +17,7 @@ func event(req Request) audit.Event {
 	}
 	return audit.Event{
 		EventID: req.EventID, Timestamp: time.Now(), RequestID: req.RequestID,
-		Actor: audit.ActorOf(req.Actor), Verb: audit.DebugCreate, Cluster: req.Cluster,
+		Actor: audit.ActorOf(req.Actor), Verb: audit.DebugCreate, Cluster: name(req.Cluster),
 		Reason:   audit.OneLine(req.Reason, maxReason),
 		Resource: &audit.Resource{Version: "v1", Resource: "pods/ephemeralcontainers", Namespace: name(req.Namespace), Name: name(req.Pod)},
 		Extra: map[string]any{
@@ -63,8 +64,12 @@ func (m *Maker) completed(ctx context.Context, w *wish, created fate, why error)
 	m.emit(ctx, e)
 }
 
-// refused records what was not begun.
+// refused records what was not begun. An image of nobody's list is none that anybody
+// looks for.
 func (m *Maker) refused(ctx context.Context, req Request, why error) {
+	if !slices.Contains(m.Images, req.Image) {
+		req.Image = ""
+	}
 	e := event(req)
 	e.Stage, e.Outcome = audit.Completed, outcomeOf(why)
 	e.Extra["created"], e.Extra["error"] = false, fault.KindOf(why).Code()

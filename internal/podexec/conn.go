@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/podexec/transport"
 	"github.com/periscope-console/periscope/internal/wsframe"
@@ -132,8 +131,8 @@ func mistake(err error) string {
 // so never comes to Admit, is not in audit: nobody knows what it was for.
 func (ss *Sessions) Refused(req Request, why error) {
 	ss.Metrics.refused(why)
-	ss.Log.Info("exec.refused", "actor", req.Actor.Subject, "cluster", audit.OneLine(req.Cluster, maxNamed),
-		"namespace", audit.OneLine(req.Namespace, maxNamed), "pod", audit.OneLine(req.Pod, maxNamed), "requestId", req.RequestID, "error", why)
+	ss.Log.Info("exec.refused", "actor", req.Actor.Subject, "cluster", named(req.Cluster),
+		"namespace", named(req.Namespace), "pod", named(req.Pod), "requestId", req.RequestID, "error", why)
 }
 
 func applyOpen(f clientFrame, req *Request) (err error) {

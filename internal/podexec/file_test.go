@@ -287,7 +287,7 @@ func TestAFileGoesOut(t *testing.T) {
 	ends := c.audit.of(audit.ExecEnd, audit.Completed)
 	found := false
 	for _, e := range ends {
-		found = found || e.Extra["file_path"] == awkward && e.Extra["file_sha256"] == sumOf(data[:1000]) && e.Extra["file_op"] == Get
+		found = found || e.Extra["file_path"] == audit.OneLine(awkward, maxPath) && e.Extra["file_sha256"] == sumOf(data[:1000]) && e.Extra["file_op"] == string(Get)
 	}
 	if !found {
 		t.Errorf("audit %+v", ends)

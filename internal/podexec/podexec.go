@@ -259,6 +259,11 @@ func (r Request) check() error {
 	if err := kube.CheckPod(r.Pod); err != nil {
 		return err
 	}
+	if r.Container != "" {
+		if err := kube.CheckContainer(r.Container); err != nil {
+			return err
+		}
+	}
 	if err := CheckCommand(r.Command); err != nil {
 		return fault.Wrap(err, fault.Invalid, "podexec.Admit", "The command cannot be run: %v.", err)
 	}

@@ -2,7 +2,6 @@ package podexec
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/periscope-console/periscope/internal/audit"
@@ -28,18 +27,25 @@ func (s *session) event(verb string) audit.Event {
 func eventOf(req Request, id string) audit.Event {
 	e := audit.Event{
 		EventID: id, Timestamp: time.Now(), RequestID: req.RequestID,
-		Actor: audit.ActorOf(req.Actor), Verb: audit.ExecStart, Cluster: req.Cluster, Reason: req.Reason,
-		Resource: &audit.Resource{Version: "v1", Resource: "pods/exec", Namespace: req.Namespace, Name: req.Pod},
+		Actor: audit.ActorOf(req.Actor), Verb: audit.ExecStart, Cluster: named(req.Cluster), Reason: req.Reason,
+		Resource: &audit.Resource{Version: "v1", Resource: "pods/exec", Namespace: named(req.Namespace), Name: named(req.Pod)},
 		Extra: map[string]any{
-			"namespace": req.Namespace, "pod": req.Pod, "container": req.Container, "tty": req.TTY,
+			"namespace": named(req.Namespace), "pod": named(req.Pod), "container": named(req.Container), "tty": req.TTY,
 		},
 	}
 	if f := req.File; f != nil {
-		e.Extra["file_op"] = f.Op
-		e.Extra["file_path"] = strings.ToValidUTF8(f.Path[:min(len(f.Path), maxPath)], "\uFFFD")
+		e.Extra["file_op"] = named(string(f.Op))
+		e.Extra["file_path"] = audit.OneLine(f.Path, maxPath)
 	}
 	return e
 }
+
+// maxNamed bounds a name that nobody has checked yet, in bytes: no name of
+// Kubernetes is longer.
+const maxNamed = 253
+
+// named is what a refused request may write into audit and log for a name.
+func named(s string) string { return audit.OneLine(s, maxNamed) }
 
 func k8sIdentity(req Request) string {
 	if req.Actor.As.None {
@@ -75,10 +81,6 @@ func (s *session) recordNoStart(why error, how ended) {
 	s.svc.Log.Warn("exec.open.failed", "sessionId", s.id, "cluster", s.Cluster, "namespace", s.Namespace,
 		"pod", s.Pod, "requestId", s.RequestID, "ended", how, "error", why)
 }
-
-// maxNamed bounds a name in the log that nobody has checked yet, in bytes: no name
-// of Kubernetes is longer.
-const maxNamed = 253
 
 // auditRefusal records a session that was not admitted, and logs why: its client is
 // told what to do, not what the cluster said.

@@ -256,6 +256,53 @@ func TestAuditFields(t *testing.T) {
 	})
 }
 
+// TestNoRefusalWritesALongLine: whoever is logged in may ask for whatever they like,
+// and what reads stdout takes lines of 16 KiB.
+func TestNoRefusalWritesALongLine(t *testing.T) {
+	for _, what := range []string{"<", "\"", "\n", "\x80\n", "\u009b", "日", "a"} {
+		long := strings.Repeat(what, 60<<10)
+		for name, change := range map[string]func(*Request){
+			"a cluster":   func(req *Request) { req.Cluster = long },
+			"a namespace": func(req *Request) { req.Namespace = long },
+			"a pod":       func(req *Request) { req.Pod = long },
+			"a container": func(req *Request) { req.Container = long },
+			"a reason":    func(req *Request) { req.Reason = long },
+			"an op":       func(req *Request) { req.File = &File{Op: FileOp(long), Path: "/"} },
+			"a path":      func(req *Request) { req.File = &File{Op: Get, Path: long} },
+			"all of them": func(req *Request) {
+				*req = Request{Cluster: long, Namespace: long, Pod: long, Container: long, Reason: long, File: &File{Op: FileOp(long), Path: long}}
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				var line, log bytes.Buffer
+				r.ss.Audit, r.ss.Log = audit.NewLines(&line), slog.New(slog.NewJSONHandler(&log, nil))
+				r.set.RequireReason = true // any name is a cluster to the rig
+				req := r.request()
+				change(&req)
+				if _, err := r.ss.Admit(t.Context(), req); err == nil {
+					t.Errorf("%s of many %q was let in", name, what)
+				}
+				if !json.Valid(line.Bytes()) || bytes.Count(line.Bytes(), []byte{'\n'}) != 1 || line.Len() > 16<<10 || log.Len() > 16<<10 {
+					t.Errorf("%s of many %q: a record of %d bytes, a log of %d: %.200s", name, what, line.Len(), log.Len(), line.Bytes())
+				}
+			})
+		}
+	}
+}
+
+// TestAContainerIsANameFirst: the cluster is asked nothing about what is none.
+func TestAContainerIsANameFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		req := r.request()
+		req.Container = "../app"
+		if _, err := r.ss.Admit(t.Context(), req); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // one is the only event of that kind; extra are the fields that it must have.
 func (r *rig) one(verb string, stage audit.Stage, extra string) audit.Event {
 	r.t.Helper()
