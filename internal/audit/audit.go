@@ -16,6 +16,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/periscope-console/periscope/internal/identity"
@@ -238,11 +239,13 @@ func (l *Lines) write(line []byte) error {
 	return err
 }
 
-// OneLine makes s one line of at most limit bytes of valid UTF-8: control
-// characters become spaces, and what is too long is cut between characters.
+// OneLine makes s one line of at most limit bytes of valid UTF-8. What a terminal
+// that shows it might obey becomes a space: control characters, those of C1 among
+// them, and the marks that turn the direction of writing. What is too long is cut
+// between characters.
 func OneLine(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' {
+		if unseen(r) {
 			return ' '
 		}
 		return r
@@ -254,4 +257,11 @@ func OneLine(s string, limit int) string {
 		limit--
 	}
 	return s[:limit]
+}
+
+// unseen leaves out the two joiners, by which emoji and some scripts are written, and
+// what a later Unicode may give a shape.
+func unseen(r rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) && r != nonJoiner && r != joiner
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/periscope-console/periscope/internal/audit"
@@ -208,15 +209,41 @@ func verbs(t *testing.T, lines []byte) string {
 	return strings.Join(all, " ")
 }
 
+func TestOneLine(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"plain":              {"INC-7: disk full", "INC-7: disk full"},
+		"lines":              {"a\nb\r\tc\x00", "a b  c "},
+		"CSI of 7 bits":      {"\x1b[2J", " [2J"},
+		"CSI of 8 bits":      {"\u009b2J", " 2J"},
+		"the next line":      {"a\u0085b", "a b"},
+		"right to left":      {"\u202egpj.exe\u202c", " gpj.exe "},
+		"isolated":           {"\u2066a\u2069\u200f", " a  "},
+		"line separators":    {"a\u2028b\u2029c", "a b c"},
+		"a byte order mark":  {"\ufeffa", " a"},
+		"bytes":              {"a\x9bb", "a\ufffdb"},
+		"other spaces":       {"a\u00a0b\u3000c", "a\u00a0b\u3000c"},
+		"other scripts":      {"日本語 عربي e\u0301", "日本語 عربي e\u0301"},
+		"a family":           {"👩\u200d👧 ❤\ufe0f", "👩\u200d👧 ❤\ufe0f"},
+		"not joined":         {"می\u200cخواهم", "می\u200cخواهم"},
+		"of a later Unicode": {"\U0003fffd", "\U0003fffd"},
+	} {
+		if got := audit.OneLine(c.text, 100); got != c.want {
+			t.Errorf("%s: OneLine(%q) = %q", name, c.text, got)
+		}
+	}
+}
+
 func FuzzOneLine(f *testing.F) {
 	f.Add("plain", 3)
+	f.Add("\u009b2J\u202e", 9)
 	f.Add("日本\r\n語", 4)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		if limit < 0 || limit > 1<<16 {
 			return
 		}
 		got := audit.OneLine(s, limit)
-		if len(got) > limit || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x00") {
+		if len(got) > limit || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x00\u2028\u202e") ||
+			strings.ContainsFunc(got, unicode.IsControl) || audit.OneLine(got, limit) != got {
 			t.Errorf("OneLine(%q, %d) = %q", s, limit, got)
 		}
 	})

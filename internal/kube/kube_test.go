@@ -468,10 +468,10 @@ func TestNames(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for _, name := range []string{"", ".", "..", "a/b", "A", "a b", "a\x00", "-a", "a%2fb", strings.Repeat("a", 300), "日本", "a\n"} {
+		for _, name := range []string{"", ".", "..", "a/b", "A", "a b", "a\x00", "-a", "a%2fb", strings.Repeat("a", 300), "日本", "a\n", "\u009b2J", "\u202ea"} {
 			if err := c.check(name); fault.KindOf(err) != fault.Invalid {
 				t.Errorf("%q: %v", name, err)
-			} else if strings.ContainsAny(fault.PublicOf(err), "\n\x00") || len(fault.PublicOf(err)) > 600 {
+			} else if strings.ContainsAny(fault.PublicOf(err), "\n\x00\u009b\u202e") || len(fault.PublicOf(err)) > 600 {
 				t.Errorf("%q: the sentence is %q", name, fault.PublicOf(err))
 			}
 		}

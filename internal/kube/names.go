@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"unicode"
+
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -50,7 +52,7 @@ func quoted(s string) string {
 		r = append(r[:most], '…')
 	}
 	for i, c := range r {
-		if c < ' ' || c == 0x7f {
+		if unicode.Is(unicode.C, c) {
 			r[i] = '�'
 		}
 	}

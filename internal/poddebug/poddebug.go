@@ -154,7 +154,7 @@ func (m *Maker) check(req *Request) error {
 		return err
 	}
 	if len(req.Reason) > maxReason || audit.OneLine(req.Reason, maxReason) != req.Reason {
-		return fault.New(fault.Invalid, "poddebug.Ensure", "The reason must be one line of at most %d bytes.", maxReason)
+		return fault.New(fault.Invalid, "poddebug.Ensure", "The reason must be one line of at most %d bytes, without control characters.", maxReason)
 	}
 	if len(m.Images) == 0 {
 		return fault.New(fault.Forbidden, "poddebug.Ensure",

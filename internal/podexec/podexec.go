@@ -272,7 +272,7 @@ func (r Request) check() error {
 
 func checkReason(reason string) error {
 	if len(reason) > maxReason || audit.OneLine(reason, maxReason) != reason {
-		return fault.New(fault.Invalid, "podexec.Admit", "The reason must be one line of at most %d bytes.", maxReason)
+		return fault.New(fault.Invalid, "podexec.Admit", "The reason must be one line of at most %d bytes, without control characters.", maxReason)
 	}
 	return nil
 }
