@@ -12,6 +12,11 @@ DEMO_DIR ?= .demo
 DEMO_PORT ?= 0
 SOAK     ?= 15m
 
+# Git tells nothing of a folder of another user, and Go would build nothing there.
+GOFLAGS  ?= $(shell go env GOFLAGS 2>/dev/null)
+override GOFLAGS += -buildvcs=false
+export GOFLAGS
+
 TEST_FILES := $(shell find internal test cmd \( -name '*.go' -o -name testdata \) -not -path '*/node_modules/*' 2>/dev/null)
 # What the programs are made from: the store's migrations are embedded.
 GO_FILES  := $(shell find cmd internal web/embed.go \( -name '*.go' -o -name '*.sql' \) -not -name '*_test.go' 2>/dev/null)

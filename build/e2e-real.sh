@@ -14,7 +14,7 @@ export PATH=$PATH:/usr/sbin:/sbin # not everybody's has runc's and ip's folder
 build/deps.sh real
 devcluster/build.sh ../bin kubelet
 echo "Building the tests"
-CGO_ENABLED=0 go build -o bin/realnode ./test/realnode
+CGO_ENABLED=0 go build -buildvcs=false -o bin/realnode ./test/realnode
 go test -race -run '^$' ./test/inpod ./test/endings "${others[@]}" >/dev/null # nothing can be fetched there
 
 # The images have the names that deploy's manifests give them.

@@ -6,4 +6,4 @@ cd "$(dirname "$0")"
 out=${1:-../bin}
 mkdir -p "$out"
 echo "building ekswebhook"
-CGO_ENABLED=0 go build -ldflags '-s -w' -o "$out/ekswebhook" .
+CGO_ENABLED=0 go build -buildvcs=false -ldflags '-s -w' -o "$out/ekswebhook" .
