@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,8 @@ func nodeInfo() corev1.NodeSystemInfo {
 	}
 }
 
-// heartbeat keeps the node's lease, without which it counts as lost.
+// heartbeat keeps the node's lease, without which it counts as lost, and finds it
+// again where it did.
 func (n *Node) heartbeat(ctx context.Context) {
 	ticker := time.NewTicker(leaseInterval)
 	defer ticker.Stop()
@@ -107,12 +109,36 @@ func (n *Node) heartbeat(ctx context.Context) {
 		if err := n.renew(ctx); err != nil && ctx.Err() == nil {
 			n.o.Log.Warn("lease is not renewed", "error", err)
 		}
+		if err := n.reassure(ctx); err != nil && ctx.Err() == nil {
+			n.o.Log.Warn("conditions are not written again", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+// reassure writes the conditions again where a controller has marked the node, as it
+// does when a lease was late: a fresh lease alone does not take that back.
+func (n *Node) reassure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseInterval)
+	defer cancel()
+	nodes := n.client.CoreV1().Nodes()
+	now, err := nodes.Get(ctx, n.o.Name, metav1.GetOptions{})
+	if err != nil || isReady(now) {
+		return err
+	}
+	now.Status.Conditions = conditions(time.Now())
+	_, err = nodes.UpdateStatus(ctx, now, metav1.UpdateOptions{})
+	return err
+}
+
+func isReady(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 func (n *Node) renew(ctx context.Context) error {

@@ -1,7 +1,10 @@
 package node
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,4 +35,36 @@ func TestANewNodeIsWrittenToMeanwhile(t *testing.T) {
 	if err != nil || node.Status.DaemonEndpoints.KubeletEndpoint.Port != 10250 || conflicts != 0 {
 		t.Errorf("%+v, %v, %d conflicts to come", node.Status.DaemonEndpoints, err, conflicts)
 	}
+}
+
+// TestALostNodeIsFoundAgain: the controller marks a node whose lease was late, and
+// leaves it to the node to take that back.
+func TestALostNodeIsFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &Node{o: Options{Name: "node-1"}, client: fake.NewClientset()}
+		if err := n.register(t.Context(), 10250); err != nil {
+			t.Fatal(err)
+		}
+		nodes := n.client.CoreV1().Nodes()
+		node, err := nodes.Get(t.Context(), "node-1", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go n.heartbeat(ctx)
+		synctest.Wait()
+		for i := range node.Status.Conditions {
+			node.Status.Conditions[i].Status = corev1.ConditionUnknown
+		}
+		if _, err := nodes.UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(leaseInterval)
+		synctest.Wait()
+		node, err = nodes.Get(t.Context(), "node-1", metav1.GetOptions{})
+		if err != nil || !isReady(node) || node.Status.Conditions[0].Status != corev1.ConditionFalse {
+			t.Errorf("%+v, %v", node.Status.Conditions, err)
+		}
+	})
 }
