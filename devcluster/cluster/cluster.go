@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -194,6 +195,12 @@ func (c *cluster) announce(ctx context.Context, usable func()) error {
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	if err := c.dropNodes(waitCtx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("the nodes of an earlier run cannot be removed: %w", err)
+	}
 	for !c.isUsable(waitCtx) {
 		select {
 		case <-ctx.Done():
@@ -218,6 +225,35 @@ func (c *cluster) announce(ctx context.Context, usable func()) error {
 	usable()
 	<-ctx.Done()
 	return nil
+}
+
+// dropNodes removes the nodes of an earlier run that had more of them: pods would be
+// bound to them for as long as they count as ready.
+func (c *cluster) dropNodes(ctx context.Context) error {
+	nodes := c.admin.CoreV1().Nodes()
+	all, err := nodes.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, n := range all.Items {
+		if c.has(n.Name) {
+			continue
+		}
+		if err := nodes.Delete(ctx, n.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// has says whether a node of that name belongs to this run.
+func (c *cluster) has(name string) bool {
+	for i := range c.o.Nodes {
+		if nodeName(i) == name {
+			return true
+		}
+	}
+	return c.o.Join != nil && c.o.Join.Name == name
 }
 
 func (c *cluster) isUsable(ctx context.Context) bool {

@@ -88,6 +88,15 @@ func TestSideBySide(t *testing.T) {
 	b.stop()
 }
 
+// TestNodesOfAnEarlierRun are not there for pods to be bound to, but for the one that joins.
+func TestNodesOfAnEarlierRun(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir, "--nodes", "2").stop()
+	c := start(t, dir, "--join", "node-2=10.1.2.3")
+	want(t, "nodes", c.kubectl("get", "nodes", "-o", "name"), "node/node-2\n")
+	c.stop()
+}
+
 // TestJoin lets the API see a kubelet's identity, and no node until one joins.
 func TestJoin(t *testing.T) {
 	c := start(t, t.TempDir(), "--join", "real=10.1.2.3")
