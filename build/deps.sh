@@ -40,8 +40,10 @@ if [ "$1" != build ]; then
   { have chromium && have chromium-headless-shell; } || missing+=(chromium chromium-headless-shell)
   [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
   compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
-  have fc-list && fc-list : family 2>/dev/null | grep -qi 'cjk' || missing+=(fontconfig fonts-noto-cjk)
-  have fc-list && fc-list : family 2>/dev/null | grep -qi 'emoji' || missing+=(fonts-noto-color-emoji)
+  # Read to its end: a reader that stops at a match has fc-list fail.
+  families=$(fc-list : family 2>/dev/null) || true
+  [[ ${families,,} = *cjk* ]] || missing+=(fontconfig fonts-noto-cjk)
+  [[ ${families,,} = *emoji* ]] || missing+=(fonts-noto-color-emoji)
 fi
 if [ "$1" = real ]; then
   have containerd || missing+=(containerd)

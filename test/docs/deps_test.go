@@ -13,7 +13,7 @@ import (
 func machine(t *testing.T, programs map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"head", "sed", "sort"} {
+	for _, name := range []string{"grep", "head", "sed", "seq", "sort"} {
 		real, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -30,12 +30,21 @@ func machine(t *testing.T, programs map[string]string) string {
 	return dir
 }
 
-// TestNeeded: a build and the demo need what README.md says, and are content with it.
-func TestNeeded(t *testing.T) {
+// deps runs build/deps.sh there.
+func deps(t *testing.T, purpose string, programs map[string]string) (string, error) {
+	t.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.Command(bash, "../../build/deps.sh", purpose)
+	cmd.Env = []string{"PATH=" + machine(t, programs)}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestNeeded: a build and the demo need what README.md says, and are content with it.
+func TestNeeded(t *testing.T) {
 	for _, test := range []struct {
 		name, purpose, goes, node, says string
 		npm                             bool
@@ -53,15 +62,22 @@ func TestNeeded(t *testing.T) {
 			if test.npm {
 				programs["npm"] = ""
 			}
-			cmd := exec.Command(bash, "../../build/deps.sh", test.purpose)
-			cmd.Env = []string{"PATH=" + machine(t, programs)}
-			out, err := cmd.CombinedOutput()
+			out, err := deps(t, test.purpose, programs)
 			if test.says == "" && (err != nil || len(out) > 0) || test.says != "" && err == nil {
 				t.Errorf("%v: %s", err, out)
 			}
-			if !strings.Contains(string(out), test.says) || strings.Count(string(out), "\n") > 1 {
+			if !strings.Contains(out, test.says) || strings.Count(out, "\n") > 1 {
 				t.Errorf("says\n%s", out)
 			}
 		})
+	}
+}
+
+// TestFontsThatAreThere are found in a list longer than a pipe holds.
+func TestFontsThatAreThere(t *testing.T) {
+	list := "Noto Sans CJK JP,Noto Color Emoji; for i in $(seq 20000); do echo Another Font; done"
+	out, err := deps(t, "test", map[string]string{"go": "go1.26.0", "git": "", "node": "v20.19.0", "npm": "", "fc-list": list})
+	if err == nil || !strings.Contains(out, "gcc") || strings.Contains(out, "font") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
