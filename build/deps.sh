@@ -13,11 +13,10 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # older FOUND NEEDED: compares versions.
 older() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" != "$2" ]; }
 
+# check_node FOUND WHOSE: refuses a version that is too old.
 check_node() {
-  local found
-  found=$(node --version | sed 's/^v//')
-  if older "$found" "$need_node" || { older "$found" 22.12 && ! older "$found" 21; }; then
-    echo "Node.js $need_node, or 22.12 or newer, is needed; this machine has $found. Install a newer one from nodejs.org, then run this again." >&2
+  if older "$1" "$need_node" || { older "$1" 22.12 && ! older "$1" 21; }; then
+    echo "Node.js $need_node, or 22.12 or newer, is needed; $2 has $1. Install a newer one from nodejs.org, then run this again." >&2
     exit 1
   fi
 }
@@ -33,7 +32,7 @@ if older "$found" "$need_go"; then
 fi
 have git || missing+=(git)
 { have node && have npm; } || missing+=(nodejs npm)
-! have node || check_node
+! have node || check_node "$(node --version | sed 's/^v//')" "this machine"
 if [ "$1" != build ]; then
   have gcc || missing+=(gcc libc6-dev)
   # Both at once: they share a package, of one version.
@@ -63,5 +62,8 @@ as_root=()
 echo "Installing ${missing[*]} with apt-get"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get update -qq
+if ! have node; then # and is better off without one that is too old
+  candidate=$(LC_ALL=C apt-cache policy nodejs | sed -n 's/^  Candidate: \([0-9]*:\)\?\([0-9.]*\).*/\2/p')
+  [ -z "$candidate" ] || check_node "$candidate" "this machine's apt-get"
+fi
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" | sed -n '/^Setting up/p'
-check_node

@@ -81,3 +81,20 @@ func TestFontsThatAreThere(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// TestNothingTooOldIsInstalled: a distribution's Node.js is looked at before it is taken.
+func TestNothingTooOldIsInstalled(t *testing.T) {
+	for _, test := range []struct{ candidate, says string }{
+		{"18.20.4+dfsg-1~deb12u3", "Installing nodejs npm with apt-get\nupdate -qq\nNode.js 20.19, or 22.12 or newer, is needed; this machine's apt-get has 18.20.4. Install a newer one from nodejs.org, then run this again.\n"},
+		{"1:20.20.2-1nodesource1", "Installing nodejs npm with apt-get\nupdate -qq\nSetting up nodejs\n"},
+		{"(none)", "Installing nodejs npm with apt-get\nupdate -qq\nSetting up nodejs\n"},
+	} {
+		out, err := deps(t, "build", map[string]string{
+			"go": "go1.26.0", "git": "", "id": "0", "apt-cache": "nodejs:; echo '  Candidate: " + test.candidate + "'",
+			"apt-get": `"$@"; [ "$1" = update ] || echo Setting up nodejs`,
+		})
+		if out != test.says || (err == nil) != strings.HasSuffix(out, "nodejs\n") {
+			t.Errorf("%s: %v, %s", test.candidate, err, out)
+		}
+	}
+}
