@@ -57,10 +57,14 @@ if ! have apt-get; then
   echo "These are needed and this machine has no apt-get to install them: ${missing[*]}. Install them, then run this again." >&2
   exit 1
 fi
-as_root=()
-[ "$(id -u)" = 0 ] || as_root=(sudo)
-echo "Installing ${missing[*]} with apt-get"
+if [ "$(id -u)" != 0 ] && ! have sudo; then
+  echo "These are needed, and installing them needs root or sudo: ${missing[*]}. Run apt-get install ${missing[*]} as root, then run this again." >&2
+  exit 1
+fi
 export DEBIAN_FRONTEND=noninteractive
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo DEBIAN_FRONTEND=noninteractive) # it passes no variable on
+echo "Installing ${missing[*]} with apt-get"
 "${as_root[@]}" apt-get update -qq
 if ! have node; then # and is better off without one that is too old
   candidate=$(LC_ALL=C apt-cache policy nodejs | sed -n 's/^  Candidate: \([0-9]*:\)\?\([0-9.]*\).*/\2/p')

@@ -98,3 +98,27 @@ func TestNothingTooOldIsInstalled(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoInstalls: root, or sudo, and neither is asked anything.
+func TestWhoInstalls(t *testing.T) {
+	for _, test := range []struct {
+		name, id, sudo, says string
+	}{
+		{"root", "0", "", "Installing git with apt-get\nnoninteractive update -qq\n"},
+		{"sudo", "1000", `"$1 and $2 $3"`, "Installing git with apt-get\nDEBIAN_FRONTEND=noninteractive and apt-get update\n"},
+		{"nobody", "1000", "", "These are needed, and installing them needs root or sudo: git. Run apt-get install git as root, then run this again.\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			programs := map[string]string{
+				"go": "go1.26.0", "node": "v20.19.0", "npm": "", "id": test.id, "apt-get": `"$DEBIAN_FRONTEND $@"`,
+			}
+			if test.sudo != "" {
+				programs["sudo"] = test.sudo
+			}
+			out, err := deps(t, "build", programs)
+			if out != test.says || (err == nil) != strings.HasPrefix(out, "Installing") {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+}
