@@ -30,7 +30,7 @@ build() {
 	echo "building $1 (Kubernetes $version)"
 	CGO_ENABLED=0 go build -buildvcs=false -ldflags "$flags" -o "$out/$1" "$package" &
 	compiler=$!
-	trap 'kill "$compiler" 2>/dev/null || true' INT TERM EXIT
+	trap 'kill "$compiler" 2>/dev/null || true; wait "$compiler" || true; rm -rf "$GOTMPDIR"' INT TERM EXIT
 	waited=0
 	while kill -0 "$compiler" 2>/dev/null; do
 		sleep 0.2
@@ -43,8 +43,11 @@ build() {
 	trap - INT TERM EXIT
 }
 
+# The compiler, which is killed, leaves its folder.
+GOTMPDIR=$(mktemp -d)
+export GOTMPDIR
 touch "$out/.started"
 for program; do
 	build "$program"
 done
-rm -f "$out/.started"
+rm -rf "$out/.started" "$GOTMPDIR"
