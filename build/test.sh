@@ -70,10 +70,20 @@ told() {
   return "$failed"
 }
 
+# stop_lanes ends those that are left. The go command takes its folders in /tmp away
+# where it is interrupted, but knows no TERM; a lane's shell would begin its next part.
 stop_lanes() {
+  local pid patience=50
   for pid in "${lanes[@]}"; do
-    kill -TERM -- "-$pid" 2>/dev/null || true
+    kill -TERM "$pid" 2>/dev/null || true
+    kill -INT -- "-$pid" 2>/dev/null || true
+  done
+  for pid in "${lanes[@]}"; do
     wait "$pid" 2>/dev/null || true
+    while kill -0 -- "-$pid" 2>/dev/null && [ $((patience--)) -gt 0 ]; do
+      sleep 0.2
+    done
+    kill -TERM -- "-$pid" 2>/dev/null || true
   done
 }
 
