@@ -7,7 +7,10 @@ cd "$(dirname "$0")/.."
 go test -count=1 ./internal/httpapi -run TestOpenAPI -update >/dev/null
 go test -count=1 ./internal/podexec -run TestEndsJSON -update >/dev/null
 go test -count=1 ./internal/config -run Markdown -update >/dev/null
-[ -d build/types/node_modules ] || npm --prefix build/types ci --no-audit --no-fund --loglevel=error >/dev/null
+if [ ! build/types/node_modules/.package-lock.json -nt build/types/package-lock.json ]; then
+  npm --prefix build/types ci --no-audit --no-fund --loglevel=error >/dev/null
+  touch build/types/node_modules/.package-lock.json
+fi
 build/types/node_modules/.bin/openapi-typescript api/openapi.yaml --output web/src/api/schema.ts >/dev/null
 
 if [ "${1:-}" = --check ]; then
