@@ -56,6 +56,7 @@ type demo struct {
 	command              bool   // there is one to run beside it
 	edge                 string // kubeconfig of the cluster behind an agent
 	agentPID             string
+	lock                 *os.File // of the folder
 	log                  io.Writer
 	parts                []*proc.Process // in the order of their start
 	url, pid             string          // Periscope's
@@ -122,6 +123,9 @@ func (d *demo) prepare() (err error) {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return err
 	}
+	if err := d.takeLock(); err != nil {
+		return err
+	}
 	if !d.joins {
 		d.cluster = d.path("cluster")
 	}
@@ -134,6 +138,20 @@ func (d *demo) prepare() (err error) {
 		return nil // what it is made from is not there yet
 	}
 	return errors.Join(d.write("clusters.yaml", clusters(d.kubeconfig(), d.more)), d.write("auth.yaml", authYAML))
+}
+
+// takeLock keeps the folder for this process until it is gone.
+func (d *demo) takeLock() error {
+	lock, err := os.OpenFile(d.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	d.lock = lock
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("another demo already runs in %s: stop it, or choose another folder with DEMO_DIR, or --dir", d.dir)
+	}
+	return err
 }
 
 // clusters is clusters.yaml: all by one kubeconfig.
