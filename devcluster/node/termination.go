@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -12,8 +13,11 @@ import (
 	"github.com/periscope-console/periscope/devcluster/shim"
 )
 
-// maxTerminationMessage in bytes, the kubelet's limit.
-const maxTerminationMessage = 4096
+// The kubelet's limits, in bytes.
+const (
+	maxTerminationMessage = 4096
+	maxLastWords          = 2048
+)
 
 // withTerminationFile mounts a file where the container may leave its last words.
 func (p *pod) withTerminationFile(t *tracked, mounts []shim.Mount) ([]shim.Mount, error) {
@@ -36,9 +40,10 @@ func (p *pod) withTerminationFile(t *tracked, mounts []shim.Mount) ([]shim.Mount
 func (t *tracked) terminationMessage(in *instance) string {
 	message := readStart(t.message)
 	if message == "" && in.code != 0 && t.spec.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError {
-		var tail strings.Builder
-		if in.log.copyTo(context.Background(), &tail, func() {}, logOptions{tail: 80, limit: 2048}) == nil {
-			message = tail.String()
+		var tail bytes.Buffer
+		if in.log.copyTo(context.Background(), &tail, func() {}, logOptions{tail: 80, limit: -1}) == nil {
+			tail.Next(max(0, tail.Len()-maxLastWords)) // the end is what says why
+			message = strings.ToValidUTF8(tail.String(), "?")
 		}
 	}
 	return message
