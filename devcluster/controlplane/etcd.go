@@ -17,6 +17,9 @@ import (
 
 const etcdStart = 30 * time.Second
 
+// logRotation bounds etcd.log as package logfile does the other logs, in MiB; etcd names the predecessor.
+const logRotation = `{"maxsize": 16, "maxbackups": 1}`
+
 // maxSocketPath is what the kernel allows for a unix socket, less some room.
 const maxSocketPath = 100
 
@@ -168,13 +171,16 @@ func runEtcd(ctx context.Context, data, socket, logs string) (*embed.Etcd, error
 }
 
 // etcdConfig: one member that listens on a unix socket only. The advertised
-// addresses are never dialled, but must look like host:port.
+// addresses are never dialled, but must look like host:port. A log that is rotated is
+// named by a URL.
 func etcdConfig(data, socket, logs string) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Name = "devcluster"
 	cfg.Dir = data
 	cfg.LogLevel = "warn"
-	cfg.LogOutputs = []string{filepath.Join(logs, "etcd.log")}
+	log := url.URL{Path: filepath.Join(logs, "etcd.log")}
+	cfg.LogOutputs = []string{log.EscapedPath()}
+	cfg.EnableLogRotation, cfg.LogRotationConfigJSON = true, logRotation
 	cfg.ListenClientUrls = []url.URL{{Scheme: "unix", Path: socket}}
 	cfg.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:2379"}}
 	cfg.ListenPeerUrls = nil

@@ -27,8 +27,15 @@ func TestCrash(t *testing.T) {
 	}
 	c.kill()
 	wantGone(t, mark)
+	etcdLog := filepath.Join(dir, "logs", "etcd.log")
+	if err := os.Truncate(etcdLog, 17<<20); err != nil { // a long life
+		t.Fatal(err)
+	}
 
 	c = start(t, dir)
+	if info, err := os.Stat(etcdLog); err != nil || info.Size() > 16<<20 {
+		t.Errorf("etcd.log grows on: %v, %v", info, err)
+	}
 	want(t, "state", c.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}"), "b")
 	c.waitFor("pod/survivor", "{.status.containerStatuses[0].restartCount}", "1")
 	c.kubectl("exec", "survivor", "--", "true")
