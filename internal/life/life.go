@@ -2,7 +2,8 @@
 // reverse order.
 //
 // It owns the order and the time limits of a shutdown, not what the parts do.
-// Run waits for every goroutine that it starts.
+// Run waits for every goroutine that it starts. It also counts the acts that a
+// shutdown waits for.
 package life
 
 import (

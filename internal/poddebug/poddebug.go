@@ -28,6 +28,7 @@ import (
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 	"github.com/periscope-console/periscope/internal/kube"
+	"github.com/periscope-console/periscope/internal/life"
 )
 
 const (
@@ -51,14 +52,21 @@ type Options struct {
 	// none, there are no debug containers.
 	Images []string
 	Audit  audit.Emitter
-	Log    *slog.Logger
+	// Acts has the adding of containers; its own where it is nil.
+	Acts *life.Acts
+	Log  *slog.Logger
 }
 
 // Maker makes debug containers.
 type Maker struct{ Options }
 
 // New makes a Maker. It starts nothing.
-func New(o Options) *Maker { return &Maker{o} }
+func New(o Options) *Maker {
+	if o.Acts == nil {
+		o.Acts = life.NewActs()
+	}
+	return &Maker{o}
+}
 
 // Request is one wish for a debug container.
 type Request struct {
@@ -212,19 +220,22 @@ func (w *wish) read(ctx context.Context, client *kube.Client) (err error) {
 	return err
 }
 
-// add records, acts and records. Whoever hangs up meanwhile changes nothing: what
-// was begun is brought to its end, so that the record says what became of it.
+// add records, acts and records. Whoever hangs up meanwhile changes nothing, nor does
+// a shutdown: what was begun is brought to its end, so that the record says what
+// became of it.
 func (m *Maker) add(ctx context.Context, w *wish) (Container, error) {
 	client, err := w.cluster.Client(ctx, w.Actor.As, w.EventID)
 	if err != nil {
 		m.refused(ctx, w.Request, err)
 		return Container{}, err
 	}
-	if err := m.requested(ctx, w); err != nil {
+	act, done := m.Acts.Begin(context.WithoutCancel(ctx))
+	defer done()
+	act, cancel := context.WithTimeout(act, actLimit)
+	defer cancel()
+	if err := m.requested(act, w); err != nil {
 		return Container{}, err
 	}
-	act, cancel := context.WithTimeout(context.WithoutCancel(ctx), actLimit)
-	defer cancel()
 	created, err := w.settle(act, client)
 	m.completed(ctx, w, created, err)
 	if err != nil {

@@ -47,7 +47,7 @@ func (s *Server) buildAgents(ctx context.Context) error {
 	s.opt.Log.Info("agent.ca", "pin", s.agentCA.Pin(), "expiresAt", s.agentCA.Expires().UTC())
 	s.agents = enrol.New(enrol.Options{
 		Store: s.agentStore(), CA: s.agentCA, Clusters: agentClusters(s.cfg.Clusters), Life: set.CertificateLife,
-		Audit: s.audit, Log: s.opt.Log,
+		Audit: s.audit, Acts: s.acts, Log: s.opt.Log,
 	})
 	return nil
 }
@@ -126,9 +126,21 @@ func (s *Server) buildHub() {
 	s.registry.MustRegister(s.hub)
 }
 
-// agentParts are what keeps the agents' links: they stop after the shells that go
-// through them.
+// agentParts are what keeps the agents' links: they stop after the shells and the
+// acts that go through them.
 func (s *Server) agentParts() []life.Part {
+	if s.agents == nil {
+		return nil
+	}
+	return []life.Part{
+		{Name: "agents", Run: s.agents.Run, Grace: partGrace},
+		{Name: "links", Run: s.hub.Run, Grace: httpGrace},
+	}
+}
+
+// agentListener is where agents come in; it is open no longer than their links are
+// kept.
+func (s *Server) agentListener() []life.Part {
 	if s.agents == nil {
 		return nil
 	}
@@ -144,8 +156,6 @@ func (s *Server) agentParts() []life.Part {
 	})
 	ln := tls.NewListener(s.agentMain, s.agentServing.TLS())
 	return []life.Part{
-		{Name: "agents", Run: s.agents.Run, Grace: partGrace},
-		{Name: "links", Run: s.hub.Run, Grace: httpGrace},
 		{Name: "agents' listener", Run: s.serve(ln, handler, nil), Grace: httpGrace},
 	}
 }

@@ -84,6 +84,9 @@ const (
 	sessionsGrace = 9 * time.Second
 	httpGrace     = 2 * time.Second
 	partGrace     = time.Second
+	// actsLimit is when acts that have been recorded as begun are cut, so that how they
+	// ended is recorded in time; from the beginning of the shutdown on.
+	actsLimit = 7 * time.Second
 )
 
 // Server is a built server that has not started.
@@ -91,6 +94,7 @@ type Server struct {
 	cfg          config.Config
 	opt          Options
 	audit        *audit.Lines // the one writer of opt.Audit
+	acts         *life.Acts
 	main         net.Listener
 	certificate  *certificate // of main; nil without TLS
 	metrics      net.Listener // nil without a metrics address
@@ -119,7 +123,7 @@ func New(cfg config.Config, opt Options) (*Server, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	s := &Server{cfg: cfg, opt: opt, audit: audit.NewLines(opt.Audit), registry: prometheus.NewRegistry()}
+	s := &Server{cfg: cfg, opt: opt, audit: audit.NewLines(opt.Audit), acts: life.NewActs(), registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := s.build(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -246,15 +250,19 @@ func (s *Server) port() string {
 }
 
 // Run serves until ctx is done, and returns when every part has ended: new
-// requests are refused, clients of shells told, shells ended, audit written.
+// requests are refused, clients of shells told, shells ended, acts brought to their
+// end, audit written.
 func (s *Server) Run(ctx context.Context) error {
 	handler := httpapi.New(s.edge())
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(actsLimit, s.acts.Cut) })()
 	parts := []life.Part{
 		{Name: "clusters", Run: s.clusters.Run, Grace: partGrace},
 		{Name: "logins", Run: s.logins.Run, Grace: partGrace},
 		{Name: "tokens", Run: s.tokens.Run, Grace: partGrace},
 	}
 	parts = append(parts, s.agentParts()...)
+	parts = append(parts, life.Part{Name: "acts", Run: s.acts.Run, Grace: actsLimit + partGrace})
+	parts = append(parts, s.agentListener()...)
 	if s.metrics != nil {
 		parts = append(parts, life.Part{Name: "metrics", Run: s.serve(s.metrics, metricsHandler(s.registry), nil), Grace: httpGrace})
 	}
@@ -332,7 +340,7 @@ func (s *Server) edge() httpapi.Options {
 
 func (s *Server) debug() *poddebug.Maker {
 	return poddebug.New(poddebug.Options{
-		Clusters: s.clusters, Images: s.cfg.Exec.DebugImages, Audit: s.audit, Log: s.opt.Log,
+		Clusters: s.clusters, Images: s.cfg.Exec.DebugImages, Audit: s.audit, Acts: s.acts, Log: s.opt.Log,
 	})
 }
 

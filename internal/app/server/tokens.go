@@ -16,7 +16,7 @@ import (
 func (s *Server) buildTokens(kept token.Store) {
 	set := s.cfg.Auth.Tokens
 	s.tokens = token.New(token.Options{
-		Store: kept, Admit: s.admitOwner, Audit: s.audit, Log: s.opt.Log,
+		Store: kept, Admit: s.admitOwner, Audit: s.audit, Acts: s.acts, Log: s.opt.Log,
 		Limits: token.Limits{
 			Enabled: set.Enabled, MaxLifetime: set.MaxLifetime, NoExpiry: set.NoExpiry,
 			OwnerSeen: set.OwnerSeenWithin, MaxPerPerson: set.MaxPerPerson,

@@ -56,7 +56,7 @@ func (k *Keeper) Create(ctx context.Context, a identity.Actor, requestID string,
 		t.Expires = now.Add(w.Lifetime)
 	}
 	act := k.act(ctx, audit.TokenCreate, a, requestID, Held{Token: t, Owner: Person{Subject: a.Subject, Email: a.Email}})
-	err := k.audited(ctx, act, func() error {
+	err := k.audited(ctx, act, func(ctx context.Context) error {
 		return k.cannotAdd(k.o.Store.Add(ctx, t, k.o.Limits.MaxPerPerson), w.Name)
 	})
 	if err != nil {
@@ -215,7 +215,9 @@ func (k *Keeper) RevokeAll(ctx context.Context, a identity.Actor, requestID stri
 	if err := k.byBrowser(a); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeAllLimit)
+	ctx, done := k.o.Acts.Begin(context.WithoutCancel(ctx))
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, revokeAllLimit)
 	defer cancel()
 	all, err := k.o.Store.OfPerson(ctx, a.Issuer, a.Subject)
 	if err != nil {
@@ -246,7 +248,7 @@ func (k *Keeper) revokeSoon(ctx context.Context, a identity.Actor, requestID str
 
 // revoke is of a ctx that outlives the request: what is recorded as begun is done.
 func (k *Keeper) revoke(ctx context.Context, a identity.Actor, requestID string, h Held) error {
-	return k.audited(ctx, k.act(ctx, audit.TokenRevoke, a, requestID, h), func() error {
+	return k.audited(ctx, k.act(ctx, audit.TokenRevoke, a, requestID, h), func(ctx context.Context) error {
 		if _, err := k.o.Store.Revoke(ctx, h.Token.ID, time.Now()); err != nil {
 			return fault.Wrap(err, fault.Internal, "token.Revoke", "The token could not be revoked, and still holds. Try again in a moment.")
 		}
@@ -273,13 +275,15 @@ func (k *Keeper) act(ctx context.Context, verb string, a identity.Actor, request
 }
 
 // audited does what e records, if it can be recorded, and records how it went.
-func (k *Keeper) audited(ctx context.Context, e audit.Event, do func() error) error {
+func (k *Keeper) audited(ctx context.Context, e audit.Event, do func(context.Context) error) error {
+	ctx, done := k.o.Acts.Begin(ctx)
+	defer done()
 	limited, cancel := context.WithTimeout(ctx, auditLimit)
 	defer cancel()
 	if err := k.o.Audit.Emit(limited, e); err != nil {
 		return fault.Wrap(err, fault.AuditUnavailable, "token", "The audit record could not be written, so nothing was done. Tell whoever runs this server.")
 	}
-	err := do()
+	err := do(ctx)
 	e.Stage, e.Timestamp, e.Outcome, e.Extra = audit.Completed, time.Now(), audit.Success, maps.Clone(e.Extra)
 	if err != nil {
 		e.Outcome, e.Extra["error"] = audit.Failure, fault.KindOf(err).Code()

@@ -25,6 +25,7 @@ import (
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
+	"github.com/periscope-console/periscope/internal/life"
 	"github.com/periscope-console/periscope/internal/quota"
 )
 
@@ -55,14 +56,16 @@ type Limits struct {
 	MaxPerPerson int
 }
 
-// Options of a Keeper. All are needed.
+// Options of a Keeper. All are needed but Acts.
 type Options struct {
 	Store  Store
 	Limits Limits
 	// Admit decides what a person may, or refuses them.
 	Admit func(identity.Actor) (identity.Actor, error)
 	Audit audit.Emitter
-	Log   *slog.Logger
+	// Acts has the making and revoking of tokens; its own where it is nil.
+	Acts *life.Acts
+	Log  *slog.Logger
 }
 
 // Keeper makes, finds and ends tokens.
@@ -80,6 +83,9 @@ type Keeper struct {
 
 // New makes a keeper; Run must be running for Done to close in time.
 func New(o Options) *Keeper {
+	if o.Acts == nil {
+		o.Acts = life.NewActs()
+	}
 	return &Keeper{o: o, strangers: rate.Sometimes{First: 20, Interval: time.Second}, refusals: quota.NewDigest[refusal](), watched: map[ID]chan struct{}{}}
 }
 

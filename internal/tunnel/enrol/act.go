@@ -392,7 +392,9 @@ func event(ctx context.Context, verb, cluster string, who audit.Actor, requestID
 // audited does what e records, if it can be recorded, and records how it went,
 // with what do adds to extra.
 func (k *Keeper) audited(ctx context.Context, e audit.Event, do func(ctx context.Context, extra map[string]any) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actLimit)
+	ctx, done := k.o.Acts.Begin(context.WithoutCancel(ctx))
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, actLimit)
 	defer cancel()
 	limited, cancel := context.WithTimeout(ctx, auditLimit)
 	defer cancel()

@@ -26,6 +26,7 @@ import (
 
 	"github.com/periscope-console/periscope/internal/audit"
 	"github.com/periscope-console/periscope/internal/fault"
+	"github.com/periscope-console/periscope/internal/life"
 	"github.com/periscope-console/periscope/internal/tunnel/pki"
 )
 
@@ -52,7 +53,7 @@ const (
 	caAlarm = 365 * 24 * time.Hour
 )
 
-// Options of a Keeper. All are needed.
+// Options of a Keeper. All are needed but Acts.
 type Options struct {
 	Store Store
 	CA    *pki.Authority
@@ -61,7 +62,9 @@ type Options struct {
 	// Life is that of a client certificate.
 	Life  time.Duration
 	Audit audit.Emitter
-	Log   *slog.Logger
+	// Acts has what is done about agents; its own where it is nil.
+	Acts *life.Acts
+	Log  *slog.Logger
 }
 
 // Keeper enrols agents, and lets them in.
@@ -77,6 +80,9 @@ type Keeper struct {
 
 // New makes a keeper; Run must be running for passes to end in time.
 func New(o Options) *Keeper {
+	if o.Acts == nil {
+		o.Acts = life.NewActs()
+	}
 	return &Keeper{o: o, strangers: rate.Sometimes{First: 20, Interval: time.Second}, passes: map[*Pass]struct{}{}}
 }
 
