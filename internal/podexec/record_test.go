@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -202,10 +203,13 @@ func TestNothingTypedIsRecorded(t *testing.T) {
 // shapes are how bytes get into a line of JSON.
 func shapes(secret string) []string {
 	whole := secret[:len(secret)-len(secret)%3] // what base64 writes alike, whatever follows
-	numbers := strings.Trim(fmt.Sprint([]byte(secret)), "[]")
+	var each []string
+	for _, b := range []byte(secret) {
+		each = append(each, strconv.Itoa(int(b)))
+	}
 	return []string{
 		strings.TrimSpace(secret), base64.StdEncoding.EncodeToString([]byte(whole)), hex.EncodeToString([]byte(secret)),
-		numbers, strings.ReplaceAll(numbers, " ", ","),
+		strings.Join(each, " "), strings.Join(each, ","),
 	}
 }
 

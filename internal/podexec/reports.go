@@ -110,10 +110,10 @@ func (r *reports) ends(b byte) bool {
 }
 
 func (r *reports) text(b byte) bool {
-	switch {
-	case b == bel:
+	switch b {
+	case bel:
 		r.at = outsideReport
-	case b == esc:
+	case esc:
 		r.at = beforeTheEnd
 	default:
 		return b >= ' ' && b <= '~'

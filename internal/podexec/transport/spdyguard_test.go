@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -269,7 +270,7 @@ func TestSPDYGuard(t *testing.T) {
 			if tc.err == "" && err != nil || tc.err != "" && (err == nil || err.Error() != "spdy: the peer sent "+tc.err) {
 				t.Errorf("error %v", err)
 			}
-			if tc.err != "" && l.why(io.EOF) != err {
+			if tc.err != "" && !errors.Is(l.why(io.EOF), err) {
 				t.Errorf("the link says %v", l.why(io.EOF))
 			}
 		})
