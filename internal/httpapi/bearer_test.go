@@ -464,3 +464,16 @@ func TestATokenOfALoginThatEnds(t *testing.T) {
 		t.Errorf("there is %+v, %v", held, err)
 	}
 }
+
+// TestAnAdministrativeActRefusedIsRecorded, also one by a browser's login.
+func TestAnAdministrativeActRefusedIsRecorded(t *testing.T) {
+	d := newDoor(t)
+	browser := map[string]string{"Cookie": "s=ada", "Content-Type": "application/json"}
+	code, body, _ := d.ask(ask{method: "POST", path: "/api/auth/tokens", header: browser, body: `{"name":"x","scopes":["admin"],"lifetimeSeconds":3600}`})
+	if code != http.StatusForbidden || len(d.denied) != 1 || !strings.HasPrefix(d.denied[0], "auth.denied denied") || !strings.Contains(d.denied[0], body.Message) {
+		t.Errorf("%d %+v, recorded %q", code, body, d.denied)
+	}
+	if code, _, _ := d.ask(ask{method: "GET", path: "/api/auth/tokens?all=true", header: browser}); len(d.denied) != 1 {
+		t.Errorf("a look was answered %d and recorded: %q", code, d.denied)
+	}
+}

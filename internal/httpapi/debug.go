@@ -9,8 +9,10 @@ import (
 // debugRoute is the way into a container that has no shell. It answers as soon as
 // the debug container is in the pod; getPod tells when it runs, or why it does not.
 func (s *server) debugRoute() route {
-	return post("/api/clusters/{cluster}/pods/{namespace}/{pod}/debug", "debugPod",
+	rt := post("/api/clusters/{cluster}/pods/{namespace}/{pod}/debug", "debugPod",
 		"A debug container that sees the processes of another; one that has not ended is used again", s.debugPod).by(token.Exec)
+	rt.recorded = true
+	return rt
 }
 
 // DebugRequest asks for a debug container.

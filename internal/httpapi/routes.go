@@ -43,6 +43,7 @@ type route struct {
 	background bool  // polling: does not count as activity of the login
 	endless    bool  // has no time limit: a terminal
 	limited    bool  // costs before anybody knows who asks: counts for the quota
+	recorded   bool  // its refusals are in audit by a verb of their own
 	maxBody    int64 // bytes of a body; as the constant where it is 0
 	query      []param
 	in, out    reflect.Type // JSON bodies; nil for none
@@ -91,7 +92,11 @@ func (s *server) serve(rt route, c *call) error {
 		defer cancel()
 		c.r = c.r.WithContext(ctx)
 	}
-	return rt.serve(c)
+	err := rt.serve(c)
+	if fault.KindOf(err) == fault.Forbidden && rt.method != http.MethodGet && !rt.recorded {
+		s.denied(c.r, c.actor, err)
+	}
+	return err
 }
 
 // tell answers with err and logs what was not the caller's own doing.

@@ -100,7 +100,11 @@ var sessionIDs = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$
 // is audited before it happens, and does not happen where it cannot be. A
 // session that is somebody else's is answered like one that does not exist.
 func (ss *Sessions) End(ctx context.Context, a identity.Actor, requestID, id string) error {
-	s := ss.find(a, id)
+	s := ss.find(id)
+	if s != nil && !mayEnd(a, s) {
+		ss.emit(ctx, s.killDenied(a, requestID))
+		s = nil
+	}
 	if s == nil {
 		return fault.New(fault.NotFound, "podexec.End", "There is no such shell, or it has ended already. Load the list of sessions again.")
 	}
@@ -116,15 +120,15 @@ func (ss *Sessions) End(ctx context.Context, a identity.Actor, requestID, id str
 	return nil
 }
 
-// find is the live session of that id, nil where a may not know of it.
-func (ss *Sessions) find(a identity.Actor, id string) *session {
+// find is the live session of that id, nil where there is none.
+func (ss *Sessions) find(id string) *session {
 	if !sessionIDs.MatchString(id) {
 		return nil
 	}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	s := ss.live[id]
-	if s == nil || s.ctx.Err() != nil || !mayEnd(a, s) {
+	if s == nil || s.ctx.Err() != nil {
 		return nil
 	}
 	return s
@@ -137,6 +141,13 @@ func (s *session) killEvent(a identity.Actor, requestID, eventID string) audit.E
 	e.Actor, e.RequestID, e.Reason = audit.ActorOf(a), requestID, ""
 	e.Extra["session_id"] = s.id
 	e.Extra["session_actor"] = map[string]any{"sub": s.Actor.Subject, "email": s.Actor.Email}
+	return e
+}
+
+// killDenied is the record of somebody who tried to end another person's session.
+func (s *session) killDenied(a identity.Actor, requestID string) audit.Event {
+	e := s.killEvent(a, requestID, newID())
+	e.Stage, e.Outcome = audit.Completed, audit.Denied
 	return e
 }
 

@@ -137,6 +137,10 @@ func TestEndOfAnothers(t *testing.T) {
 		if got := r.audit.of(audit.ExecKill, audit.Requested); len(got) != 0 || len(r.ss.List(ada)) != 1 {
 			t.Errorf("events %v", got)
 		}
+		denied := r.audit.of(audit.ExecKill, audit.Completed)
+		if len(denied) != 1 || denied[0].Outcome != audit.Denied || denied[0].Actor.Sub != twin.Subject || denied[0].Extra["session_id"] != id {
+			t.Errorf("the try is recorded as %+v", denied)
+		}
 		if err := r.ss.End(t.Context(), admin, "q", id); err != nil {
 			t.Fatalf("an administrator: %v", err)
 		}
@@ -145,7 +149,7 @@ func TestEndOfAnothers(t *testing.T) {
 		if c := find(frames, "closed"); c == nil || !strings.Contains(c["message"].(string), "root@example.com") {
 			t.Errorf("the owner is told %v", c)
 		}
-		e := r.audit.of(audit.ExecKill, audit.Completed)[0]
+		e := r.audit.of(audit.ExecKill, audit.Completed)[1]
 		if e.Actor.Sub != "root" || e.Extra["session_actor"].(map[string]any)["sub"] != "ada" {
 			t.Errorf("completed %+v", e)
 		}
