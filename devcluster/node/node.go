@@ -11,7 +11,9 @@ package node
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -180,20 +182,40 @@ func (n *Node) watchPods(ctx context.Context, all *sync.WaitGroup, synced func()
 	return nil
 }
 
-// dropFolders removes what pods left that were deleted while no node ran.
+// dropFolders removes what pods left that were deleted while no node ran. A pod that
+// comes now makes its folder after the folders are read, or is in the store.
 func (n *Node) dropFolders(store cache.Store) {
+	pods := filepath.Join(n.o.Dir, "pods")
+	entries, err := os.ReadDir(pods)
+	if err != nil {
+		return // no pod yet
+	}
 	alive := map[string]bool{}
 	for _, o := range store.List() {
 		alive[string(o.(*corev1.Pod).UID)] = true
 	}
-	entries, err := os.ReadDir(filepath.Join(n.o.Dir, "pods"))
-	if err != nil {
-		return
-	}
 	for _, e := range entries {
 		if !alive[e.Name()] {
-			os.RemoveAll(filepath.Join(n.o.Dir, "pods", e.Name()))
+			removeFolder(filepath.Join(pods, e.Name()), n.o.Log)
 		}
+	}
+}
+
+// removeFolder removes a pod's folder, where a container may have left folders that
+// not even their owner may write to.
+func removeFolder(dir string, log *slog.Logger) {
+	err := os.RemoveAll(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, _ error) error {
+			if e != nil && e.IsDir() {
+				_ = os.Chmod(path, 0o700) // the second try says what stays
+			}
+			return nil
+		})
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		log.Warn("the folder of the pod remains", "error", err)
 	}
 }
 

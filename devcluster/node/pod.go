@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -340,9 +339,7 @@ func (p *pod) finish(ctx context.Context, spec *corev1.Pod, gone bool) {
 		p.status.flush(ctx)
 		p.n.confirmDeletion(ctx, spec)
 	}
-	if err := os.RemoveAll(p.dir); err != nil {
-		p.log.Warn("the folder of the pod remains", "error", err)
-	}
+	removeFolder(p.dir, p.log)
 }
 
 func (p *pod) facts(spec *corev1.Pod) podFacts {
