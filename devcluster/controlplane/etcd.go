@@ -59,7 +59,7 @@ func closedInOrder(data string) bool {
 // tryData sets data aside that the trial dies of, under a name by the time: they
 // may be all that somebody has.
 func tryData(ctx context.Context, data, socket string, o Options) error {
-	cause := trial(ctx, data, socket, o.Logs)
+	cause := trial(ctx, data, socket, o)
 	if err := errors.Join(ctx.Err(), removeIfThere(socket)); err != nil {
 		return err
 	}
@@ -76,25 +76,30 @@ const (
 	trialArg0 = "devcluster-etcd-trial"
 	// trialLate is the exit code of a trial that saw nothing wrong, but no end.
 	trialLate = 3
+	untried   = "the state of the earlier run is used untried"
 )
 
 // trial answers what a process died of that opened the data. One that was late or
 // was killed says nothing of them.
-func trial(ctx context.Context, data, socket, logs string) error {
-	said, err := os.Create(filepath.Join(logs, "etcd-trial.log"))
+func trial(ctx context.Context, data, socket string, o Options) error {
+	said, err := os.Create(filepath.Join(o.Logs, "etcd-trial.log"))
 	if err != nil {
+		o.Log.Warn(untried, "error", err)
 		return nil // what else it may be, the data are not at fault
 	}
 	defer said.Close()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", data, socket, logs)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", data, socket, o.Logs)
 	cmd.Args[0] = trialArg0
 	cmd.Stdout, cmd.Stderr = said, said
 	var exit *exec.ExitError
 	err = cmd.Run()
-	if !errors.As(err, &exit) || exit.ExitCode() == trialLate || exit.ExitCode() < 0 {
-		return nil
+	if errors.As(err, &exit) && exit.ExitCode() > 0 && exit.ExitCode() != trialLate {
+		return fmt.Errorf("etcd does not open it: %w, see %s", err, said.Name())
 	}
-	return fmt.Errorf("etcd does not open it: %w, see %s", err, said.Name())
+	if err != nil && ctx.Err() == nil {
+		o.Log.Warn(untried, "error", err)
+	}
+	return nil
 }
 
 // IsTrial says whether this process is one, see RunTrial.

@@ -30,7 +30,9 @@ const (
 // each, where flag F ends a line and P means that the line goes on. One writer
 // per stream, any number of readers.
 type containerLog struct {
-	dir string
+	dir  string
+	lost func(error) // told once, when output is lost
+	once sync.Once   // of lost
 
 	mu      sync.Mutex // guards what follows
 	f       *os.File
@@ -41,11 +43,11 @@ type containerLog struct {
 	changed chan struct{} // closed and replaced at every change
 }
 
-func newContainerLog(dir string) (*containerLog, error) {
+func newContainerLog(dir string, lost func(error)) (*containerLog, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	l := &containerLog{dir: dir, first: 1, last: 1, changed: make(chan struct{})}
+	l := &containerLog{dir: dir, lost: lost, first: 1, last: 1, changed: make(chan struct{})}
 	var err error
 	l.f, err = os.OpenFile(l.segment(1), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	return l, err
@@ -169,12 +171,17 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		w.entry(now, 'F', data[:i])
 		data = data[i+1:]
 	}
-	if len(w.out) == 0 {
-		return len(p), nil
+	if len(w.out) > 0 {
+		w.flush()
 	}
-	// A full disk must not stop the container; its output is lost instead.
-	_ = w.log.append(w.out)
 	return len(p), nil
+}
+
+// flush: a full disk must not stop the container; its output is lost instead.
+func (w *lineWriter) flush() {
+	if err := w.log.append(w.out); err != nil {
+		w.log.once.Do(func() { w.log.lost(err) })
+	}
 }
 
 func (w *lineWriter) entry(now string, flag byte, text []byte) {
@@ -195,7 +202,7 @@ func (w *lineWriter) finish() {
 	}
 	w.out = w.out[:0]
 	w.entry(time.Now().UTC().Format(logTime), 'P', nil)
-	_ = w.log.append(w.out)
+	w.flush()
 }
 
 // logOptions are those of a log request.

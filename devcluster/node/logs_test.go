@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,7 +14,7 @@ import (
 
 func newTestLog(t *testing.T) *containerLog {
 	t.Helper()
-	l, err := newContainerLog(t.TempDir())
+	l, err := newContainerLog(t.TempDir(), func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,5 +209,25 @@ func TestFollowEndsWithContext(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLostOutput is told of once, and stops nobody.
+func TestLostOutput(t *testing.T) {
+	var told []error
+	l, err := newContainerLog(t.TempDir(), func(err error) { told = append(told, err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.f.Close() // stands for a disk that is full
+	w := &lineWriter{log: l, stream: "stdout"}
+	for range 3 {
+		if n, err := fmt.Fprint(w, "lost\nrest"); n != 9 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+	w.finish()
+	if len(told) != 1 || !errors.Is(told[0], os.ErrClosed) {
+		t.Errorf("told %v", told)
 	}
 }

@@ -41,7 +41,7 @@ func (n *Node) newServer() (*server, error) {
 		return nil, err
 	}
 	s := &server{n: n, listener: listener, done: make(chan struct{})}
-	s.inner = newInnerServer(s.streamRoutes())
+	s.inner = newInnerServer(s.streamRoutes(), n.o.Log)
 	s.http = &http.Server{
 		Handler: onlyAPIServer(s.routes()),
 		TLSConfig: &tls.Config{
@@ -54,7 +54,9 @@ func (n *Node) newServer() (*server, error) {
 	}
 	go func() {
 		defer close(s.done)
-		s.http.ServeTLS(lingerer{listener}, "", "")
+		if err := s.http.ServeTLS(lingerer{listener}, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			n.o.Log.Error("the node serves no streams and logs any more", "error", err)
+		}
 	}()
 	return s, nil
 }

@@ -346,7 +346,9 @@ func (p *pod) startContainer(ctx context.Context, spec *corev1.Pod, t *tracked) 
 
 // startLogged gives the run a log of its own and keeps the one before.
 func (p *pod) startLogged(t *tracked, r run) (*instance, error) {
-	log, err := newContainerLog(p.logFolder(t, t.runs))
+	log, err := newContainerLog(p.logFolder(t, t.runs), func(err error) {
+		p.log.Warn("output is not logged, and lost", "container", t.spec.Name, "error", err)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -354,14 +356,20 @@ func (p *pod) startLogged(t *tracked, r run) (*instance, error) {
 	in, err := startInstance(r)
 	if err != nil {
 		log.close()
-		os.RemoveAll(p.logFolder(t, t.runs))
+		p.dropLog(t, t.runs)
 		return nil, err
 	}
 	before, _ := p.view(t.spec.Name)
 	p.setView(t.spec.Name, view{current: in, log: log, previous: before.log})
-	os.RemoveAll(p.logFolder(t, t.runs-2))
+	p.dropLog(t, t.runs-2)
 	t.runs++
 	return in, nil
+}
+
+func (p *pod) dropLog(t *tracked, run int) {
+	if err := os.RemoveAll(p.logFolder(t, run)); err != nil {
+		p.log.Warn("the log of a run remains", "container", t.spec.Name, "error", err)
+	}
 }
 
 func (p *pod) environment(spec *corev1.Pod, im image) environment {

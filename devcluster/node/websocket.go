@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -61,11 +62,13 @@ type innerServer struct {
 	done  chan struct{}
 }
 
-func newInnerServer(h http.Handler) *innerServer {
+func newInnerServer(h http.Handler, log *slog.Logger) *innerServer {
 	s := &innerServer{conns: make(chan net.Conn), http: &http.Server{Handler: h, ReadHeaderTimeout: headerPatience}, quit: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.http.Serve(s)
+		if err := s.http.Serve(s); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the node translates no WebSockets any more", "error", err)
+		}
 	}()
 	return s
 }
