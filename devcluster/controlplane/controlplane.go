@@ -38,7 +38,7 @@ const (
 )
 
 // Options says where the control plane lives. Dir has the folders pki, run and
-// logs already; pki holds the files that cluster.Prepare writes.
+// logs already; Run writes to pki and run what the components read.
 type Options struct {
 	Dir       string
 	Logs      string

@@ -198,8 +198,8 @@ func (r Root) bare(root string) error {
 	return placeProgram(root)
 }
 
-// placeProgram binds this program's file. A file that was replaced or deleted
-// since cannot be bound and is copied.
+// placeProgram binds this program's file, or the one that has replaced it since. A
+// file that was deleted cannot be bound and is copied.
 func placeProgram(root string) error {
 	self, err := os.Executable()
 	if err == nil && bindInto(root, self, ProgramPath, true) == nil {
