@@ -36,7 +36,7 @@ type Decision struct {
 	Allowed bool `json:"allowed" doc:"Whether the caller may"`
 	// Decided is false where the cluster gave no answer; then Allowed is false too.
 	Decided bool   `json:"decided" doc:"Whether the cluster has answered; without an answer nothing is allowed"`
-	Reason  string `json:"reason" doc:"Why not, in words for the user; may be empty when allowed"`
+	Reason  string `json:"reason" doc:"Why not, in words for the user; empty when allowed"`
 }
 
 // CanI asks the apiserver, in order and as the client's own user, by
@@ -99,7 +99,7 @@ func ask(ctx context.Context, c *Client, check Check) (Decision, error) {
 		return Decision{}, c.Fault(err, "kube.CanI", "ask whether you may "+check.words())
 	}
 	if got.Status.Allowed && !got.Status.Denied {
-		return Decision{Allowed: true, Decided: true, Reason: got.Status.Reason}, nil
+		return Decision{Allowed: true, Decided: true}, nil
 	}
 	if undecided(got.Status) {
 		return Decision{}, fault.Wrap(errors.New(got.Status.EvaluationError), fault.ClusterUnreachable, "kube.CanI",

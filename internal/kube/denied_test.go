@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,5 +48,21 @@ func TestAnAuthorizerThatFails(t *testing.T) {
 	verdict["denied"] = true
 	if got, err := CanI(t.Context(), c, question); err != nil || got[0].Allowed {
 		t.Errorf("denied by another authorizer: %v, %v", got, err)
+	}
+}
+
+// TestAReasonIsBounded: decisions are remembered, and a cluster may say any number of words.
+func TestAReasonIsBounded(t *testing.T) {
+	for _, yes := range []bool{true, false} {
+		c := review(t, func(map[string]string) (int, any) {
+			return http.StatusCreated, allowed(yes, strings.Repeat("because ", 2_000))
+		})
+		got, err := CanI(t.Context(), c, mayExec)
+		if err != nil || got[0].Allowed != yes {
+			t.Fatalf("%v, %v", got, err)
+		}
+		if n := len(got[0].Reason); n > 1_000 || (n == 0) != yes {
+			t.Errorf("allowed %v for a reason of %d bytes", yes, n)
+		}
 	}
 }

@@ -1075,7 +1075,7 @@ export interface components {
             allowed: boolean;
             /** @description Whether the cluster has answered; without an answer nothing is allowed */
             decided: boolean;
-            /** @description Why not, in words for the user; may be empty when allowed */
+            /** @description Why not, in words for the user; empty when allowed */
             reason: string;
         };
         ErrorBody: {
