@@ -13,7 +13,7 @@ import (
 // calls is one of each kind that is made of a cluster, but for streams.
 var calls = map[string]func(*testing.T, *Client) error{
 	"list": func(t *testing.T, c *Client) error {
-		_, err := c.Core.Pods("shop").List(t.Context(), metav1.ListOptions{})
+		_, err := c.Core.Pods("shop").List(t.Context(), metav1.ListOptions{Limit: 500})
 		return c.Fault(err, "t", "list the pods")
 	},
 	"get": func(t *testing.T, c *Client) error {

@@ -1,18 +1,39 @@
 package kube
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/periscope-console/periscope/internal/fault"
 )
 
-// maxAnswer bounds one answer of a cluster, after decompression, in bytes. A page
-// of a thousand pods has a few MiB; client-go reads whatever comes into memory.
-const maxAnswer = 64 << 20
+// Bounds of one answer of a cluster by what was asked, after decompression, in bytes;
+// client-go reads whatever comes into memory.
+const (
+	// maxReview is for a decision and for the version: a few sentences.
+	maxReview = 64 << 10
+	// maxObject is for one object, of which etcd takes at most 1.5 MiB; JSON is longer.
+	maxObject = 4 << 20
+	// maxList is for a page: a thousand pods have a few MiB.
+	maxList = 64 << 20
+)
 
-// bounded fails the reading of answers that are larger than maxAnswer: one cluster
-// must not use up the memory of a server that serves them all.
+// boundOf is how large the answer to r may be. Lists are asked for by the page, and so
+// have a limit.
+func boundOf(r *http.Request) int64 {
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/version"), r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "accessreviews"):
+		return maxReview
+	case r.URL.Query().Has("limit"):
+		return maxList
+	}
+	return maxObject
+}
+
+// bounded fails the reading of answers that are larger than what was asked for can be:
+// one cluster must not use up the memory of a server that serves them all.
 type bounded struct {
 	cluster string
 	next    http.RoundTripper
@@ -21,7 +42,8 @@ type bounded struct {
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.next.RoundTrip(r)
 	if err == nil {
-		resp.Body = &boundedBody{ReadCloser: resp.Body, cluster: b.cluster, left: maxAnswer}
+		bound := boundOf(r)
+		resp.Body = &boundedBody{ReadCloser: resp.Body, cluster: b.cluster, bound: bound, left: bound}
 	}
 	return resp, err
 }
@@ -31,15 +53,22 @@ func (b bounded) WrappedRoundTripper() http.RoundTripper { return b.next }
 
 type boundedBody struct {
 	io.ReadCloser
-	cluster string
-	left    int64
+	cluster     string
+	bound, left int64
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
 		return 0, fault.New(fault.ClusterUnreachable, "kube.Read",
-			"The answer of cluster %s is larger than %d MiB, so it was not read. Ask for less, or check what answers at its address.", b.cluster, maxAnswer>>20)
+			"The answer of cluster %s is larger than %s, so it was not read. Ask for less, or check what answers at its address.", b.cluster, size(b.bound))
 	}
 	return n, err
+}
+
+func size(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d KiB", bytes>>10)
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
 }

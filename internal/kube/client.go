@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 
@@ -18,10 +17,6 @@ import (
 	"github.com/periscope-console/periscope/internal/fault"
 	"github.com/periscope-console/periscope/internal/identity"
 )
-
-// maxVersion bounds the answer of /version: a server that is no apiserver may
-// answer without end.
-const maxVersion = 64 << 10
 
 // Base is one cluster as the server itself reaches it: credentials and one
 // transport with its connections, shared by the clients of everybody.
@@ -150,7 +145,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	}
 	defer func() { _ = body.Close() }()
 	var v struct{ GitVersion string }
-	if err := json.NewDecoder(io.LimitReader(body, maxVersion)).Decode(&v); err != nil {
+	if err := json.NewDecoder(body).Decode(&v); err != nil {
 		return "", c.Fault(err, "kube.Version", what)
 	}
 	if v.GitVersion == "" {

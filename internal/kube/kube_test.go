@@ -277,55 +277,52 @@ func TestVersion(t *testing.T) {
 	if v, err := client(t, base(t, cfg), none, "").Version(t.Context()); v != "v1.36.3" || err != nil {
 		t.Fatal(v, err)
 	}
-	endless, _ := apiserver(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte(`{"gitVersion":"`))
-		for r.Context().Err() == nil {
-			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
-				return
-			}
-		}
-	})
-	if _, err := client(t, base(t, endless), none, "").Version(t.Context()); fault.KindOf(err) != fault.ClusterUnreachable {
-		t.Fatalf("an endless answer: %v", err)
-	}
 }
 
 // TestAnEndlessAnswer: a few KiB on the wire may be an answer without end, and one
 // that says no is read as well.
 func TestAnEndlessAnswer(t *testing.T) {
-	var mebibyte bytes.Buffer // of zeros; a gzip file may have many such members
+	var mebibyte bytes.Buffer // of spaces; a gzip file may have many such members
 	packed := gzip.NewWriter(&mebibyte)
-	_, _ = packed.Write(make([]byte, 1<<20))
+	_, _ = packed.Write(bytes.Repeat([]byte(" "), 1<<20))
 	_ = packed.Close()
-	for name, c := range map[string]struct {
-		status int
-		ask    func(*Client) error
-	}{
-		"a list": {http.StatusOK, func(c *Client) error {
-			_, err := c.Core.Pods("").List(t.Context(), metav1.ListOptions{})
-			return c.Fault(err, "t", "list pods")
-		}},
-		"the version": {http.StatusInternalServerError, func(c *Client) error {
-			_, err := c.Version(t.Context())
-			return err
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cfg, _ := apiserver(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "application/json")
-				w.Header().Set("Content-Encoding", "gzip")
-				w.WriteHeader(c.status)
-				for range 2 * maxAnswer >> 20 {
-					if _, err := w.Write(mebibyte.Bytes()); err != nil {
-						return
+	for name, bound := range map[string]string{"list": "64 MiB", "get": "4 MiB", "patch": "4 MiB", "can-i": "64 KiB", "version": "64 KiB"} {
+		for _, status := range []int{http.StatusOK, http.StatusInternalServerError} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				cfg, _ := apiserver(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					w.Header().Set("Content-Encoding", "gzip")
+					w.WriteHeader(status)
+					for range maxList>>20 + 16 {
+						if _, err := w.Write(mebibyte.Bytes()); err != nil {
+							return
+						}
 					}
+				})
+				err := calls[name](t, client(t, base(t, cfg), none, ""))
+				if fault.KindOf(err) != fault.ClusterUnreachable || !strings.Contains(fault.PublicOf(err), "larger than "+bound+",") {
+					t.Errorf("%v", err)
 				}
 			})
-			err := c.ask(client(t, base(t, cfg), none, ""))
-			if fault.KindOf(err) != fault.ClusterUnreachable || !strings.Contains(fault.PublicOf(err), "larger than 64 MiB") {
-				t.Errorf("%v", err)
-			}
-		})
+		}
+	}
+}
+
+// TestALargeAnswer is of the largest that a cluster may hold.
+func TestALargeAnswer(t *testing.T) {
+	pod := func(mebibytes int) string {
+		return `"apiVersion":"v1","metadata":{"name":"web-0","annotations":{"a":"` + strings.Repeat("a", mebibytes<<20) + `"}}`
+	}
+	for name, answer := range map[string]string{
+		"list":  `{"kind":"PodList","apiVersion":"v1","items":[{` + pod(6) + `}]}`,
+		"get":   `{"kind":"Pod",` + pod(3) + `}`,
+		"patch": `{"kind":"Pod",` + pod(3) + `}`,
+		"can-i": `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":false,"reason":"` + strings.Repeat("a", 60<<10) + `"}}`,
+	} {
+		cfg, _ := apiserver(t, plain(200, "application/json", answer))
+		if err := calls[name](t, client(t, base(t, cfg), alice, "")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
