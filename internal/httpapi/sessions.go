@@ -14,14 +14,14 @@ const maxSessions = 1000
 func (s *server) sessionRoutes() []route {
 	return []route{
 		get("/api/exec/sessions", "listExecSessions", "Open shells: one's own, to an administrator everybody's", s.listSessions).polled().with(
-			param{"limit", "At most so many, the newest, 1 to 1000", "integer"}),
+			param{"limit", "At most so many, the first of the list, 1 to 1000", "integer"}),
 		remove("/api/exec/sessions/{session}", "endExecSession", "End a shell", s.endSession).by(token.Exec),
 	}
 }
 
 // SessionList is the answer of listExecSessions.
 type SessionList struct {
-	Sessions []podexec.Info `json:"sessions" doc:"Newest first"`
+	Sessions []podexec.Info `json:"sessions" doc:"One's own, then everybody else's, each newest first"`
 	Scope    string         `json:"scope" enum:"self,all" doc:"Whose shells the caller sees"`
 	Total    int            `json:"total" doc:"How many there are, also where the limit cut the list"`
 }
@@ -32,11 +32,26 @@ func (s *server) listSessions(c *call) (SessionList, error) {
 		return SessionList{}, err
 	}
 	all := s.reached(c)
-	list := SessionList{Sessions: all[:min(limit, len(all))], Scope: "self", Total: len(all)}
+	list := SessionList{Sessions: firstOf(all, limit), Scope: "self", Total: len(all)}
 	if c.actor.Admin {
 		list.Scope = "all"
 	}
 	return list, nil
+}
+
+// firstOf cuts the list. One's own stand first: an administrator must not lose sight of
+// them among everybody's.
+func firstOf(all []podexec.Info, limit int) []podexec.Info {
+	slices.SortStableFunc(all, func(a, b podexec.Info) int {
+		switch {
+		case a.Own == b.Own:
+			return 0
+		case a.Own:
+			return -1
+		}
+		return 1
+	})
+	return all[:min(limit, len(all))]
 }
 
 // reached are the sessions that the caller may see, in clusters that it may use.

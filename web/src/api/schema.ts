@@ -1505,7 +1505,7 @@ export interface components {
              * @enum {string}
              */
             scope: "self" | "all";
-            /** @description Newest first */
+            /** @description One's own, then everybody else's, each newest first */
             sessions: components["schemas"]["ExecSession"][];
             /**
              * Format: int64
@@ -2640,7 +2640,7 @@ export interface operations {
     listExecSessions: {
         parameters: {
             query?: {
-                /** @description At most so many, the newest, 1 to 1000 */
+                /** @description At most so many, the first of the list, 1 to 1000 */
                 limit?: number;
             };
             header?: never;
