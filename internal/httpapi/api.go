@@ -38,12 +38,12 @@ func (s *server) clusterRoutes() []route {
 	next := param{"continue", "Where the answer before left off", "string"}
 	return []route{
 		post("/api/clusters/{cluster}/can-i", "canI", "What the caller may do in a cluster", s.canI).polled().by(token.Read),
-		get("/api/clusters/{cluster}/namespaces", "listNamespaces", "The namespaces of a cluster", s.listNamespaces).polled(),
-		get("/api/clusters/{cluster}/pods", "listPods", "The pods of a cluster or a namespace", s.listPods).polled().with(
+		get("/api/clusters/{cluster}/namespaces", "listNamespaces", "The namespaces of a cluster", s.listNamespaces).polled().listing(),
+		get("/api/clusters/{cluster}/pods", "listPods", "The pods of a cluster or a namespace", s.listPods).polled().listing().with(
 			param{"namespace", "One namespace; all when empty", "string"},
 			param{"labelSelector", "A Kubernetes label selector", "string"}, limit, next),
 		get("/api/clusters/{cluster}/pods/{namespace}/{pod}", "getPod", "One pod", s.getPod).polled(),
-		get("/api/clusters/{cluster}/pods/{namespace}/{pod}/events", "listPodEvents", "What happened to a pod", s.listPodEvents).polled(),
+		get("/api/clusters/{cluster}/pods/{namespace}/{pod}/events", "listPodEvents", "What happened to a pod", s.listPodEvents).polled().listing(),
 	}
 }
 

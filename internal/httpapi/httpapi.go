@@ -91,10 +91,11 @@ type server struct {
 	strays *rate.Sometimes // of those by the guard
 
 	denials *quota.Digest[denial] // in audit
+	lists   *lists                // under way
 }
 
 func newServer(o Options) *server {
-	return &server{Options: o, floods: perFlood(), strays: perFlood(), denials: quota.NewDigest[denial]()}
+	return &server{Options: o, floods: perFlood(), strays: perFlood(), denials: quota.NewDigest[denial](), lists: newLists()}
 }
 
 // New builds the handler of the main listener.

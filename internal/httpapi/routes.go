@@ -44,6 +44,7 @@ type route struct {
 	endless    bool  // has no time limit: a terminal
 	limited    bool  // costs before anybody knows who asks: counts for the quota
 	recorded   bool  // its refusals are in audit by a verb of their own
+	lists      bool  // reads lists of a cluster: waits until there is room for them
 	maxBody    int64 // bytes of a body; as the constant where it is 0
 	query      []param
 	in, out    reflect.Type // JSON bodies; nil for none
@@ -90,6 +91,14 @@ func (s *server) serve(rt route, c *call) error {
 	if !rt.endless {
 		ctx, cancel := context.WithTimeout(c.ctx(), callTime)
 		defer cancel()
+		c.r = c.r.WithContext(ctx)
+	}
+	if rt.lists {
+		ctx, leave, err := s.lists.enter(c.ctx(), c.actor)
+		if err != nil {
+			return err
+		}
+		defer leave()
 		c.r = c.r.WithContext(ctx)
 	}
 	err := rt.serve(c)
@@ -156,6 +165,9 @@ func remove(path, id, summary string, f func(*call) error) route {
 
 // counted is a row whose requests are bounded by the quota.
 func (r route) counted() route { r.limited = true; return r }
+
+// listing is a row that has lists of a cluster in memory until it is answered.
+func (r route) listing() route { r.lists = true; return r }
 
 func (r route) polled() route { r.background = true; return r }
 

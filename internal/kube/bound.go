@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,14 @@ func boundOf(r *http.Request) int64 {
 	return maxObject
 }
 
+type turnKey struct{}
+
+// WithTurn makes typed calls wait for turn when a list begins to come, before it is
+// read. An error of turn is that of the call.
+func WithTurn(ctx context.Context, turn func(context.Context) error) context.Context {
+	return context.WithValue(ctx, turnKey{}, turn)
+}
+
 // bounded fails the reading of answers that are larger than what was asked for can be:
 // one cluster must not use up the memory of a server that serves them all.
 type bounded struct {
@@ -41,11 +50,18 @@ type bounded struct {
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.next.RoundTrip(r)
-	if err == nil {
-		bound := boundOf(r)
-		resp.Body = &boundedBody{ReadCloser: resp.Body, cluster: b.cluster, bound: bound, left: bound}
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	bound := boundOf(r)
+	if turn, ok := r.Context().Value(turnKey{}).(func(context.Context) error); ok && bound == maxList {
+		if err := turn(r.Context()); err != nil {
+			_ = resp.Body.Close()
+			return nil, err
+		}
+	}
+	resp.Body = &boundedBody{ReadCloser: resp.Body, cluster: b.cluster, bound: bound, left: bound}
+	return resp, nil
 }
 
 // WrappedRoundTripper is for whoever closes the connections beneath.
