@@ -27,3 +27,9 @@ var OpenCertificate = openCertificate
 
 // Handler answers at the main listener.
 func (s *Server) Handler() http.Handler { return httpapi.New(s.edge()) }
+
+// NewHTTP is what serves each listener.
+var NewHTTP = newHTTP
+
+// AnswerTime bounds an answer.
+const AnswerTime = answerTime

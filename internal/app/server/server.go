@@ -89,6 +89,10 @@ const (
 	actsLimit = 7 * time.Second
 )
 
+// answerTime is from a request to the end of its answer, which is in memory until it is
+// read: up to 45 s are the call's own, the others are for slow lines.
+const answerTime = 2 * time.Minute
+
 // Server is a built server that has not started.
 type Server struct {
 	cfg          config.Config
@@ -288,10 +292,7 @@ func (s *Server) bootProbe() *bootprobe.Probe {
 // serve runs one listener as a part.
 func (s *Server) serve(ln net.Listener, h http.Handler, started func(string)) func(context.Context) error {
 	return func(ctx context.Context) error {
-		srv := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 120 * time.Second,
-			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.opt.Log.Handler(), slog.LevelDebug),
-		}
+		srv := newHTTP(h, s.opt.Log)
 		done := make(chan error, 1)
 		go func() { done <- s.accept(srv, ln) }()
 		if started != nil {
@@ -308,6 +309,14 @@ func (s *Server) serve(ln net.Listener, h http.Handler, started func(string)) fu
 			srv.Close() // what is left had its time
 		}
 		return <-done
+	}
+}
+
+// newHTTP bounds every request in time but those that leave HTTP, such as terminals.
+func newHTTP(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: answerTime, IdleTimeout: 120 * time.Second,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 
