@@ -15,47 +15,47 @@ import (
 // Bounds of the lists that are in memory at once. One of a thousand pods takes some
 // 20 MiB from the cluster's answer to ours.
 const (
-	// listsOfOne are enough for a palette that asks every cluster at once: it gets them
-	// in turn, most within a second.
-	listsOfOne = 4
-	// listsOfAll have 640 MiB, and one person an eighth of them.
+	// listsOfOne is how many a person may ask of one cluster at once: more than the pages
+	// of a few tabs do, while it does not answer. A palette asks each cluster for one.
+	listsOfOne = 8
+	// listsOfAll have 640 MiB.
 	listsOfAll = 32
 	// listWait leaves a third of callTime to what was waited for.
 	listWait = 20 * time.Second
 )
 
 // lists bounds how many calls read lists of clusters. Who asks takes one of their own
-// turns to ask, and one of everybody's once the answer comes: a cluster that does not
-// answer costs no memory, and must not keep others from theirs.
+// turns at that cluster to ask, and one of everybody's once the answer comes: a cluster
+// that does not answer costs no memory, and must keep nobody from the others.
 type lists struct {
 	all *semaphore.Weighted
 
 	mu sync.Mutex // guards what follows
-	of map[person]*turns
+	of map[asker]*turns
 }
 
-// person is whoever is the Same as an actor, by whichever login or token.
-type person struct{ issuer, subject string }
+// asker is whoever is the Same as an actor, by whichever login or token, at a cluster.
+type asker struct{ issuer, subject, cluster string }
 
-// turns are one person's, kept for as long as there are takers.
+// turns are one asker's, kept for as long as there are takers.
 type turns struct {
 	*semaphore.Weighted
 	takers int
 }
 
 func newLists() *lists {
-	return &lists{all: semaphore.NewWeighted(listsOfAll), of: map[person]*turns{}}
+	return &lists{all: semaphore.NewWeighted(listsOfAll), of: map[asker]*turns{}}
 }
 
-// enter waits for a turn of a's own. Answers that are read within the context that it
+// enter waits for a turn of a's own at the cluster. Answers that are read within the context that it
 // returns wait for one of everybody's. leave gives both back.
-func (l *lists) enter(ctx context.Context, a identity.Actor) (inside context.Context, leave func(), err error) {
-	who := person{a.Issuer, a.Subject}
+func (l *lists) enter(ctx context.Context, a identity.Actor, cluster string) (inside context.Context, leave func(), err error) {
+	who := asker{a.Issuer, a.Subject, cluster}
 	own := l.join(who)
 	if !took(ctx, own.Weighted) {
 		l.part(who)
 		return nil, nil, fault.New(fault.RateLimited, "httpapi.lists",
-			"You are asking for more than %d lists at once, and those before this one are not done. Wait a moment, then try again.", listsOfOne)
+			"You are asking this cluster for more than %d lists at once, and those before this one are not done. Wait a moment, then try again.", listsOfOne)
 	}
 	reads := false
 	inside = kube.WithTurn(ctx, func(ctx context.Context) error {
@@ -74,7 +74,7 @@ func (l *lists) enter(ctx context.Context, a identity.Actor) (inside context.Con
 	}, nil
 }
 
-func (l *lists) join(who person) *turns {
+func (l *lists) join(who asker) *turns {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	own := l.of[who]
@@ -86,7 +86,7 @@ func (l *lists) join(who person) *turns {
 	return own
 }
 
-func (l *lists) part(who person) {
+func (l *lists) part(who asker) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of[who].takers--; l.of[who].takers == 0 {

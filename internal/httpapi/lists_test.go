@@ -161,8 +161,13 @@ func TestListsThatDoNotEndRefuseMore(t *testing.T) {
 			h.list("ada", "one")
 		}
 		synctest.Wait()
+		close(h.two.answers)
+		close(h.two.ends)
+		if l := <-h.list("ada", "two"); l.status != http.StatusOK || l.after != 0 {
+			t.Errorf("of another cluster: %+v", l)
+		}
 		l := <-h.list("ada", "one")
-		if l.status != http.StatusTooManyRequests || l.Error != "E_RATE_LIMITED" || l.after != listWait || !strings.Contains(l.Message, "more than 4 lists at once") {
+		if l.status != http.StatusTooManyRequests || l.Error != "E_RATE_LIMITED" || l.after != listWait || !strings.Contains(l.Message, "more than 8 lists at once") {
 			t.Errorf("%+v", l)
 		}
 		time.Sleep(callTime)
@@ -205,11 +210,11 @@ func TestTurnsAreForgotten(t *testing.T) {
 	given, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range listsOfOne + 1 {
-		_, leave, err := l.enter(t.Context(), ada)
+		_, leave, err := l.enter(t.Context(), ada, "one")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := l.enter(given, bob); err == nil {
+		if _, _, err := l.enter(given, bob, "one"); err == nil {
 			t.Error("whoever is gone has a turn")
 		}
 		leave()

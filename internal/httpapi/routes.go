@@ -94,7 +94,7 @@ func (s *server) serve(rt route, c *call) error {
 		c.r = c.r.WithContext(ctx)
 	}
 	if rt.lists {
-		ctx, leave, err := s.lists.enter(c.ctx(), c.actor)
+		ctx, leave, err := s.lists.enter(c.ctx(), c.actor, c.r.PathValue("cluster"))
 		if err != nil {
 			return err
 		}
