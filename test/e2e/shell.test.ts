@@ -1,6 +1,18 @@
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { dock, focusTerminal, launch, leave, newContext, onScreen, shot, shotOfFailure, typeLine } from "./browser.ts";
+import {
+  dock,
+  focusTerminal,
+  launch,
+  leave,
+  newContext,
+  onScreen,
+  pictures,
+  shot,
+  shotOfFailure,
+  typeLine,
+  WIDE,
+} from "./browser.ts";
 
 let browser: Browser;
 let context: BrowserContext;
@@ -152,6 +164,54 @@ test("an emoji picker types after a key was let go elsewhere", async () => {
   await page.keyboard.insertText("echo picked'-'here");
   await page.keyboard.press("Enter");
   await onScreen(page, (text) => /^picked-here$/m.test(text), "what was picked");
+});
+
+/** Counts the bytes that the page types. */
+function countTyped(page: Page): () => number {
+  let typed = 0;
+  page.on("websocket", (socket) =>
+    socket.on("framesent", ({ payload }) => {
+      if (typeof payload !== "string") typed += payload.length;
+    }),
+  );
+  return () => typed;
+}
+
+/** Where an element is on the page, each way to the nearest pixel. */
+const edges = (one: Locator) =>
+  one.evaluate((element) => {
+    const { left, top, right, bottom } = element.getBoundingClientRect();
+    return { left: Math.round(left), top: Math.round(top), right: Math.round(right), bottom: Math.round(bottom) };
+  });
+
+test("what an input method composes stays in the pane, and is typed once when it is done", async () => {
+  const typed = countTyped(page);
+  await openShell(/^checkout-/);
+  await typeLine(
+    page,
+    "stty -echo; clear; echo rea''dy; printf '\\033[999;999H'; read -r line; clear; echo \"<$line>\"",
+  );
+  await onScreen(page, (text) => /^ready$/m.test(text), "that the command reads");
+  const devtools = await context.newCDPSession(page);
+  const screenOf = dock(page).locator(".xterm-screen:visible");
+  const pane = await edges(screenOf);
+  const before = typed();
+  for (const [name, text] of Object.entries({ line: "日本語入力".repeat(4), lines: "日本語入力".repeat(40) })) {
+    await devtools.send("Input.imeSetComposition", { text, selectionStart: text.length, selectionEnd: text.length });
+    const composed = screenOf.locator(".composition-view.active").filter({ hasText: text });
+    await composed.waitFor();
+    await pictures(page, `composing-${name}`, WIDE);
+    const box = await edges(composed);
+    expect([box.right, box.bottom]).toEqual([pane.right, pane.bottom]);
+    expect(box.left).toBeGreaterThanOrEqual(pane.left);
+    expect(box.top).toBeGreaterThanOrEqual(pane.top);
+    expect(await edges(screenOf)).toEqual(pane);
+  }
+  expect(typed()).toBe(before);
+  await devtools.send("Input.insertText", { text: "日本語🚀" });
+  await page.keyboard.press("Enter");
+  await onScreen(page, (text) => text.replace(/ /g, "").startsWith("<日本語🚀>\n"), "what was composed, once");
+  expect(typed()).toBe(before + Buffer.byteLength("日本語🚀\r"));
 });
 
 test("Ctrl-C stops a flood at once", async () => {
