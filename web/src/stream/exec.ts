@@ -446,6 +446,7 @@ export class ExecStream {
 
   /** The tab is done with the shell; the shell must still be ended. */
   #closeLater(): void {
+    parting.add(this);
     this.#handlers.ended({ kind: "left" });
     this.#handlers = deaf;
     this.#stdin.discard();
@@ -467,12 +468,21 @@ export class ExecStream {
   #finish(end: ExecEnd): void {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
+    parting.delete(this);
     this.#comeback.stop();
     this.#stopWaiting?.();
     this.#stdin.discard();
     this.#handlers.ended(end);
     this.#unlink();
   }
+}
+
+/** Those that nobody looks at any more, and that are still to tell the server of their end. */
+const parting = new Set<ExecStream>();
+
+/** Leaves those ends to the server, as on signing out: they are none of the next person's. */
+export function abandonParting(): void {
+  for (const stream of parting) stream.abandon();
 }
 
 /** What is known of an end that the server had no time to confirm. */

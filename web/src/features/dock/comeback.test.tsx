@@ -459,6 +459,18 @@ describe("a tab that was duplicated", () => {
     expect(sessionStorage.getItem("periscope.screen.s1")).toContain("hello $ ");
   });
 
+  it("tells the server of no end after signing out", async () => {
+    await connected("s1");
+    vi.useFakeTimers();
+    newestSocket().drop();
+    closeShell(only());
+    act(endAllShells);
+    const before = sockets.length;
+    vi.advanceTimersByTime(60_000);
+    vi.useRealTimers();
+    expect(sockets).toHaveLength(before);
+  });
+
   it("ends no shell of the first one's with its own tab", async () => {
     await connected();
     reload();
