@@ -249,6 +249,7 @@ export class ExecStream {
   close(): void {
     if (this.#phase === "ended" || this.#closing) return;
     this.#closing = true;
+    parting.add(this);
     if (this.#phase === "lost" || this.#phase === "detached") this.#closeLater();
     else if (this.#link?.open) this.#sendClose();
     else this.#finish(endedHere);
@@ -446,7 +447,6 @@ export class ExecStream {
 
   /** The tab is done with the shell; the shell must still be ended. */
   #closeLater(): void {
-    parting.add(this);
     this.#handlers.ended({ kind: "left" });
     this.#handlers = deaf;
     this.#stdin.discard();
@@ -477,7 +477,7 @@ export class ExecStream {
   }
 }
 
-/** Those that nobody looks at any more, and that are still to tell the server of their end. */
+/** Those that are to end, and wait for the server to say so. */
 const parting = new Set<ExecStream>();
 
 /** Leaves those ends to the server, as on signing out: they are none of the next person's. */
