@@ -231,8 +231,6 @@ func (m *Maker) add(ctx context.Context, w *wish) (Container, error) {
 	}
 	act, done := m.Acts.Begin(context.WithoutCancel(ctx))
 	defer done()
-	act, cancel := context.WithTimeout(act, actLimit)
-	defer cancel()
 	if err := m.requested(act, w); err != nil {
 		return Container{}, err
 	}
@@ -254,8 +252,11 @@ const (
 )
 
 // settle adds the container. A pod that has changed since it was read is read
-// again: somebody else may have added the same.
-func (w *wish) settle(ctx context.Context, client *kube.Client) (created fate, err error) {
+// again: somebody else may have added the same. Where act is cut there is no time
+// to look at what became of it.
+func (w *wish) settle(act context.Context, client *kube.Client) (created fate, err error) {
+	ctx, cancel := context.WithTimeout(act, actLimit)
+	defer cancel()
 	for range tries {
 		if w.plan.add == nil {
 			return notMade, nil
@@ -265,7 +266,7 @@ func (w *wish) settle(ctx context.Context, client *kube.Client) (created fate, e
 		}
 		switch fault.KindOf(err) {
 		case fault.Timeout, fault.ClusterUnreachable, fault.AgentDisconnected:
-			return w.look(ctx, client, err)
+			return w.look(act, client, err)
 		case fault.Conflict:
 		default:
 			return notMade, err
@@ -279,8 +280,8 @@ func (w *wish) settle(ctx context.Context, client *kube.Client) (created fate, e
 }
 
 // look follows a patch whose answer was lost: it may have been done.
-func (w *wish) look(ctx context.Context, client *kube.Client, lost error) (fate, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
+func (w *wish) look(act context.Context, client *kube.Client, lost error) (fate, error) {
+	ctx, cancel := context.WithTimeout(act, lookLimit)
 	defer cancel()
 	pod, err := client.Core.Pods(w.Namespace).Get(ctx, w.Pod, metav1.GetOptions{})
 	switch {

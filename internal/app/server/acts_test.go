@@ -7,15 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// slowToPatch is the kubeconfig of an apiserver that allows everything, and answers a
-// patch when it is told to or nobody waits any more.
+// slowToPatch is the kubeconfig of an apiserver that allows everything, and from a patch
+// on answers when it is told to or nobody waits any more.
 func slowToPatch(t *testing.T) (kubeconfig string, asked <-chan struct{}, answer chan<- struct{}) {
 	t.Helper()
 	began, goOn := make(chan struct{}, 1), make(chan struct{})
+	var patched atomic.Bool
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch {
@@ -24,7 +26,10 @@ func slowToPatch(t *testing.T) (kubeconfig string, asked <-chan struct{}, answer
 			return
 		case r.Method == http.MethodPatch:
 			_, _ = io.Copy(io.Discard, r.Body)
+			patched.Store(true)
 			began <- struct{}{}
+		}
+		if patched.Load() {
 			select {
 			case <-goOn:
 			case <-r.Context().Done():
@@ -47,10 +52,10 @@ func TestAShutdownLeavesNoActHalfway(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer  time.Duration // after the beginning of the shutdown; 0: never
 		outcome string
-		created bool
+		created any // nil: nobody knows
 	}{
 		"slow":  {3 * time.Second, "success", true},
-		"never": {0, "failure", false},
+		"never": {0, "failure", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kubeconfig, asked, answer := slowToPatch(t)
