@@ -20,6 +20,10 @@ var calls = map[string]func(*testing.T, *Client) error{
 		_, err := c.Core.Pods("shop").Get(t.Context(), "web-0", metav1.GetOptions{})
 		return c.Fault(err, "t", "read the pod")
 	},
+	"get a pod called version": func(t *testing.T, c *Client) error {
+		_, err := c.Core.Pods("shop").Get(t.Context(), "version", metav1.GetOptions{})
+		return c.Fault(err, "t", "read the pod")
+	},
 	"patch": func(t *testing.T, c *Client) error {
 		_, err := c.Core.Pods("shop").Patch(t.Context(), "web-0", types.MergePatchType, []byte("{}"), metav1.PatchOptions{})
 		return c.Fault(err, "t", "change the pod")

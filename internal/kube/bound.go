@@ -21,13 +21,15 @@ const (
 	maxList = 64 << 20
 )
 
-// boundOf is how large the answer to r may be. Lists are asked for by the page, and so
-// have a limit.
-func boundOf(r *http.Request) int64 {
+// boundOf is how large an answer to r with that status may be. Lists are asked for by
+// the page, and so have a limit; a refusal is one object. A pod may be called version.
+func boundOf(r *http.Request, status int) int64 {
+	path := r.URL.Path
 	switch {
-	case strings.HasSuffix(r.URL.Path, "/version"), r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "accessreviews"):
+	case strings.HasSuffix(path, "/version") && !strings.Contains(path, "/namespaces/"),
+		r.Method == http.MethodPost && strings.HasSuffix(path, "accessreviews"):
 		return maxReview
-	case r.URL.Query().Has("limit"):
+	case r.URL.Query().Has("limit") && status < http.StatusMultipleChoices:
 		return maxList
 	}
 	return maxObject
@@ -36,7 +38,8 @@ func boundOf(r *http.Request) int64 {
 type turnKey struct{}
 
 // WithTurn makes typed calls wait for turn when a list begins to come, before it is
-// read. An error of turn is that of the call.
+// read. A refusal is none, and client-go may wait long before it asks again. An error of
+// turn is that of the call.
 func WithTurn(ctx context.Context, turn func(context.Context) error) context.Context {
 	return context.WithValue(ctx, turnKey{}, turn)
 }
@@ -53,7 +56,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	bound := boundOf(r)
+	bound := boundOf(r, resp.StatusCode)
 	if turn, ok := r.Context().Value(turnKey{}).(func(context.Context) error); ok && bound == maxList {
 		if err := turn(r.Context()); err != nil {
 			_ = resp.Body.Close()
