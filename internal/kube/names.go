@@ -52,7 +52,7 @@ func quoted(s string) string {
 		r = append(r[:most], '…')
 	}
 	for i, c := range r {
-		if unicode.Is(unicode.C, c) {
+		if unicode.In(c, unicode.C, unicode.Zl, unicode.Zp) {
 			r[i] = '�'
 		}
 	}
