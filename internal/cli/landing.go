@@ -257,7 +257,7 @@ func unpack(root *os.Root, r io.Reader) (out []string, err error) {
 		if err != nil {
 			return nil, unreadable(err)
 		}
-		if h.Typeflag == tar.TypeSymlink {
+		if h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink { // which may be of the former
 			links = append(links, clean(h.Name))
 		}
 		if err := unpackOne(root, h, &content{r: archive, of: came}); err != nil {
@@ -335,10 +335,8 @@ func unpackOne(root *os.Root, h *tar.Header, data io.Reader) error {
 	if name == "." {
 		return nil
 	}
-	if dir := filepath.Dir(name); dir != "." {
-		if err := root.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	if err := unpackParents(root, name); err != nil {
+		return err
 	}
 	mode := fs.FileMode(h.Mode) & fs.ModePerm //nolint:gosec // twelve bits of it count
 	switch h.Typeflag {
@@ -355,6 +353,20 @@ func unpackOne(root *os.Root, h *tar.Header, data io.Reader) error {
 		return unpackLink(root, filepath.Clean(filepath.FromSlash(h.Linkname)), name)
 	}
 	return nil // devices, fifos: nothing that can be copied
+}
+
+// unpackParents makes the folders on the way to name where they are missing. None may be
+// a link, so that each name of the archive is that of one place.
+func unpackParents(root *os.Root, name string) error {
+	for i, c := range name {
+		if i == 0 || c != filepath.Separator {
+			continue
+		}
+		if err := unpackFolder(root, name[:i], 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // vacate takes away what an earlier copy, or anybody, has left in a file's place.
