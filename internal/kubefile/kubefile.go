@@ -104,10 +104,10 @@ func choose(file *api.Config, path, name string) (string, error) {
 func complete(file *api.Config, path, name string) error {
 	c := file.Contexts[name]
 	if file.Clusters[c.Cluster] == nil {
-		return fmt.Errorf("the context %s of the kubeconfig %s names the cluster %s, which is not in the file", name, path, c.Cluster)
+		return fmt.Errorf("the context %s of the kubeconfig %s names the cluster %s, which is not in the file; add it, or name another context", name, path, c.Cluster)
 	}
 	if c.AuthInfo != "" && file.AuthInfos[c.AuthInfo] == nil {
-		return fmt.Errorf("the context %s of the kubeconfig %s names the user %s, who is not in the file", name, path, c.AuthInfo)
+		return fmt.Errorf("the context %s of the kubeconfig %s names the user %s, who is not in the file; add them, or name another context", name, path, c.AuthInfo)
 	}
 	return nil
 }
