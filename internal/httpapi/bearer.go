@@ -79,10 +79,10 @@ func (c *call) inScope(rt route) error {
 	case rt.scope == "":
 		return errBrowserOnly()
 	case !c.token.Has(rt.scope):
-		return fault.New(fault.Forbidden, "httpapi.inScope",
+		return fault.New(fault.Forbidden, "httpapi.inScope."+string(rt.scope),
 			"This token lacks the scope %s, which this needs; it has %s. Make a token that has it on the page “Access tokens”.", rt.scope, words(c.token.Scopes))
 	case cluster != "" && !c.token.Reaches(cluster):
-		return fault.New(fault.Forbidden, "httpapi.inScope",
+		return fault.New(fault.Forbidden, "httpapi.inClusters",
 			"This token is limited to %s. Make one for the cluster that you mean on the page “Access tokens”.", words(c.token.Clusters))
 	}
 	return nil

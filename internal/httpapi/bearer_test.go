@@ -259,6 +259,7 @@ func TestTheSameRefusalFillsNoAudit(t *testing.T) {
 		})
 		_, one := d.token([]token.Scope{token.Exec})
 		_, other := d.token([]token.Scope{token.Exec})
+		_, limited := d.token([]token.Scope{token.Read}, "test")
 		_, gone := d.tokenOf(eve, []token.Scope{token.Read})
 		cookie := map[string]string{"Cookie": "s=ada"}
 		recorded := func(what string, client string, a ask, times, want int) {
@@ -276,6 +277,9 @@ func TestTheSameRefusalFillsNoAudit(t *testing.T) {
 		scope := func(header map[string]string) ask { return ask{method: "GET", path: "/api/clusters", header: header} }
 		crooked := func(path string, header map[string]string) ask { return ask{method: "GET", path: path, header: header} }
 		recorded("a scope", "203.0.113.9", scope(one), 100, quota.First)
+		recorded("another scope", "203.0.113.9", ask{method: "GET", path: "/api/agents", header: one}, 2, 2)
+		recorded("a cluster", "203.0.113.9", ask{method: "GET", path: "/api/clusters/prod/namespaces", header: limited}, 100, quota.First)
+		recorded("another scope beside it", "203.0.113.9", ask{method: "GET", path: "/api/agents", header: limited}, 2, 2)
 		recorded("another token", "203.0.113.9", scope(other), 2, 2)
 		recorded("another address", "203.0.113.10", scope(one), 2, 2)
 		recorded("in the browser alone", "203.0.113.9", ask{method: "GET", path: "/api/auth/logins", header: one}, 2, 2)
