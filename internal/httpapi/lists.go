@@ -20,7 +20,7 @@ const (
 	listsOfOne = 8
 	// listsOfAll have 640 MiB.
 	listsOfAll = 32
-	// listWait leaves a third of callTime to what was waited for.
+	// listWait is the longest of either wait; both are part of callTime.
 	listWait = 20 * time.Second
 )
 
