@@ -230,6 +230,9 @@ func TestLinksThatLeadOut(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if info, err := os.Lstat(filepath.Join(here, "turned")); err != nil || !info.IsDir() {
+		t.Errorf("what was under a link is not in a folder of its own: %v, %v", info, err)
+	}
 	for _, name := range []string{"root", "up", "d/dots", "climbs", "around", "self2", "twice", "d/away", "turned/away"} {
 		if _, err := os.Lstat(filepath.Join(here, name)); err == nil {
 			t.Errorf("%s was made", name)
