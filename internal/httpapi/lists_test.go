@@ -83,23 +83,31 @@ func until(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-// hall is a server of two clusters, with everybody who asks it for lists.
+// hall is a server of clusters, with everybody who asks it for lists.
 type hall struct {
 	http.Handler
 	t        *testing.T
 	one, two *slow
+	others   map[string]*slow // that do not answer
 }
 
 func newHall(t *testing.T) *hall {
-	h := &hall{t: t, one: newSlow(), two: newSlow()}
-	both, err := clusters.New([]config.Cluster{{Name: "one", Backend: "slow"}, {Name: "two", Backend: "slow"}},
-		map[config.BackendKind]clusters.Opener{"slow": func(c config.Cluster) (clusters.Backend, error) {
-			return map[string]*slow{"one": h.one, "two": h.two}[c.Name], nil
-		}}, slog.New(slog.DiscardHandler))
+	h := &hall{t: t, one: newSlow(), two: newSlow(), others: map[string]*slow{}}
+	rows := []config.Cluster{{Name: "one", Backend: "slow"}, {Name: "two", Backend: "slow"}}
+	all := map[string]*slow{"one": h.one, "two": h.two}
+	for i := range listsOfAll / listsShare {
+		name := fmt.Sprint("other-", i)
+		rows = append(rows, config.Cluster{Name: name, Backend: "slow"})
+		h.others[name] = newSlow()
+		all[name] = h.others[name]
+	}
+	every, err := clusters.New(rows, map[config.BackendKind]clusters.Opener{"slow": func(c config.Cluster) (clusters.Backend, error) {
+		return all[c.Name], nil
+	}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Handler = newHandlerWith(t, func(o *Options) { o.Clusters, o.Logins = both, crowd{} })
+	h.Handler = newHandlerWith(t, func(o *Options) { o.Clusters, o.Logins = every, crowd{} })
 	return h
 }
 
@@ -183,22 +191,77 @@ func TestListsOfAllAreBounded(t *testing.T) {
 			h.list(fmt.Sprint("waits", i), "two")
 		}
 		close(h.one.answers)
-		for i := range listsOfAll {
-			h.list(fmt.Sprint("reads", i), "one")
+		close(h.one.ends)
+		for name, other := range h.others {
+			close(other.answers)
+			for i := range listsShare {
+				h.list(fmt.Sprint("reads", name, i), name)
+			}
 		}
 		synctest.Wait()
 		late := h.list("ada", "one")
 		synctest.Wait()
-		if asked, read := h.one.asked.Load(), h.one.read.Load(); asked != listsOfAll+1 || read != listsOfAll {
-			t.Errorf("%d lists were asked for, %d are read", asked, read)
+		if asked, read := h.one.asked.Load(), h.one.read.Load(); asked != 1 || read != 0 {
+			t.Errorf("%d lists were asked for, %d are read beside all", asked, read)
 		}
-		if l := <-late; l.status != http.StatusTooManyRequests || l.after != listWait || !strings.Contains(l.Message, "as many lists of clusters as it has room for") {
+		if l := <-late; l.status != http.StatusTooManyRequests || l.after != listWait || !strings.Contains(l.Message, "as many lists as it has room for") {
 			t.Errorf("%+v", l)
 		}
-		close(h.one.ends)
+		for _, other := range h.others {
+			close(other.ends)
+		}
 		synctest.Wait()
 		if l := <-h.list("ada", "one"); l.status != http.StatusOK || l.after != 0 {
 			t.Errorf("once there is room: %+v", l)
+		}
+		time.Sleep(callTime)
+	})
+}
+
+// TestNoClusterHasAllLists: one that stops in the middle of its answers keeps nobody
+// from those of another.
+func TestNoClusterHasAllLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t)
+		close(h.two.answers)
+		for i := range 2 * listsOfAll {
+			h.list(fmt.Sprint("reads", i), "two")
+		}
+		synctest.Wait()
+		if n := h.two.read.Load(); n != listsShare {
+			t.Errorf("%d lists of one cluster are read at once", n)
+		}
+		close(h.one.answers)
+		close(h.one.ends)
+		if l := <-h.list("ada", "one"); l.status != http.StatusOK || l.after != 0 {
+			t.Errorf("of another cluster: %+v", l)
+		}
+		time.Sleep(callTime)
+	})
+}
+
+// TestNobodyHasAllLists: a person who asks all clusters keeps nobody from theirs.
+func TestNobodyHasAllLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t)
+		for name, other := range h.others {
+			close(other.answers)
+			for range listsOfOne {
+				h.list("ada", name)
+			}
+		}
+		synctest.Wait()
+		var read int64
+		for _, other := range h.others {
+			read += other.read.Load()
+		}
+		if read != listsShare {
+			t.Errorf("%d lists are read for one person at once", read)
+		}
+		close(h.one.answers)
+		close(h.one.ends)
+		if l := <-h.list("bob", "one"); l.status != http.StatusOK || l.after != 0 {
+			t.Errorf("somebody else: %+v", l)
 		}
 		time.Sleep(callTime)
 	})
