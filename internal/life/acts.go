@@ -3,7 +3,12 @@ package life
 import (
 	"context"
 	"sync"
+	"time"
 )
+
+// ActsLimit is how long acts may go on in a shutdown before they are cut, so that how
+// they ended is recorded in time.
+const ActsLimit = 7 * time.Second
 
 // Acts are those that are recorded before and after: what was begun is brought to
 // its end, and a shutdown waits for that.
@@ -48,10 +53,12 @@ func (a *Acts) Begin(ctx context.Context) (_ context.Context, done func()) {
 // and no more.
 func (a *Acts) Cut() { a.cancel() }
 
-// Run blocks until ctx is done and none goes on; none begins after it.
+// Run blocks until ctx is done and none goes on; none begins after it. What goes on for
+// ActsLimit more is cut, if it was not before.
 func (a *Acts) Run(ctx context.Context) error {
 	defer a.Cut()
 	<-ctx.Done()
+	defer time.AfterFunc(ActsLimit, a.Cut).Stop()
 	idle := make(chan struct{})
 	a.mu.Lock()
 	a.idle = idle

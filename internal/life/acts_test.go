@@ -38,22 +38,28 @@ func TestAShutdownWaitsForActs(t *testing.T) {
 
 // TestActsThatAreCut, and what belongs to them, end by their context.
 func TestActsThatAreCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		acts := life.NewActs()
-		began := time.Now()
-		ctx, done := acts.Begin(t.Context())
-		go func() {
-			<-ctx.Done()
-			time.Sleep(time.Second) // it is recorded
-			done()
-		}()
-		time.AfterFunc(7*time.Second, acts.Cut)
-		stopping, stop := context.WithCancel(t.Context())
-		stop()
-		if err := acts.Run(stopping); err != nil || time.Since(began) != 8*time.Second {
-			t.Errorf("waited %v: %v", time.Since(began), err)
-		}
-	})
+	for name, cut := range map[string]time.Duration{"before": 3 * time.Second, "in time": life.ActsLimit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				acts := life.NewActs()
+				began := time.Now()
+				ctx, done := acts.Begin(t.Context())
+				go func() {
+					<-ctx.Done()
+					time.Sleep(time.Second) // it is recorded
+					done()
+				}()
+				if cut != life.ActsLimit {
+					time.AfterFunc(cut, acts.Cut)
+				}
+				stopping, stop := context.WithCancel(t.Context())
+				stop()
+				if err := acts.Run(stopping); err != nil || time.Since(began) != cut+time.Second {
+					t.Errorf("waited %v: %v", time.Since(began), err)
+				}
+			})
+		})
+	}
 }
 
 func TestAnActEndsWithWhoAskedForIt(t *testing.T) {

@@ -84,9 +84,6 @@ const (
 	sessionsGrace = 9 * time.Second
 	httpGrace     = 2 * time.Second
 	partGrace     = time.Second
-	// actsLimit is when acts that have been recorded as begun are cut, so that how they
-	// ended is recorded in time; from the beginning of the shutdown on.
-	actsLimit = 7 * time.Second
 )
 
 // answerTime is from a request to the end of its answer, which is in memory until it is
@@ -258,14 +255,14 @@ func (s *Server) port() string {
 // end, audit written.
 func (s *Server) Run(ctx context.Context) error {
 	handler := httpapi.New(s.edge())
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(actsLimit, s.acts.Cut) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(life.ActsLimit, s.acts.Cut) })() // while other parts still end
 	parts := []life.Part{
 		{Name: "clusters", Run: s.clusters.Run, Grace: partGrace},
 		{Name: "logins", Run: s.logins.Run, Grace: partGrace},
 		{Name: "tokens", Run: s.tokens.Run, Grace: partGrace},
 	}
 	parts = append(parts, s.agentParts()...)
-	parts = append(parts, life.Part{Name: "acts", Run: s.acts.Run, Grace: actsLimit + partGrace})
+	parts = append(parts, life.Part{Name: "acts", Run: s.acts.Run, Grace: life.ActsLimit + partGrace})
 	parts = append(parts, s.agentListener()...)
 	if s.metrics != nil {
 		parts = append(parts, life.Part{Name: "metrics", Run: s.serve(s.metrics, metricsHandler(s.registry), nil), Grace: httpGrace})
