@@ -107,20 +107,22 @@ func (s *session) endShells(shells []process) (map[string]fate, fate) {
 	})
 	if err != nil {
 		s.svc.Log.Warn("exec.end.failed", "sessionId", s.id, "cluster", s.Cluster, "shells", len(shells), "error", err)
-		return nil, fateOf(err)
+		return nil, fateOf(ctx, err)
 	}
 	defer stream.Close()
 	defer context.AfterFunc(ctx, func() { stream.Close() })()
 	became := parseFates(readAtMost(stream, maxTogether*maxReport))
-	if ctx.Err() != nil {
-		return became, fateOf(context.Cause(ctx))
+	result := stream.Result()
+	if code := result.ExitCode; result.Err == nil && code != nil && *code == 0 {
+		return became, fateUnreached // it says a word of each before that: the 0 is of a lost node
 	}
-	return became, fateOf(stream.Result().Err)
+	return became, fateOf(ctx, result.Err)
 }
 
-// fateOf is what an exec that failed says of the shells that it was to end.
-func fateOf(err error) fate {
-	if errors.Is(err, context.DeadlineExceeded) || unreached(err) {
+// fateOf is what an exec that failed, or was cut by ctx, says of the shells that it was
+// to end.
+func fateOf(ctx context.Context, err error) fate {
+	if ctx.Err() != nil || unreached(err) {
 		return fateUnreached
 	}
 	return fateUnknown
@@ -130,7 +132,7 @@ func fateOf(err error) fate {
 func unreached(err error) bool {
 	switch fault.KindOf(err) {
 	case fault.ClusterUnreachable, fault.AgentDisconnected, fault.Timeout:
-		return err != nil && !errors.Is(err, transport.ErrUnreadable)
+		return err != nil
 	}
 	return false
 }

@@ -141,6 +141,7 @@ func refuses(err error) func(string, *script) error {
 // has lost the node, and the container say what it knows.
 func TestAZeroThatMayBeALie(t *testing.T) {
 	down := fault.New(fault.ClusterUnreachable, "t", "Nothing listens.")
+	garbled := fault.Wrap(transport.ErrUnreadable, fault.ClusterUnreachable, "t", "Who knows.")
 	zero := 0
 	for name, c := range map[string]struct {
 		kind   transport.Kind
@@ -157,6 +158,8 @@ func TestAZeroThatMayBeALie(t *testing.T) {
 		"the node is down":      {"ws", refuses(down), nil, ServerError, nil, endedUnverified, nodeLimit},
 		"the node says nothing": {"ws", func(string, *script) error { return nil }, nil, ServerError, nil, endedUnverified, nodeLimit + 2*endLimit},
 		"its stream breaks":     {"ws", func(_ string, s *script) error { go s.fail(down); return nil }, nil, ServerError, nil, endedUnverified, nodeLimit},
+		"its stream is garbled": {"ws", func(_ string, s *script) error { go s.fail(garbled); return nil }, nil, ServerError, nil, endedUnverified, nodeLimit},
+		"it lies about both":    {"ws", func(_ string, s *script) error { go s.exit(0); return nil }, nil, ServerError, nil, endedUnverified, nodeLimit},
 		"no right to ask":       {"ws", refuses(errNo), nil, Exited, &zero, endedUnverified, 0},
 		"the pod went":          {"ws", refuses(fault.New(fault.Gone, "t", "Gone.")), func(p *corev1.Pod) { p.UID = "u2" }, PodDeleted, nil, endedVerified, 0},
 		"SPDY does not lie":     {"spdy", refuses(errors.New("asked")), nil, Exited, &zero, endedVerified, 0},
@@ -202,6 +205,7 @@ func TestAZeroThatComesAfterTheEnd(t *testing.T) {
 	}{
 		"the node is down":      {transport.WebSocket, refuses(down), 0, false},
 		"the node says nothing": {transport.WebSocket, func(string, *script) error { return nil }, 0, false},
+		"it lies about both":    {transport.WebSocket, func(_ string, s *script) error { go s.exit(0); return nil }, 0, false},
 		"it had ended":          {transport.WebSocket, says("absent"), 0, true},
 		"no right to ask":       {transport.WebSocket, refuses(errNo), 0, true},
 		"another code":          {transport.WebSocket, refuses(down), 7, true},

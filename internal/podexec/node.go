@@ -2,6 +2,7 @@ package podexec
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,12 +55,13 @@ func (ss *Sessions) mayKnock(held *right, pod *corev1.Pod) {
 	ss.wg.Go(func() {
 		begun := time.Now()
 		err := held.knock(container)
+		answers := !unreached(err) || errors.Is(err, transport.ErrUnreadable)
 		ss.Log.Warn("exec.node.silent", "node", pod.Spec.NodeName, "cluster", held.key.cluster,
-			"namespace", held.key.namespace, "pod", held.key.pod, "answers", !unreached(err), "error", err)
+			"namespace", held.key.namespace, "pod", held.key.pod, "answers", answers, "error", err)
 		ss.mu.Lock()
 		defer ss.mu.Unlock()
 		held.knocking = false
-		if unreached(err) {
+		if !answers {
 			held.nodeLost(begun, pod.Spec.NodeName, err)
 		}
 	})
