@@ -30,18 +30,36 @@ const armed = () => shell.state.get().ctrlArmed;
 
 it("Ctrl of the key row waits for a key: what the terminal reports by itself is none", () => {
   shell.setCtrl(true);
-  type("\x1b[I");
-  type("\x1b[<35;10;4M");
+  const reports = [
+    "\x1b[I",
+    "\x1b[O",
+    "\x1b[<35;10;4M",
+    "\x1b[M !!",
+    "\x1b[?1;2c",
+    "\x1b[>0;276;0c",
+    "\x1b[0n",
+    "\x1b[4;12R",
+  ];
+  reports.push("\x1b]11;rgb:00/00/00\x1b\\", "\x1bP1$r0m\x1b\\");
+  for (const report of reports) type(report);
   expect(armed()).toBe(true);
   type("c");
   expect(armed()).toBe(false);
   type("c");
-  expect(sent()).toBe("\x1b[I\x1b[<35;10;4M\x03c");
+  expect(sent()).toBe(`${reports.join("")}\x03c`);
 });
 
 it.each([
   ["an arrow", "\x1b[D", "\x1b[1;5D"],
+  ["Home", "\x1b[H", "\x1b[1;5H"],
+  ["paging", "\x1b[5~", "\x1b[5;5~"],
   ["Escape", "\x1b", "\x1b"],
+  ["Delete", "\x1b[3~", "\x1b[3~"],
+  ["F1", "\x1bOP", "\x1bOP"],
+  ["F5", "\x1b[15~", "\x1b[15~"],
+  ["Shift+Tab", "\x1b[Z", "\x1b[Z"],
+  ["Alt with a letter", "\x1bP", "\x1bP"],
+  ["text that is pasted", "\x1b[200~ls\x1b[201~", "\x1b[200~ls\x1b[201~"],
   ["a letter of another script", "ж", "ж"],
 ])("Ctrl of the key row is for one key: %s", (_, key, bytes) => {
   shell.setCtrl(true);

@@ -13,11 +13,16 @@ export function armCtrl(typed: Uint8Array): Uint8Array {
   return upper >= 0x40 && upper <= 0x5f ? new Uint8Array([upper & 0x1f]) : typed;
 }
 
-const ESCAPE = 0x1b;
+/**
+ * What a terminal says by itself: whether it has the keyboard, where the mouse is, and its answers to programs, in CSI, OSC
+ * and DCS. Of two bytes it is a key with Alt.
+ */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences begin with Escape
+const REPORT = /^\u001b(?:\[(?:[IO]$|[<>?M]|[\d;]+(?:[MnRt]|\$y)$)|[\]P].)/s;
 
-/** Whether it may be the terminal's own report, as that it has the keyboard, and not a key that somebody pressed. */
-export function isSequence(typed: Uint8Array): boolean {
-  return typed.length > 1 && typed[0] === ESCAPE;
+/** Whether it is the terminal's own report, as that it has the keyboard, and not a key that somebody pressed. */
+export function isReport(typed: Uint8Array): boolean {
+  return REPORT.test(new TextDecoder().decode(typed));
 }
 
 /** Cursor keys and paging keys carry their modifier in the sequence: ESC [ A becomes ESC [ 1 ; 5 A. */

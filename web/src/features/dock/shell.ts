@@ -12,7 +12,7 @@ import type { ExecSocket } from "../../stream/link.ts";
 import type { KeyUse } from "../../term/keys.ts";
 import type { TerminalEvents, TerminalView } from "../../term/terminal.ts";
 import { ClipboardGate, type ClipboardHost } from "./consent.ts";
-import { armCtrl, isSequence } from "./ctrl.ts";
+import { armCtrl, isReport } from "./ctrl.ts";
 import { NotStarted, startDebug } from "./debug.ts";
 import {
   type Away,
@@ -605,7 +605,7 @@ export class Shell {
     let bytes = typed;
     if (this.state.get().ctrlArmed) {
       bytes = armCtrl(typed);
-      if (bytes !== typed || !isSequence(typed)) this.#set({ ctrlArmed: false });
+      if (!isReport(typed)) this.#set({ ctrlArmed: false });
     }
     if (bytes.length === 1 && bytes[0] === INTERRUPT) this.#cancelPaste(stream);
     if (!stream.write(bytes)) {
