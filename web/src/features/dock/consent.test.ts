@@ -124,4 +124,30 @@ describe("a program that wants the clipboard", () => {
     expect(clipboard).toEqual(["one"]);
     expect(g.state.get().asked).toBeNull();
   });
+
+  it("is offered the newest of what the browser refused, and nothing once a newer one is written", async () => {
+    const { gate: g, clipboard, host } = gate({ refuse: true });
+    g.always();
+    g.ask("one");
+    await settled();
+    g.ask("two");
+    await settled();
+    expect(g.state.get().asked).toMatchObject({ text: "two", refused: true });
+    host.refuse = false;
+    g.ask("three");
+    await settled();
+    expect(clipboard).toEqual(["three"]);
+    expect(g.state.get().asked).toBeNull();
+  });
+
+  it("is not asked about the same text twice", async () => {
+    const { gate: g, clipboard } = gate();
+    for (const text of ["one", "two", "one"]) g.ask(text);
+    g.allowOnce();
+    g.ask("two");
+    g.ask("one");
+    await next();
+    expect(clipboard).toEqual(["one"]);
+    expect(g.state.get().asked).toBeNull();
+  });
 });

@@ -31,6 +31,8 @@ export class ClipboardGate {
   readonly #host: ClipboardHost;
   /** Asked after what is shown. */
   #later: string | null = null;
+  /** What was answered to last. */
+  #answered: string | null = null;
   #pause: ReturnType<typeof setTimeout> | undefined;
   #writing = false;
   #next: string | null = null;
@@ -48,7 +50,7 @@ export class ClipboardGate {
       this.#later = null;
       this.#write(text);
     } else if (this.#pause === undefined) this.#show(text, false);
-    else this.#later = text;
+    else this.#later = text === this.#answered ? null : text;
   }
 
   allowOnce(): void {
@@ -75,6 +77,7 @@ export class ClipboardGate {
     const { asked } = this.state.get();
     if (!asked) return;
     this.state.update((now) => ({ ...now, asked: null }));
+    this.#answered = asked.text;
     this.#write(asked.text);
     clearTimeout(this.#pause);
     this.#pause = setTimeout(() => this.#askLater(), NEXT_QUESTION_MS);
@@ -87,9 +90,10 @@ export class ClipboardGate {
     if (text !== null) this.ask(text);
   }
 
-  /** What is shown is what its owner answers to: it stays. */
+  /** What is asked about is what its owner answers to: it stays. What may always be written gives way to the newest. */
   #show(text: string, refused: boolean): void {
-    if (this.state.get().asked) this.#later = text;
+    const { asked, consent } = this.state.get();
+    if (asked && consent === "ask") this.#later = text === asked.text ? null : text;
     else this.state.update((now) => ({ ...now, asked: { text, bytes: sizeOf(text), refused } }));
   }
 
@@ -104,11 +108,18 @@ export class ClipboardGate {
       const text = this.#next;
       this.#next = null;
       const done = await this.#host.write(text);
-      if (done) this.#host.written(sizeOf(text));
+      if (done) this.#written(text);
       // A page that is not in front may not write: its owner does it by the button, once it is.
       else if (this.state.get().consent !== "never") this.#show(text, true);
     }
     this.#writing = false;
+  }
+
+  #written(text: string): void {
+    this.#host.written(sizeOf(text));
+    const { asked, consent } = this.state.get();
+    // What the browser refused before is older.
+    if (asked?.refused && consent === "always") this.state.update((now) => ({ ...now, asked: null }));
   }
 }
 
