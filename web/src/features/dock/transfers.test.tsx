@@ -204,7 +204,7 @@ describe("transfers", () => {
     hello(0);
     hello(1);
     const stop = keepShells("eve");
-    expect(phases()).toEqual(["running", "running", "cancelled", "cancelled"]);
+    expect(phases()).toEqual(["running", "running", "failed", "failed"]);
     expect(socket(0).of("close")).toEqual([]);
     close(0, { reason: "pod_deleted", exitCode: null });
     expect(sockets).toHaveLength(2);
@@ -216,9 +216,13 @@ describe("transfers", () => {
     hello(0);
     hello(1);
     for (const n of [0, 1]) close(n, { reason: "unauthorized", exitCode: null });
-    expect(phases()).toEqual(["failed", "failed", "cancelled", "cancelled"]);
+    expect(phases()).toEqual(["failed", "failed", "failed", "failed"]);
     expect(state(0)?.trouble).toEqual({
-      why: "The copy ended: signed out. Sign in again, then open a new shell.",
+      why: "The copy ended: signed out. Sign in again, then press Retry.",
+      requestId: "",
+    });
+    expect(state(2)?.trouble).toEqual({
+      why: "Not begun: you were signed out. Sign in again, then press Retry.",
       requestId: "",
     });
     expect(sockets).toHaveLength(2);

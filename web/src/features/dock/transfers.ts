@@ -122,9 +122,9 @@ export class Transfer {
     (this.#copy ?? this.#session)?.abandon();
   }
 
-  /** Keeps it from starting, where it has not yet. */
+  /** Keeps it from starting, where it has not yet, because the login is over. */
   unqueue(): void {
-    if (this.state.get().phase === "queued") this.#rest({ phase: "cancelled" });
+    if (this.state.get().phase === "queued") this.#rest({ phase: "failed", trouble: notBegun });
   }
 
   /** Copies all of it again. */
@@ -258,11 +258,17 @@ function fileSource(file: Upload): CopySource {
   };
 }
 
+const signInFirst = "Sign in again, then press Retry.";
+const notBegun: Trouble = { why: `Not begun: you were signed out. ${signInFirst}`, requestId: "" };
+
 /** What a session's end means for the file in it. */
 function troubleOf(end: ExecEnd): Trouble {
   if (end.kind === "said" || end.kind === "refused") {
-    const { title, detail, next: then, requestId } = endingOf(end);
-    return { why: [detail || `The copy ended: ${title}.`, then].filter(Boolean).join(" "), requestId };
+    const { title, detail, next: then, signIn, requestId } = endingOf(end);
+    return {
+      why: [detail || `The copy ended: ${title}.`, signIn ? signInFirst : then].filter(Boolean).join(" "),
+      requestId,
+    };
   }
   return { why: WHY_ENDED[end.kind === "lost" && end.hadShell ? "cut" : end.kind], requestId: "" };
 }
