@@ -21,6 +21,7 @@ import {
   sockets,
   terminals,
 } from "./fakes.ts";
+import { LATE_MS } from "./hold.ts";
 import { SCREEN_LIMIT, SCREENS_LIMIT } from "./keep.ts";
 import { pillWords } from "./pill.ts";
 import { endAllShells, keepShells, openHere } from "./restore.ts";
@@ -253,7 +254,7 @@ describe("a page that is loaded anew", () => {
     reload();
     const shell = only();
     end(shell);
-    expect(words(shell)).toBe("ended: you disconnected");
+    await vi.waitFor(() => expect(words(shell)).toBe("ended: you disconnected"));
     answer(again({ offset: 8 }));
     expect(newestSocket().frames[0]).toMatchObject({ type: "attach", resumeToken: "key of s1" });
     expect(newestSocket().of("close")).toHaveLength(1);
@@ -477,6 +478,21 @@ describe("a tab that was duplicated", () => {
     locks.hold("s1");
     await vi.waitFor(() => expect(words(only())).toBe("open in another window"));
     closeShell(only());
+    expect(sockets).toHaveLength(0);
+  });
+
+  it.each([
+    ["ended", (shell: Shell) => shell.disconnect(), "open in another window"],
+    ["closed", closeShell, "reconnecting"],
+  ])("ends no shell of the first one's where it is %s before it is known whose it is", async (_, end, then) => {
+    await connected();
+    vi.useFakeTimers();
+    reload();
+    locks.hold("s1");
+    const shell = only();
+    end(shell);
+    await vi.advanceTimersByTimeAsync(LATE_MS);
+    expect(words(shell)).toContain(then);
     expect(sockets).toHaveLength(0);
   });
 

@@ -166,6 +166,8 @@ export class Shell {
   #hold: Hold | null = null;
   /** Asked for, and still with another window. */
   #hoped: Hold | null = null;
+  /** To be ended as soon as it is known to be this tab's own. */
+  #closing = false;
   #visible = false;
   #lastActivity = Date.now();
   #drawsUntil = 0;
@@ -329,10 +331,11 @@ export class Shell {
     else if (!this.#closeKept()) this.#end(endingOf({ kind: "lost", hadShell: false, why: "closed" }));
   }
 
-  /** Ends a shell that the page has not come back to yet. Returns false where there is none. */
+  /** Ends a shell that the page has not come back to yet, once it holds it. Returns false where there is none. */
   #closeKept(): boolean {
     if (this.#stream || this.#back?.kind !== "kept" || !this.live) return false;
-    this.#start(this.#beginning(this.target.container), this.#back.screen ?? UNSEEN).close();
+    this.#closing = this.#hold === null;
+    if (!this.#closing) this.#start(this.#beginning(this.target.container), this.#back.screen ?? UNSEEN).close();
     return true;
   }
 
@@ -474,7 +477,10 @@ export class Shell {
     const held = hold.take(shell.sessionId, LATE_MS);
     const soon = new Promise<false>((resolve) => setTimeout(resolve, SOON_MS, false));
     const ours = await Promise.race([held, soon]);
-    if (this.#disposed) hold.release();
+    if (ours && this.#closing && this.live) {
+      this.#start(this.#beginning(this.target.container), screen ?? UNSEEN).close();
+      hold.release();
+    } else if (this.#disposed || !this.live) hold.release();
     else if (!ours) {
       this.#set({ phase: "away", away: "elsewhere" });
       this.#hoped = hold;
@@ -693,6 +699,7 @@ export class Shell {
     this.#preparing?.abort();
     clearInterval(this.#progress);
     this.#hold?.release();
+    this.#stopHoping();
     if (ending.code === "E_NO_SHELL") noteShellless(this.target, this.target.container);
     this.#set({
       phase: "ended",
