@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,6 +18,7 @@ func TestCheckoutOfAnotherUser(t *testing.T) {
 	}{
 		{"make", "Makefile", []string{"make", "-f", "Makefile", "-f", "built.mk", "built"}, nil},
 		{"make with flags", "Makefile", []string{"make", "-f", "Makefile", "-f", "built.mk", "built"}, []string{"GOFLAGS=-tags=wanted"}},
+		{"make with Go's own flags", "Makefile", []string{"make", "-f", "Makefile", "-f", "built.mk", "built"}, []string{"GOENV=go.env"}},
 		{"make and flags", "Makefile", []string{"make", "-f", "Makefile", "-f", "built.mk", "built", "GOFLAGS=-tags=wanted"}, nil},
 		{"the provider", "devidp/build.sh", []string{"./build.sh", "."}, nil},
 		{"the webhook", "ekswebhook/build.sh", []string{"./build.sh", "."}, nil},
@@ -33,6 +35,7 @@ func TestCheckoutOfAnotherUser(t *testing.T) {
 			for name, text := range map[string]string{
 				filepath.Join(dir, filepath.Base(test.script)): string(script),
 				filepath.Join(dir, "built.mk"):                 "built:\n\t@go build -o built .\n\t@go list -f '{{.GoFiles}}' .\n",
+				filepath.Join(dir, "go.env"):                   "GOFLAGS=-tags=wanted\n",
 				filepath.Join(dir, "go.mod"):                   "module example.com/program\n\ngo 1.26\n",
 				filepath.Join(dir, "main.go"):                  "package main\n\nfunc main() {}\n",
 				filepath.Join(dir, "wanted.go"):                "//go:build wanted\n\npackage main\n",
@@ -44,7 +47,8 @@ func TestCheckoutOfAnotherUser(t *testing.T) {
 			}
 			cmd := exec.Command(test.argv[0], test.argv[1:]...)
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "GOENV=off", "GOFLAGS=", "MAKEFLAGS=", "PATH="+git+":"+os.Getenv("PATH"))
+			cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOFLAGS=") })
+			cmd.Env = append(cmd.Env, "GOENV=off", "MAKEFLAGS=", "PATH="+git+":"+os.Getenv("PATH"))
 			cmd.Env = append(cmd.Env, test.env...)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
