@@ -24,6 +24,7 @@ import {
 import { LATE_MS } from "./hold.ts";
 import { SCREEN_LIMIT, SCREENS_LIMIT } from "./keep.ts";
 import { pillWords } from "./pill.ts";
+import { asked, askRenewal } from "./request.ts";
 import { endAllShells, keepShells, openHere } from "./restore.ts";
 import type { Shell } from "./shell.ts";
 import { closeShell, dock, openShell, renewShell, splitNew } from "./store.ts";
@@ -348,6 +349,13 @@ describe("a page that is loaded anew", () => {
     expect(sessionStorage).toHaveLength(2);
     endAllShells();
     expect(sessionStorage).toHaveLength(0);
+  });
+
+  it("asks nobody else why, when the one who wanted the shell has signed out", async () => {
+    askRenewal(await connected());
+    expect(asked.get()).not.toBeNull();
+    keepShells("eve");
+    expect(asked.get()).toBeNull();
   });
 
   it("gives nobody else's shells to whoever signs in next", async () => {

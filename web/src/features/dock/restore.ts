@@ -2,6 +2,7 @@ import type { ExecSession } from "../../api/types.ts";
 import { loadTerminalFont } from "../../lib/terminalFont.ts";
 import { abandonParting } from "../../stream/exec.ts";
 import { anythingKept, forgetDock, type KeptDock, keepDock, keepScreens, keptDock, keptScreen } from "./keep.ts";
+import { asked } from "./request.ts";
 import { loadTerminal, type Shell } from "./shell.ts";
 import { type DockLayout, dock, newShell, selectShell, show } from "./store.ts";
 import { endAllTransfers, unqueueAll } from "./transfers.ts";
@@ -68,6 +69,7 @@ function emptyDock(): void {
     capped: null,
     layout: "panel",
   }));
+  asked.set(null);
   for (const shell of shells) shell.abandon();
   abandonParting();
   forgetDock();
